@@ -1,0 +1,36 @@
+"""Every kernel in a few lines of plain PyTorch: the truth for tests, and the path where no GPU is."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", eps: float = 1e-12) -> Tensor:
+    """One unit vector per packed sequence.
+
+    hidden:     (T, D) floating point, token states of all sequences one after the other
+    cu_seqlens: (N + 1,) int32 or int64, cu_seqlens[i]:cu_seqlens[i + 1] are the tokens of sequence i, none empty
+    pooling:    "mean" over the sequence's tokens, or "cls" for its first token
+    returns:    (N, D) float32, every row of length 1 (zero rows stay zero)
+    """
+    starts = cu_seqlens[:-1].long()
+    if pooling == "cls":
+        pooled = hidden.index_select(0, starts).float()
+    else:
+        lengths = (cu_seqlens[1:] - cu_seqlens[:-1]).long()
+        pooled = torch.segment_reduce(hidden.float(), "mean", lengths=lengths, axis=0)
+    return torch.nn.functional.normalize(pooled, dim=1, eps=eps)
+
+
+def knn_vote(scores: Tensor, labels: Tensor, n_labels: int) -> Tensor:
+    """Share of the k neighbours that each label gets (uniform votes, as the paper's k-NN).
+
+    scores:  (Q, k) float32, -inf where there was no neighbour
+    labels:  (Q, k) int64, label of each neighbour, in [0, n_labels)
+    returns: (Q, n_labels) float32, every row sums to 1 (to 0 where there was no neighbour)
+    """
+    found = torch.isfinite(scores).float()
+    votes = torch.zeros(scores.shape[0], n_labels, dtype=torch.float32, device=scores.device)
+    votes.scatter_add_(1, labels.clamp_min(0), found)
+    return votes / found.sum(dim=1, keepdim=True).clamp_min(1)

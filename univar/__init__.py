@@ -1,0 +1,35 @@
+"""univar: turn what language models say into vectors of what they value.
+
+>>> from univar import Encoder, Store, Index, attribute
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Encoder": "univar.model.encoder",
+    "Store": "univar.store",
+    "Index": "univar.index",
+    "attribute": "univar.attribute",
+    "embed": "univar.engine",
+}
+
+__all__ = ["Encoder", "Index", "Store", "__version__", "attribute", "embed"]
+
+if TYPE_CHECKING:
+    from univar.attribute import attribute
+    from univar.engine import embed
+    from univar.index import Index
+    from univar.model.encoder import Encoder
+    from univar.store import Store
+
+
+def __getattr__(name: str) -> Any:
+    """Import the heavy names on first use, so that `import univar` stays instant."""
+    if name not in _LAZY:
+        raise AttributeError(f"module 'univar' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)

@@ -1,0 +1,82 @@
+"""The `univar` command: one file per sub-command, each imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import click
+
+from univar import __version__
+from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, UnivarError
+
+COMMANDS = {
+    "doctor": "what is installed and which implementation runs",
+    "demo": "a shipped corpus through the whole chain, offline",
+    "check": "validate answer files",
+    "embed": "answers to value embeddings",
+    "info": "what a store holds",
+    "verify": "recompute a store's checksums",
+    "export": "a store as Parquet, npy or FAISS",
+    "merge": "several stores into one",
+    "index": "build the search index of a store",
+    "attribute": "say which model and language answers came from",
+    "evaluate": "attribution accuracy with honest statistics",
+    "export-model": "an encoder as a SentenceTransformer folder",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a sub-command's module only when it runs, so that `univar --help` imports no torch."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"univar.cli.{name.replace('-', '_')}")
+        return getattr(module, name.replace("-", "_"))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "UNIVAR"},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 done in part, 130 interrupted.",
+)
+@click.version_option(__version__, prog_name="univar")
+def cli() -> None:
+    """Turn what language models say into vectors of what they value.
+
+    \b
+    Example:
+        univar embed answers.jsonl -o runs/answers
+        univar attribute runs/answers < unknown.jsonl
+    """
+
+
+def main() -> None:
+    """Entry point: run a command and turn every expected failure into one sentence and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as exit_request:
+        sys.exit(exit_request.exit_code)
+    except click.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except UnivarError as error:
+        click.echo(f"univar: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        click.echo("univar: interrupted", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)

@@ -1,0 +1,72 @@
+"""Options and printing shared by all commands: data to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True)
+class Output:
+    """How a command talks: `json` prints one object to stdout, `quiet` leaves out notes on stderr."""
+
+    json: bool
+    quiet: bool
+
+    def result(self, facts: Any, text: str | None = None) -> None:
+        """Print the command's result: `facts` as JSON with --json, else `text`."""
+        if self.json:
+            click.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False))
+        elif text is not None:
+            click.echo(text)
+
+    def note(self, text: str) -> None:
+        """Say something about the run on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --json and --quiet; the command receives them as one `output` argument."""
+    import functools
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.option("-q", "--quiet", is_flag=True, help="No notes and no progress on stderr.")
+    @functools.wraps(command)
+    def with_output(*args: Any, as_json: bool, quiet: bool, **kwargs: Any) -> Any:
+        return command(*args, output=Output(as_json, quiet), **kwargs)
+
+    return with_output
+
+
+def printable(text: str) -> str:
+    """`text` with control characters and bidirectional overrides shown as escapes: answers are strangers' text."""
+    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def table(headers: list[str], rows: list[list[str]], title: str | None = None) -> str:
+    """A plain table as text, as wide as the terminal allows; colours only on a terminal without NO_COLOR."""
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column, header in enumerate(headers):
+        grid.add_column(header, justify="left" if column == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*(printable(cell).replace("[", "\\[") for cell in row))
+    buffer = StringIO()
+    console = Console(
+        file=buffer, force_terminal=sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160
+    )
+    console.print(grid)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
