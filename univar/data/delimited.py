@@ -55,7 +55,7 @@ def read_delimited(
     batch_bytes: int,
     delimiter: str,
 ) -> Iterator[RawBatch]:
-    """Batches of rows, each numbered by its first line (the header is line 1); blank lines are passed over."""
+    """Batches of rows, each numbered by its first line (the header is line 1); blank lines are skipped."""
     lines = _Lines(split_lines(stream))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     with _long_fields():

@@ -19,7 +19,7 @@ _KINDS = {list: "a list", str: "a string", int: "a number", float: "a number", b
 def read_jsonl(
     stream: ByteStream, names: ColumnNames, batch_rows: int, batch_bytes: int
 ) -> Iterator[RawBatch]:
-    """Batches of rows; blank lines are passed over."""
+    """Batches of rows; blank lines are skipped."""
     rows: list[int] = []
     records: list[dict[str, Any]] = []
     refused: list[tuple[int, str]] = []

@@ -1,4 +1,4 @@
-"""A raw batch made into rows that can be embedded: columns are checked whole, single cells only where needed."""
+"""A raw batch made into rows that can be embedded: columns are checked whole, cells only where needed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from univar.data.rows import OnRefused, RawBatch, RefusedRow, RowBatch
+from univar.data.rows import OnRefused, RawBatch, RefusedRow, RowBatch, is_empty
 from univar.errors import DataError
 from univar.schema import IDENTITY_COLUMNS, REQUIRED_COLUMNS, normalize_language
 
@@ -34,7 +34,7 @@ def normalize(raw: RawBatch, file: str, required: Collection[str], on_refused: O
         columns[name] = _text(name, pa.nulls(n, pa.large_string()), required, bad)
     for name in required:
         for place in np.flatnonzero(_blank(columns[name])):
-            bad.setdefault(int(place), f"{name} is empty")
+            bad.setdefault(int(place), is_empty(name))
     columns["model"] = pc.utf8_trim_whitespace(columns["model"])
     columns["language"] = _languages(columns["language"], bad)
 
@@ -99,7 +99,7 @@ def _cell(name: str, value: Any) -> str | None:
 
 
 def json_text(name: str, value: Any) -> str:
-    """A number, boolean, list or object as JSON text, keys sorted. Raises DataError where JSON has no such."""
+    """A number, boolean, list or object as JSON text, keys sorted. Raises DataError where JSON has none."""
     try:
         return json.dumps(value, ensure_ascii=False, sort_keys=True)
     except RecursionError:

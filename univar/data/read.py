@@ -42,8 +42,8 @@ def read_rows(
     Numbers, booleans and nested values of other columns become JSON text, null and missing become "". A row
     without `question_id` gets one made from its question. `source` is called `source_corpus`.
 
-    Raises UsageError, at once, for a call that makes no sense; DataError for a file that cannot be used: it is
-    missing, empty or cut short, lacks a required column, or all of its rows were refused.
+    Raises UsageError, at once, for a call that makes no sense; DataError for a file that cannot be used: it
+    is missing, empty or cut short, lacks a required column, or all of its rows were refused.
     """
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     if not given:
@@ -85,7 +85,7 @@ def _usable(
         raise DataError(f"{file}: there are no rows in it: give a file with answers")
     if not usable and first is not None:
         raise DataError(
-            f"{file}: all {refused} rows were refused, the first one (row {first.row}) because: {first.reason}. "
+            f"{file}: all {refused} rows were refused, the first (row {first.row}) because: {first.reason}. "
             "If the columns have other names, say so with --map answer=COLUMN"
         )
 
@@ -105,8 +105,8 @@ def _raw_batches(
         where = f"after row {last}" if last else "at all"
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{source.label}: cannot be read {where} ({reason}): it is damaged, cut short or not {source.format}: "
-            "get it again, or name its format with --format"
+            f"{source.label}: cannot be read {where} ({reason}). It is damaged, cut short or no {source.format}: "
+            "get it again or name its format with --format"
         ) from error
 
 

@@ -22,6 +22,11 @@ MAX_COLUMN_NAME = 64
 TOO_LONG = f"the row is longer than {MAX_ROW_BYTES >> 20} MiB"
 
 
+def is_empty(column: str) -> str:
+    """Why a row is refused that has nothing in `column`."""
+    return f"{column} is empty"
+
+
 @dataclass(frozen=True)
 class RowBatch:
     """Rows that can be embedded.
