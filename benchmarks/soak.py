@@ -3,8 +3,8 @@
     python benchmarks/soak.py [--rows 1000000] [--kills 20] [--out benchmarks/results/soak.json]
 
 Run 1 embeds the corpus once while its resident memory is sampled every second. Run 2 embeds it again into
-another store, is killed with SIGKILL at random moments and started again until it finishes; then the store must
-hold every row once and `univar verify` must find nothing.
+another store, is killed with SIGKILL at random moments and started again until it finishes; then the store
+must hold every row once and `univar verify` must find nothing.
 """
 
 from __future__ import annotations
