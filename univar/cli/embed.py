@@ -88,7 +88,8 @@ def embed(
     """Embed answer rows into a store. The same command again continues; new rows are added.
 
     INPUTS are JSONL, CSV, TSV or Parquet files (plain, .gz or .zst) with the columns model, language,
-    question and answer; - is stdin. Rows that cannot be embedded are listed, counted, and make the exit code 4.
+    question and answer; - is stdin. Rows that cannot be embedded are listed, counted, and make the exit
+    code 4.
 
     \b
     Example:

@@ -1,8 +1,8 @@
 """The bulk engine: read | tokenise | forward | write, overlapped, resumable, every row counted.
 
-Three threads and two short queues: one thread reads, hashes and tokenises ahead, the caller's runs the encoder,
-one writes shards. Memory is bounded by a few windows and one shard, plus 64 to 128 bytes a stored row for the two
-hash indexes.
+Three threads and two short queues: one thread reads, hashes and tokenises ahead, the caller's runs the
+encoder, one writes shards. Memory is bounded by a few windows and one shard, plus 64 to 128 bytes a stored row
+for the two hash indexes.
 """
 
 from __future__ import annotations
