@@ -1,8 +1,8 @@
 """The bulk engine: read | tokenise | forward | write, overlapped, resumable, every row counted.
 
 Three threads and two short queues: one thread reads, hashes and tokenises ahead, the caller's runs the
-encoder, one writes shards. Memory is bounded by a few windows and one shard, plus 64 to 128 bytes a stored row
-for the two hash indexes.
+encoder, one writes shards. Memory is bounded by a few windows and one shard, plus 64 to 128 bytes a stored
+row for the two hash indexes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from univar.engine.refusals import RefusalLog
 from univar.engine.report import EmbedReport
 from univar.engine.sink import Sink, WindowResult
 from univar.engine.windows import Admission, Window
-from univar.errors import DataError, UsageError
+from univar.errors import UsageError
 from univar.store import Store, StoreWriter
 
 if TYPE_CHECKING:
@@ -149,11 +149,6 @@ def _finish(
         report.unfinished = report.rows_read - report.accounted
     else:
         assert report.accounted == report.rows_read, f"rows unaccounted for: {report}"
-    if writer.rows == 0 and not interrupted and report.other_workers == 0:
-        raise DataError(
-            f"no row of {', '.join(map(str, inputs))} could be embedded "
-            f"({report.refused} refused; reasons in {report.refused_log})"
-        )
     if report.embedded:
         counts = {name: value for name, value in report.facts().items() if isinstance(value, int | float)}
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
