@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.conftest import answer_rows, write_jsonl
 
+from tests.conftest import answer_rows, write_jsonl
 from univar.data import estimate_rows
 
 

@@ -11,7 +11,7 @@ SAMPLE_BYTES = 1 << 20
 
 
 def estimate_rows(inputs: Iterable[str | os.PathLike[str]], format: str | None = None) -> int | None:
-    """About how many rows `inputs` hold; None where that cannot be told without reading them (stdin, .gz, .zst).
+    """About how many rows `inputs` hold; None where only reading would tell (stdin, .gz, .zst).
 
     Parquet files know it; for others it follows from the size and the lines in the first megabyte.
     """
