@@ -1,0 +1,12 @@
+"""Stores: folders of immutable HDF5 shards and a manifest.
+
+Whatever the manifest does not name does not exist; a finished shard is never opened for writing again.
+"""
+
+from __future__ import annotations
+
+from univar.store.reader import Store
+from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED, EmbeddedRows
+from univar.store.writer import StoreWriter
+
+__all__ = ["FLAG_REUSED", "FLAG_TRUNCATED", "EmbeddedRows", "Store", "StoreWriter"]
