@@ -70,7 +70,7 @@ def checked_encoder(store: Store, encoder: Encoder | None = None) -> Encoder:
         if ours != theirs:
             raise DataError(
                 f"{store.path} was embedded with {store.encoder['id']} of {name} {theirs!r}, but here its "
-                f"{name} is {ours!r}; install the encoder that made the store, or make a new store with this one"
+                f"{name} is {ours!r}; install the store's encoder, or make a new store with this one"
             )
     return encoder
 
