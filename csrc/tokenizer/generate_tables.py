@@ -1,7 +1,7 @@
 """Write unicode_tables.inc by asking the `tokenizers` library about every code point.
 
-Its BertNormalizer and BertPreTokenizer stand on Unicode tables of several ages (those of its Rust crates), and none of
-them is Python's `unicodedata`: the library itself is the only right source. Run again after an update of `tokenizers`:
+Its BertNormalizer and BertPreTokenizer stand on Unicode tables of several ages (those of its Rust crates),
+none of them that of Python's `unicodedata`: the library itself is the only right source.
 
     python csrc/tokenizer/generate_tables.py
 """
@@ -65,7 +65,7 @@ def mappings(normalizer: NFD | Lowercase) -> dict[int, str]:
 
 
 def combining_classes(decompositions: dict[int, str]) -> dict[int, int]:
-    """Canonical combining class of every code point where it isn't 0, read off the order in which NFD puts pairs."""
+    """Canonical combining class where it isn't 0, read off the order in which NFD puts pairs."""
     nfd = NFD()
 
     def swaps(first: str, second: str) -> bool:  # 0 < class(second) < class(first)
@@ -84,7 +84,9 @@ def combining_classes(decompositions: dict[int, str]) -> dict[int, int]:
     classes: dict[int, int] = {}
     for cp in marks:
         char = chr(cp)
-        same = [value for value, other in examples.items() if not swaps(char, other) and not swaps(other, char)]
+        same = [
+            value for value, other in examples.items() if not swaps(char, other) and not swaps(other, char)
+        ]
         assert len(same) == 1, f"U+{cp:04X} has no class of its own: {same}"
         classes[cp] = same[0]
     return classes
