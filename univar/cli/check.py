@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 def check(inputs: tuple[str, ...], format: str | None, rename: dict[str, str], output: Output) -> None:
     """Read answer files, say what is in them and which rows cannot be used.
 
-    INPUTS are JSONL, CSV, TSV (each also .gz or .zst) or Parquet files; - is stdin. The exit code is 4 if some
-    rows were refused, 3 if a file cannot be used at all.
+    INPUTS are JSONL, CSV, TSV (each also .gz or .zst) or Parquet files, or - for stdin. The exit code is 4 if
+    some rows were refused, 3 if a file cannot be used at all.
 
     \b
     Example:

@@ -108,12 +108,16 @@ def _unpacked_bytes(values: pa.Array) -> int:
 
 
 def _text_bytes(values: pa.Array) -> np.ndarray:
-    """(n,) int64: bytes of each string, 0 for null."""
+    """(n,) int64: bytes of each string, 0 for null. Raises DataError for a code outside of its dictionary."""
     if not pt.is_dictionary(values.type):
         return pc.binary_length(values).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    n_strings = len(values.dictionary)
+    codes = pc.min_max(values.indices).as_py()  # pyarrow does not look at them when it reads
+    if codes["min"] is not None and not 0 <= codes["min"] <= codes["max"] < n_strings:
+        raise DataError("a string's code is outside of its dictionary: the file is damaged, get it again")
     lengths = pc.binary_length(values.dictionary).fill_null(0).to_numpy(zero_copy_only=False)
     lengths = np.append(lengths.astype(np.int64), 0)  # the last one is that of null
-    return lengths[values.indices.fill_null(len(lengths) - 1).to_numpy(zero_copy_only=False)]
+    return lengths[values.indices.fill_null(n_strings).to_numpy(zero_copy_only=False)]
 
 
 def _in_parts(columns: dict[str, pa.Array], first: int, n: int, batch_bytes: int) -> Iterator[RawBatch]:

@@ -101,7 +101,7 @@ def _raw_batches(
             last = max([last, *raw.rows[-1:], *(row for row, _ in raw.refused[-1:])])
     except DataError as error:
         raise DataError(f"{source.label}: {error}") from None
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException) as error:
         where = f"after row {last}" if last else "at all"
         reason = " ".join(str(error).split())
         raise DataError(
