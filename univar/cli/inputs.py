@@ -34,7 +34,9 @@ def _rename(pairs: tuple[str, ...]) -> dict[str, str]:
     for pair in pairs:
         ours, equals, theirs = pair.partition("=")
         if not equals or not ours.strip() or not theirs.strip():
-            raise click.BadParameter(f"{pair!r} is not OURS=THEIRS, such as answer=response", param_hint="--map")
+            raise click.BadParameter(
+                f"{pair!r} is not OURS=THEIRS, such as answer=response", param_hint="--map"
+            )
         if ours.strip() in rename:
             raise click.BadParameter(f"{ours.strip()!r} is given twice", param_hint="--map")
         rename[ours.strip()] = theirs.strip()
