@@ -35,7 +35,7 @@ def is_text(column: str) -> bool:
 
 
 def from_chunks(chunks: list[pa.Array]) -> tuple[np.ndarray, list[Any]]:
-    """Offsets (n + 1,) int64 and the byte buffers of large_string arrays laid end to end; no text is copied."""
+    """Offsets (n + 1,) int64 and the byte buffers of large_string arrays laid end to end; no copy of text."""
     offsets = np.zeros(sum(len(chunk) for chunk in chunks) + 1, dtype=np.int64)
     buffers, row, end = [], 0, 0
     for chunk in chunks:

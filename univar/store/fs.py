@@ -111,7 +111,7 @@ class NewFile:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
-    """Write `path` so that it is there whole or not at all: temporary name, fsync, rename, fsync of folder."""
+    """Write `path` so that it is there whole or not at all: temporary name, fsync, rename, fsync folder."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with reported("create", path):
         fd = os_call(os.open, temporary, _NEW_FILE, 0o666)

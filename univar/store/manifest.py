@@ -27,7 +27,8 @@ ENCODER_KEYS = ("id", "revision", "dim", "max_length", "pooling")
 
 _LIMIT_BYTES = 1 << 30
 _LARGEST = 1 << 60
-_MANIFEST_NAME = re.compile(r"manifest(?:-(\d{1,6})-of-(\d{1,6}))?\.json")
+_MANIFEST_NAME = re.compile(r"manifest(-[0-9]{1,7}-of-[0-9]{1,7})?\.json")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -108,15 +109,17 @@ def shard_prefix(worker: tuple[int, int]) -> str:
     return "" if worker[1] == 1 else f"{worker[0]}-of-{worker[1]}-"
 
 
+def manifest_names(store: Path) -> list[str]:
+    """File names of the manifests in a folder; none where there is no store."""
+    return [name for name in fs.list_folder(store) if _MANIFEST_NAME.fullmatch(name)]
+
+
 def read_manifests(store: Path) -> list[Manifest]:
     """The manifests of a store in the order of the workers, agreeing with each other.
 
     Raises DataError where there is no store, StoreCorrupt where a manifest is broken.
     """
-    found = []
-    for name in fs.list_folder(store):
-        if _MANIFEST_NAME.fullmatch(name):
-            found.append(read_manifest(store / name))
+    found = [read_manifest(store / name) for name in manifest_names(store)]
     if not found:
         raise DataError(
             f"{store} is no store: it has no manifest.json; make one with `univar embed ANSWERS -o {store}`"
@@ -149,6 +152,8 @@ def read_manifest(path: Path) -> Manifest:
     data = fs.read_file(path, _LIMIT_BYTES)
     try:
         facts = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        if _SURROGATE.search(data):
+            json.dumps(facts, ensure_ascii=False).encode()
         manifest = _parse(facts)
         if manifest_name(manifest.worker) != path.name:
             raise ValueError(f"it says it is {manifest_name(manifest.worker)}")
@@ -248,21 +253,21 @@ def _check_datasets(file: str, datasets: dict[str, DatasetInfo], rows: int, mani
         other = "text" if kind == "codes" else "codes"
         _expect(f"{other}/{encoded}/offsets" not in datasets, f"column {column!r} is in {file} twice")
         folder = f"{kind}/{encoded}"
-        strings = _strings_in(datasets, folder)
+        offsets = _dataset(datasets, f"{folder}/offsets", file)
+        data = _dataset(datasets, f"{folder}/bytes", file)
+        strings = offsets.shape[0] - 1
+        _expect(strings >= 0, f"{folder}/offsets of {file} is empty")
         _expect(kind == "codes" or strings == rows, f"{folder} of {file} does not have {rows} rows")
         if kind == "codes":
             expected[f"{folder}/codes"] = ("<i4", (rows,))
         expected[f"{folder}/offsets"] = ("<i8", (strings + 1,))
-        expected[f"{folder}/bytes"] = ("|u1", datasets[f"{folder}/bytes"].shape[:1])
+        expected[f"{folder}/bytes"] = ("|u1", data.shape[:1])
     for name, (dtype, shape) in expected.items():
-        info = datasets.get(name)
-        _expect(info is not None, f"{file} lacks dataset {name!r}")
-        _expect(
-            (info.dtype, info.shape) == (dtype, shape), f"dataset {name!r} of {file} is not {dtype} {shape}"
-        )
-    _expect(
-        set(datasets) == set(expected), f"unknown dataset {min(set(datasets) - set(expected), default='')!r}"
-    )
+        info = _dataset(datasets, name, file)
+        what = f"dataset {name!r} of {file} is not {dtype} {shape}"
+        _expect((info.dtype, info.shape) == (dtype, shape), what)
+    unknown = set(datasets) - set(expected)
+    _expect(not unknown, f"unknown dataset {min(unknown, default='')!r} in {file}")
     _check_overlap(file, datasets)
 
 
@@ -277,11 +282,10 @@ def fixed_datasets(rows: int, dim: int, dtype: str) -> dict[str, tuple[str, tupl
     }
 
 
-def _strings_in(datasets: dict[str, DatasetInfo], folder: str) -> int:
-    offsets, data = datasets.get(f"{folder}/offsets"), datasets.get(f"{folder}/bytes")
-    _expect(offsets is not None and data is not None, f"{folder} lacks its offsets or bytes")
-    _expect(len(offsets.shape) == 1 and offsets.shape[0] >= 1, f"{folder}/offsets is empty")
-    return offsets.shape[0] - 1
+def _dataset(datasets: dict[str, DatasetInfo], name: str, file: str) -> DatasetInfo:
+    if name not in datasets:
+        raise ValueError(f"{file} lacks dataset {name!r}")
+    return datasets[name]
 
 
 def _check_overlap(file: str, datasets: dict[str, DatasetInfo]) -> None:

@@ -97,7 +97,7 @@ class Store:
         return np.concatenate([np.empty(0, dtype=object), *parts])
 
     def codes(self, name: str) -> tuple[np.ndarray, list[str]]:
-        """(codes (N,) int32, labels) of a column: labels sorted, each there once. `source` is (model, language)."""
+        """(codes (N,) int32, labels) of a column: labels sorted, distinct; `source` is (model, language)."""
         self._check_column(name)
         if name == DERIVED_COLUMN:
             return self._source_codes()

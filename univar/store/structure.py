@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
+import univar
 from univar.errors import ProviderError
 from univar.store.layout import SHARD_FORMAT
 from univar.store.shard import ShardFile
-
-_TIMEOUT_S = 3600.0
 
 
 def structure_problems(shards: list[ShardFile]) -> list[str]:
@@ -38,7 +38,7 @@ def structure_problems(shards: list[ShardFile]) -> list[str]:
 def _ask_child(shards: list[ShardFile]) -> tuple[list[tuple[int, str]], bool]:
     questions = [
         {
-            "path": str(shard.path),
+            "path": str(shard.path.absolute()),
             "datasets": {
                 name: [info.offset, info.dtype, list(info.shape)]
                 for name, info in shard.info.datasets.items()
@@ -47,13 +47,10 @@ def _ask_child(shards: list[ShardFile]) -> tuple[list[tuple[int, str]], bool]:
         for shard in shards
     ]
     command = [sys.executable, "-m", "univar.store.structure"]
+    home = Path(univar.__file__).parent.parent  # the child's first import folder: never the user's
     try:
         child = subprocess.run(
-            command,
-            input=json.dumps(questions).encode(),
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
+            command, input=json.dumps(questions).encode(), cwd=home, capture_output=True, check=False
         )
     except OSError as error:
         raise ProviderError(f"cannot start {sys.executable} to look into the shards: {error}") from error
@@ -80,7 +77,7 @@ def _group_problem(group: Any, prefix: str, datasets: dict[str, Any]) -> str:
     here = {name[len(prefix) :].partition("/")[0] for name in datasets if name.startswith(prefix)}
     names = set(group)
     if names != here:
-        return f"HDF5 has {sorted(names - here)} beyond and lacks {sorted(here - names)} of the manifest's datasets"
+        return f"HDF5 has {sorted(names - here)} that the manifest lacks, and lacks {sorted(here - names)}"
     for name in sorted(here):
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             return f"{prefix}{name} is a link to elsewhere"
