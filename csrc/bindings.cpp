@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "check.h"
+#include "encoder/cpu.h"
 #include "hash_index.h"
 #include "pack.h"
 #include "tokenizer/wordpiece.h"
@@ -180,6 +181,17 @@ void bind_pack(py::module_& m) {
         "batch alone.");
 }
 
+void bind_encoder(py::module_& m) {
+    m.def(
+        "cpu_features",
+        [] {
+            const univar::CpuFeatures& cpu = univar::cpu_features();
+            return py::dict("avx2"_a = cpu.avx2, "avx512"_a = cpu.avx512, "avx512_bf16"_a = cpu.avx512_bf16,
+                            "amx_bf16"_a = cpu.amx_bf16);
+        },
+        "Instruction sets that this process may use, by name.");
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_native, m) {
@@ -187,4 +199,5 @@ PYBIND11_MODULE(_native, m) {
     bind_hash_index(m);
     bind_pack(m);
     bind_wordpiece(m);
+    bind_encoder(m);
 }
