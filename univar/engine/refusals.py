@@ -10,6 +10,7 @@ from typing import IO
 
 from univar.data import RefusedRow
 from univar.engine.report import EmbedReport
+from univar.store.fs import remove, reported
 
 
 class RefusalLog:
@@ -40,22 +41,24 @@ class RefusalLog:
             self._report.other_workers += 1
             return
         self._report.refused += 1
-        if self._file is None:
-            self._file = self._path.open("w", encoding="utf-8")
         record = {"file": refused.file, "row": refused.row, "reason": refused.reason}
-        self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        with reported("write", self._path):
+            if self._file is None:
+                self._file = self._path.open("w", encoding="utf-8")
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
         if self._on_refused is not None:
             self._on_refused(f"{refused.file}, row {refused.row}: {refused.reason}")
 
     def __enter__(self) -> RefusalLog:
-        self._path.unlink(missing_ok=True)
+        remove(self._path)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with reported("write", self._path):
+                self._file.close()
 
     @property
     def path_if_any(self) -> str | None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from univar._native import HashIndex
 from univar.schema import IDENTITY_COLUMNS, content_hashes, qa_texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from univar._native import HashIndex
     from univar.data import RowBatch
     from univar.engine.report import EmbedReport
     from univar.model.tokenizer import Tokenizer, Tokens
@@ -76,15 +76,17 @@ class Admission:
     def _admit(self, table: pa.Table, tokenizer: Tokenizer, report: EmbedReport) -> Window | None:
         table, texts, text_hash = self._own_rows(table, report)
         row_hash = content_hashes([table[name].combine_chunks() for name in IDENTITY_COLUMNS])
-        ranks = self._next_row + np.arange(table.num_rows, dtype=np.int64)
-        previous = self._known_rows.insert(row_hash, ranks)
-        report.already_stored += int(np.count_nonzero((previous >= 0) & (previous < self._stored_rows)))
-        report.duplicate += int(np.count_nonzero(previous >= self._stored_rows))
-        kept = np.flatnonzero(previous < 0)
+        known = self._known_rows.find(row_hash)
+        in_batch = HashIndex().insert(row_hash, np.arange(table.num_rows, dtype=np.int64))
+        stored = (known >= 0) & (known < self._stored_rows)
+        kept = np.flatnonzero((known < 0) & (in_batch < 0))
+        report.already_stored += int(np.count_nonzero(stored))
+        report.duplicate += table.num_rows - len(kept) - int(np.count_nonzero(stored))
         if not len(kept):
             return None
         first_row = self._next_row
         rows = first_row + np.arange(len(kept), dtype=np.int64)
+        self._known_rows.insert(row_hash[kept], rows)
         self._next_row += len(kept)
         return Window(
             table=table.take(kept),
