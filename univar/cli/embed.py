@@ -58,9 +58,9 @@ def stop_on_signals() -> threading.Event:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--max-length", type=int, help="Tokens after which a text is cut; default: the encoder's own.")
 @click.option("--threads", type=int, help="CPU threads; default: all that the process may use.")
-@input_options
 @click.option("--shard", metavar="I/N", help="Embed the I-th of N parts (0-based); default: torchrun's rank.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be embedded.")
+@input_options
 @output_options
 def embed(
     inputs: tuple[str, ...],
@@ -71,10 +71,10 @@ def embed(
     device: str,
     max_length: int | None,
     threads: int | None,
-    format: str | None,
-    rename: dict[str, str],
     shard: str | None,
     dry_run: bool,
+    format: str | None,
+    rename: dict[str, str],
     output: Output,
 ) -> None:
     """Embed answer rows into a store. The same command again continues; new rows are added.

@@ -20,6 +20,7 @@ from univar.data.rows import MAX_ROW_BYTES, TOO_LONG, RawBatch
 from univar.errors import DataError
 from univar.schema import REQUIRED_COLUMNS
 
+READ_BYTES = 1 << 20
 MAX_NESTED_BYTES = 256 << 20
 """Most that one nested column of a batch may unpack to."""
 
@@ -34,7 +35,12 @@ def read_parquet(
     for column, kind in zip(ours, schema.types, strict=True):
         _check_type(column, kind)
     with pq.ParquetFile(
-        path, metadata=metadata, read_dictionary=_strings(metadata), page_checksum_verification=True
+        path,
+        metadata=metadata,
+        read_dictionary=_strings(metadata),
+        buffer_size=READ_BYTES,
+        pre_buffer=False,  # it keeps every row group that was read
+        page_checksum_verification=True,
     ) as file:
         first = 1
         for batch in file.iter_batches(_rows_at_once(metadata, batch_rows, batch_bytes)):
