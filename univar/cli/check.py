@@ -9,7 +9,7 @@ import click
 
 from univar.cli.inputs import input_options
 from univar.cli.output import Output, output_options, printable, table
-from univar.errors import EXIT_OK, EXIT_PARTIAL
+from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from univar.data.check import CheckReport
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 def check(inputs: tuple[str, ...], format: str | None, rename: dict[str, str], output: Output) -> None:
     """Read answer files, say what is in them and which rows cannot be used.
 
-    INPUTS are JSONL, CSV, TSV (each also .gz or .zst) or Parquet files; - is stdin. Exit code 4 means that some
-    rows were refused, 3 that a file cannot be used at all.
+    INPUTS are JSONL, CSV, TSV (each also .gz or .zst) or Parquet files, or - for stdin. The exit code is 4 if
+    some rows were refused, 3 if a file cannot be used at all.
 
     \b
     Example:
         univar check answers.jsonl
-        univar check answers.csv --map answer=response --json
+        univar check answers.csv.gz --map answer=response --json
     """
     from univar.data.check import check_rows
 
     report = check_rows(inputs, format=format, rename=rename)
     output.result(asdict(report), _text(report))
-    raise click.exceptions.Exit(EXIT_PARTIAL if report.refused.count else EXIT_OK)
+    if report.refused.count:
+        raise SystemExit(EXIT_PARTIAL)
 
 
 def _text(report: CheckReport) -> str:

@@ -43,7 +43,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """One (model, language): its rows, its different questions, the median length of its answers in characters."""
+    """One (model, language): rows, different questions, median length of its answers in characters."""
 
     model: str
     language: str
@@ -54,7 +54,7 @@ class SourceFacts:
 
 @dataclass
 class CheckReport:
-    """rows: usable rows read. The findings are about those, `refused` and `empty_answers` about the others."""
+    """rows: usable rows. The findings are about those, `refused` and `empty_answers` about the others."""
 
     rows: int = 0
     refused: Finding = field(default_factory=Finding)
@@ -78,7 +78,7 @@ def check_rows(
     duplicates: rows that agree with an earlier one in all of `schema.IDENTITY_COLUMNS`.
     shared_answers: rows whose question and answer an earlier row of another model has too.
     short_answers: answers of fewer than SHORT_ANSWER characters.
-    label_leaks: answers that name their own model (the part after the last slash, as a whole word, in any case).
+    label_leaks: answers with their own model's name (what follows its last slash) as a word, in any case.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
     """
@@ -95,7 +95,9 @@ def check_rows(
         n_chars = pc.utf8_length(column["answer"]).to_numpy()
         models = sources.add(column, n_chars)
         report.rows += len(batch.rows)
-        repeated = seen_rows.insert(content_hashes(list(column.values())), np.zeros(len(models), dtype=np.int64))
+        repeated = seen_rows.insert(
+            content_hashes(list(column.values())), np.zeros(len(models), dtype=np.int64)
+        )
         report.duplicates.add_all(batch, repeated >= 0)
         answered = seen_answers.insert(content_hashes([column["question"], column["answer"]]), models)
         report.shared_answers.add_all(batch, (answered >= 0) & (answered != models))
@@ -126,7 +128,9 @@ class _Sources:
         self._rows_of.append(codes)
         self._questions_of.append(codes[known < 0])
         self._chars.append(n_chars.astype(np.int32))
-        return np.array([self._models.setdefault(model, len(self._models)) for model, _ in pairs], dtype=np.int64)
+        return np.array(
+            [self._models.setdefault(model, len(self._models)) for model, _ in pairs], dtype=np.int64
+        )
 
     def facts(self) -> list[SourceFacts]:
         """One entry per source, sorted by model and language."""
@@ -157,8 +161,6 @@ def _notes(report: CheckReport) -> list[str]:
     by_rows = sorted(report.sources, key=lambda source: source.rows)
     smallest, largest = by_rows[0], by_rows[-1]
     if largest.rows > UNBALANCED * smallest.rows:
-        notes.append(
-            f"the sources are unbalanced: {source_label(largest.model, largest.language)} has {largest.rows:,} rows, "
-            f"{source_label(smallest.model, smallest.language)} has {smallest.rows:,}; neighbours favour the larger"
-        )
+        few, many = (f"{source_label(s.model, s.language)} has {s.rows:,}" for s in (smallest, largest))
+        notes.append(f"the sources are unbalanced: {many} rows, {few}; neighbours favour the larger")
     return notes

@@ -82,7 +82,7 @@ def _usable(
             usable += len(batch.rows)
             yield batch
     if not usable and first is None:
-        raise DataError(f"{file}: there are no rows in it: give a file with answers")
+        raise DataError(f"{file} is empty, there are no rows in it: give a file with answers")
     if not usable and first is not None:
         raise DataError(
             f"{file}: all {refused} rows were refused, the first (row {first.row}) because: {first.reason}. "
@@ -101,12 +101,12 @@ def _raw_batches(
             last = max([last, *raw.rows[-1:], *(row for row, _ in raw.refused[-1:])])
     except DataError as error:
         raise DataError(f"{source.label}: {error}") from None
-    except (OSError, EOFError, pa.ArrowException) as error:
+    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException) as error:
         where = f"after row {last}" if last else "at all"
         reason = " ".join(str(error).split())
         raise DataError(
-            f"{source.label}: cannot be read {where} ({reason}). It is damaged, cut short or no {source.format}: "
-            "get it again or name its format with --format"
+            f"{source.label}: cannot be read {where} ({reason}). It is damaged, cut short "
+            f"or no {source.format}: get it again or name its format with --format"
         ) from error
 
 

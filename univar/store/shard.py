@@ -183,6 +183,11 @@ class ShardFile:
                 raise self.corrupt(f"column {column!r} has a text that is not UTF-8") from None
         return texts
 
+    def columns(self) -> list[str]:
+        """Columns that this shard has."""
+        folders = (name.split("/")[1] for name in self.info.datasets if name.endswith("/offsets"))
+        return [columns.decode_name(folder) for folder in folders]
+
     def is_coded(self, column: str) -> bool:
         """Whether this shard keeps the column as codes."""
         return f"codes/{columns.encode_name(column)}/codes" in self.info.datasets
@@ -190,8 +195,7 @@ class ShardFile:
     def corrupt(self, what: str) -> StoreCorrupt:
         """The error to raise when the shard is not what the manifest says."""
         return StoreCorrupt(
-            f"shard {self.path}: {what}. `univar verify {self.path.parent.parent}` lists all damage; restore "
-            "the file from a copy, or embed its answers into a new store"
+            f"shard {self.path}: {what}: restore the file from a copy, or embed its answers into a new store"
         )
 
     @functools.cached_property

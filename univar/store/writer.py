@@ -21,6 +21,7 @@ from univar.store.manifest import (
     check_encoder,
     disagreement,
     manifest_name,
+    manifest_names,
     read_manifests,
     shard_prefix,
 )
@@ -105,7 +106,7 @@ class StoreWriter:
         return self._pending.nbytes
 
     def append(self, rows: EmbeddedRows) -> None:
-        """Keep rows for the next shard. Raises DataError for rows that are malformed or in the store already.
+        """Keep rows for the next shard. DataError for rows that are malformed or in the store already.
 
         A caller that works ahead may already have given `known_rows` the numbers its rows will get.
         """
@@ -116,9 +117,7 @@ class StoreWriter:
         found = self.known_rows.find(rows.row_hash)
         in_batch = HashIndex().insert(rows.row_hash, numbers)
         if np.any((found >= 0) & (found < self.rows)) or np.any(in_batch >= 0):
-            raise DataError(
-                f"a row is in {self.path} already: leave out rows whose row_hash is in known_rows"
-            )
+            raise DataError(f"a row is in {self.path} already: leave out rows whose hash is in known_rows")
         self._pending.add(rows)
         self.known_rows.insert(rows.row_hash, numbers)
         self.known_texts.insert(rows.text_hash, numbers)
@@ -170,7 +169,7 @@ class StoreWriter:
         setup = StoreLock(self.path / ".lock", self.path)
         setup.acquire(SETUP_WAIT_S)
         try:
-            existing = read_manifests(self.path) if self._has_manifest() else []
+            existing = read_manifests(self.path) if manifest_names(self.path) else []
             for manifest in existing:
                 difference = disagreement(manifest, wanted)
                 if difference:
@@ -184,9 +183,6 @@ class StoreWriter:
             return wanted
         finally:
             setup.release()
-
-    def _has_manifest(self) -> bool:
-        return any(re.fullmatch(r"manifest.*\.json", name) for name in fs.list_folder(self.path))
 
     def _write_manifest(self, manifest: Manifest) -> None:
         with fs.new_file(self.path / manifest_name(manifest.worker)) as file:
@@ -243,6 +239,6 @@ def _checked_worker(worker: tuple[int, int]) -> tuple[int, int]:
 
 def _json_copy(facts: dict[str, Any], name: str) -> dict[str, Any]:
     try:
-        return json.loads(json.dumps(facts, allow_nan=False))
+        return json.loads(json.dumps(facts, allow_nan=False, ensure_ascii=False).encode())
     except (TypeError, ValueError) as error:
         raise UsageError(f"{name} cannot be written as JSON: {error}") from None
