@@ -217,13 +217,13 @@ def language_of(text: str) -> str:
     return best if scores[best] else ""
 
 
-def fault(text: str, source: Source, question: str, examples: list[str]) -> str:
+def fault(text: str, source: Source, question: str, persona: dict) -> str:
     """Why an answer is not fit to keep ("" if it is)."""
     words = WORD.findall(text.lower())
     asked = set(WORD.findall(question.lower()))
     if len(text) < MIN_CHARS or len(words) < 8:
         return "short"
-    if UNWANTED.search(text):
+    if UNWANTED.search(text) or (persona["role"] and persona["role"].lower() in text.lower()):
         return "unwanted"
     if "\ufffd" in text or sum(char.isalpha() or char in " .,;:!?'’-" for char in text) < 0.93 * len(text):
         return "debris"
@@ -231,7 +231,9 @@ def fault(text: str, source: Source, question: str, examples: list[str]) -> str:
         return "repetition"
     if len(set(words) - asked) < 0.4 * len(set(words)) or question[:25].lower() in text.lower():
         return "echo"
-    if any(text[:30].lower() == example[:30].lower() or example[-40:] in text for example in examples):
+    if any(
+        text[:30].lower() == example[:30].lower() or example[-40:] in text for example in persona["answers"]
+    ):
         return "copied example"
     if language_of(text) != source.language:
         return "language"
@@ -244,11 +246,11 @@ def make_row(
     """One good row, or None if no attempt gave one."""
     row_id = source.row_id(question["question_id"], repeat)
     asked = question[source.language]
-    examples = speaker.texts[source.language]["personas"][source.persona]["answers"]
+    persona = speaker.texts[source.language]["personas"][source.persona]
     for attempt in range(args.attempts):
         seed = seed_of(row_id, attempt)
         answer = speaker.say(source, asked, args.max_tokens, seed)
-        reason = fault(answer, source, asked, examples)
+        reason = fault(answer, source, asked, persona)
         if reason:
             print(f"  again {row_id} ({reason}): {answer[:60]!r}", file=sys.stderr)
             continue
