@@ -4,8 +4,8 @@ import faiss
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from store_rows import DIM, ENCODER, rows, write
 
+from tests.store.store_rows import DIM, ENCODER, rows, write
 from univar.errors import UsageError
 from univar.store import Store, StoreWriter, export
 
