@@ -90,7 +90,7 @@ def evaluate(
     if out is not None:
         with fs.new_file(Path(out)) as file:
             file.write(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False).encode())
-    output.result(report, _text(report))
+    output.result(report, evaluation_text(report))
     failed = [line for target, limit in limits.items() if (line := _shortfall(report, target, limit))]
     for line in failed:
         output.note(line)
@@ -136,7 +136,8 @@ def _shortfall(report: dict[str, Any], target: str, limit: float) -> str | None:
     return f"{target}: accuracy {reached:.4f} is below {limit}" if reached < limit else None
 
 
-def _text(report: dict[str, Any]) -> str:
+def evaluation_text(report: dict[str, Any]) -> str:
+    """The report as a table, what was left out, and what the columns mean."""
     k = str(report["settings"]["headline_k"])
     rows, notes = [], []
     for group in report["groups"]:
