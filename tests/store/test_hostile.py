@@ -326,6 +326,16 @@ def test_the_writer_does_not_write_through_links(store, tmp_path):
     assert len(contents(Store(store))) == 8
 
 
+@pytest.mark.parametrize("name", [".lock", ".lock-0-of-1"])
+def test_a_lock_that_is_a_link_is_refused(store, tmp_path, name):
+    (tmp_path / "victim").write_text("precious")
+    (store / name).unlink()
+    (store / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreCorrupt, match="is a link"):
+        StoreWriter(store, encoder=ENCODER)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
 def test_column_names_cannot_leave_their_folder(tmp_path):
     names = ["../x", "a/b", ".", "..", "%", "%2F", "", "\x00", "é", "text/answer"]
     path = write(tmp_path / "s", rows(2, **{name: [name, "v"] for name in names}))
