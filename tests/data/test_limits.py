@@ -130,15 +130,15 @@ def test_one_long_string_for_thousands_of_parquet_rows_unpacks_in_parts(tmp_path
     assert path.stat().st_size < 100_000  # and 80 GB of text
     read_rows_of_it, grown = growth(path, batches=4)
     assert 1 <= read_rows_of_it <= 8
-    assert grown < 400e6
+    assert grown < 800e6
 
 
 def test_one_long_string_nested_in_thousands_of_parquet_rows_is_an_error(tmp_path: Path) -> None:
     n = 1000
     columns = {name: pa.array([text] * n) for name, text in GOOD.items()}
-    coded = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int32)), pa.array(["x" * 20_000_000]))
+    coded = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20 * n, np.int32)), pa.array(["x" * 20_000_000]))
     nested = pa.StructArray.from_arrays(
-        [pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32), coded)], ["a"]
+        [pa.ListArray.from_arrays(np.arange(0, 20 * n + 1, 20, dtype=np.int32), coded)], ["a"]
     )
     pq.write_table(pa.table(columns | {"meta": nested}), tmp_path / "a.parquet", store_schema=False)
     with pytest.raises(DataError, match=r"column 'meta' has type struct.* unpacks to more than 256 MiB"):
