@@ -142,7 +142,8 @@ def read_damaged(path: Path, tries: int) -> None:
     for _ in range(tries):
         damaged = bytearray(data)
         for _ in range(rng.choice([1, 1, 3])):
-            damaged[rng.randrange(len(data))] = rng.randrange(256)
+            start = rng.choice([0, len(data) // 2])  # the footer is in the second half
+            damaged[rng.randrange(start, len(data))] = rng.randrange(256)
         path.write_bytes(damaged)
         try:
             for batch in read_rows(path, on_refused=lambda row: None):
