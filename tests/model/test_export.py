@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.conftest import answer_rows
 
+from tests.conftest import answer_rows
 from univar import Encoder
 from univar.errors import UsageError
 
