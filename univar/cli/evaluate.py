@@ -150,7 +150,7 @@ def evaluation_text(report: dict[str, Any]) -> str:
             if facts["unseen_label_rows"]:
                 unseen = f"{facts['unseen_label_rows']:,} rows left out, their label has no train row"
                 notes.append(f"{name}, {target}: {unseen}")
-    if report["settings"]["within"]:
+    if len(report["groups"]) > 1:
         rows += [["together", target, *_cells(facts, k)] for target, facts in report["overall"].items()]
     headers = ["group", "target", "labels", "rows", "accuracy@1 [95 %]", "@5", "@10", "macro F1"]
     headers += ["chance", "majority", "shuffled", "TF-IDF@1 [95 %]"]
