@@ -137,7 +137,7 @@ def test_text_that_only_claims_to_be_parquet(tmp_path: Path) -> None:
 def read_damaged(path: Path, tries: int) -> None:
     """Read `path` with random bytes changed, `tries` times: DataError or whole text, nothing else."""
     data = path.read_bytes()
-    rng = random.Random(0)
+    rng = random.Random(2)
     outcomes = set()
     for _ in range(tries):
         damaged = bytearray(data)
@@ -158,7 +158,7 @@ def read_damaged(path: Path, tries: int) -> None:
 def test_a_damaged_parquet_file_is_an_error_or_whole_text(tmp_path: Path) -> None:
     rows = [GOOD | {"answer": f"because é {number}", "more": [str(number)]} for number in range(50)]
     path = written(tmp_path / "a.parquet", rows)
-    call = f"from tests.data.test_files import *; read_damaged(Path({str(path)!r}), 800)"
+    call = f"from tests.data.test_files import *; read_damaged(Path({str(path)!r}), 1500)"
     child = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr  # a crash of the process would be seen here
 
