@@ -25,7 +25,7 @@ def examples(name: str) -> list[str]:
 
 
 def split_example(line: str) -> tuple[list[str], str | None, str | None]:
-    """(arguments of univar, file on stdin, file of stdout) of `cat F | univar ...` or `univar ... < F > G`."""
+    """(arguments, file on stdin, file of stdout) of `cat F | univar ...` or `univar ... < F > G`."""
     words = shlex.split(line)
     stdin = stdout = None
     if words[0] == "cat":

@@ -157,7 +157,7 @@ def test_second_writer_is_refused(tmp_path: Path, encoder: Encoder) -> None:
     source = write_jsonl(tmp_path / "a.jsonl", answer_rows(5))
     with (
         StoreWriter(tmp_path / "store", encoder=encoder.info),
-        pytest.raises(StoreLocked, match="another process"),
+        pytest.raises(StoreLocked, match="being written by process"),
     ):
         embed([source], tmp_path / "store", encoder=encoder)
 

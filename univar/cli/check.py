@@ -28,7 +28,7 @@ def check(inputs: tuple[str, ...], format: str | None, rename: dict[str, str], o
     \b
     Example:
         univar check answers.jsonl
-        univar check answers.csv --map answer=response --json
+        univar check answers.csv.gz --map answer=response --json
     """
     from univar.data.check import check_rows
 

@@ -8,16 +8,9 @@ import threading
 
 import click
 
+from univar.cli.inputs import input_options
 from univar.cli.output import Output, output_options
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
-
-
-def parse_map(entries: tuple[str, ...]) -> dict[str, str]:
-    """`--map answer=response` as {"answer": "response"}."""
-    pairs = [entry.split("=", 1) for entry in entries]
-    if bad := [entry for entry, pair in zip(entries, pairs, strict=True) if len(pair) != 2 or not all(pair)]:
-        raise UsageError(f"--map {bad[0]!r} is not OUR_COLUMN=YOUR_COLUMN, e.g. --map answer=response")
-    return dict(pairs)
 
 
 def parse_shard(text: str | None) -> tuple[int, int]:
@@ -65,10 +58,9 @@ def stop_on_signals() -> threading.Event:
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--max-length", type=int, help="Tokens after which a text is cut; default: the encoder's own.")
 @click.option("--threads", type=int, help="CPU threads; default: all that the process may use.")
-@click.option("--format", "input_format", help="jsonl, csv, tsv or parquet; default: by the file's ending.")
-@click.option("--map", "column_map", multiple=True, metavar="OURS=YOURS", help="Read our column from yours.")
 @click.option("--shard", metavar="I/N", help="Embed the I-th of N parts (0-based); default: torchrun's rank.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be embedded.")
+@input_options
 @output_options
 def embed(
     inputs: tuple[str, ...],
@@ -79,10 +71,10 @@ def embed(
     device: str,
     max_length: int | None,
     threads: int | None,
-    input_format: str | None,
-    column_map: tuple[str, ...],
     shard: str | None,
     dry_run: bool,
+    format: str | None,
+    rename: dict[str, str],
     output: Output,
 ) -> None:
     """Embed answer rows into a store. The same command again continues; new rows are added.
@@ -102,19 +94,19 @@ def embed(
     from univar.model.encoder import Encoder
 
     encoder = Encoder(spec, dtype=dtype, device=device, max_length=max_length, threads=threads)
-    rename, worker = parse_map(column_map), parse_shard(shard)
+    worker = parse_shard(shard)
     if dry_run:
-        plan = engine.plan(inputs, store, encoder=encoder, worker=worker, format=input_format, rename=rename)
+        plan = engine.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
         output.result(plan.facts(), plan.summary())
         return
-    with ProgressReporter(inputs, input_format, output) as reporter:
+    with ProgressReporter(inputs, format, output) as reporter:
         report = engine.embed(
             inputs,
             store,
             encoder=encoder,
             dtype=store_dtype,
             worker=worker,
-            format=input_format,
+            format=format,
             rename=rename,
             on_refused=reporter.refused,
             on_progress=reporter.update,

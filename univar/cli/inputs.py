@@ -8,36 +8,29 @@ from typing import Any
 
 import click
 
-FORMATS = ("jsonl", "csv", "tsv", "parquet")
+from univar.errors import UsageError
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --format and --map; the command receives them as `format` and `rename`, ready for `read_rows`."""
 
-    @click.option("--format", type=click.Choice(FORMATS), help="Format of the input, whatever its ending.")
-    @click.option(
-        "--map",
-        "pairs",
-        multiple=True,
-        metavar="OURS=THEIRS",
-        help="Read our column from theirs, such as answer=response; may be given several times.",
-    )
+    @click.option("--format", help="jsonl, csv, tsv or parquet; default: by the file's ending.")
+    @click.option("--map", "pairs", multiple=True, metavar="OURS=YOURS", help="Read our column from yours.")
     @functools.wraps(command)
     def with_input(*args: Any, pairs: tuple[str, ...], **kwargs: Any) -> Any:
-        return command(*args, rename=_rename(pairs), **kwargs)
+        return command(*args, rename=parse_map(pairs), **kwargs)
 
     return with_input
 
 
-def _rename(pairs: tuple[str, ...]) -> dict[str, str]:
+def parse_map(pairs: tuple[str, ...]) -> dict[str, str]:
+    """`--map answer=response` as {"answer": "response"}."""
     rename: dict[str, str] = {}
     for pair in pairs:
-        ours, equals, theirs = pair.partition("=")
-        if not equals or not ours.strip() or not theirs.strip():
-            raise click.BadParameter(
-                f"{pair!r} is not OURS=THEIRS, such as answer=response", param_hint="--map"
-            )
-        if ours.strip() in rename:
-            raise click.BadParameter(f"{ours.strip()!r} is given twice", param_hint="--map")
-        rename[ours.strip()] = theirs.strip()
+        ours, _, yours = (part.strip() for part in pair.partition("="))
+        if not (ours and yours):
+            raise UsageError(f"--map {pair!r} is not OURS=YOURS, such as --map answer=response")
+        if ours in rename:
+            raise UsageError(f"--map names {ours!r} twice: one column can be read from one other only")
+        rename[ours] = yours
     return rename

@@ -12,6 +12,8 @@ from univar.cli.output import Output, printable
 from univar.data import estimate_rows
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from univar.engine import EmbedReport
 
 LINE_EVERY_S = 30.0
@@ -28,7 +30,7 @@ class ProgressReporter:
         self._last_line = time.monotonic()
         self._bar = None if output.quiet or not sys.stderr.isatty() else self._make_bar()
 
-    def _make_bar(self):  # type: ignore[no-untyped-def]
+    def _make_bar(self) -> Progress:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
 

@@ -83,7 +83,7 @@ def _header(reader: Iterator[list[str]], lines: _Lines) -> list[str]:
     """The header's names, a nameless one called by its place; empty for an empty file."""
     fields: list[str] = []
     try:
-        while not fields and not lines.ended:
+        while not (fields or lines.fault or lines.ended):
             lines.begin_row()
             fields = next(reader, [])
     except csv.Error as error:
@@ -117,10 +117,10 @@ def _records(
                 ) from None
             refused.append((lines.row, lines.fault or f"not CSV: {error}"))
             continue
-        if not fields:
-            continue
         if lines.fault:
             refused.append((lines.row, lines.fault))
+        elif not fields:
+            continue
         elif len(fields) != width:
             refused.append((lines.row, f"{len(fields)} fields, but the header has {width}"))
         else:

@@ -30,9 +30,10 @@ class ColumnNames:
         for name in found:
             column = self._name(name)
             if column in theirs:
+                unmapped = theirs[column] if name.strip() in self._rename else name
                 raise DataError(
                     f"columns {theirs[column]!r} and {name!r} are both {column!r} here: "
-                    f"give one of them another name, such as --map other_{column}={name.strip()}"
+                    f"give one of them another name, such as --map other_{column}={unmapped.strip()}"
                 )
             ours[name], theirs[column] = column, name
         if not self._seen.issuperset(theirs):

@@ -24,6 +24,7 @@ from univar.engine.report import EmbedReport
 from univar.engine.sink import Sink, WindowResult
 from univar.engine.windows import Admission, Window
 from univar.errors import UsageError
+from univar.model.packing import take_texts
 from univar.store import Store, StoreWriter
 
 if TYPE_CHECKING:
@@ -121,12 +122,14 @@ def _forward(
     """Run the window's new texts through the encoder, batch by batch."""
     vectors = np.zeros((len(window), encoder.dim), dtype=np.float32)
     done = np.zeros(len(window), dtype=bool)
-    tokens = window.tokens
-    for rows, embeddings in encoder.forward_batches(tokens.ids, tokens.cu_seqlens, window.new):
-        vectors[rows] = embeddings
-        done[rows] = True
-        report.encoded += len(rows)
-        report.tokens += int((tokens.cu_seqlens[rows + 1] - tokens.cu_seqlens[rows]).sum())
+    new = window.new
+    ids, cu_seqlens = take_texts(window.tokens.ids, window.tokens.cu_seqlens, new)
+    lengths = np.diff(cu_seqlens)
+    for batch, embeddings in encoder.forward_batches(ids, cu_seqlens):
+        vectors[new[batch]] = embeddings
+        done[new[batch]] = True
+        report.encoded += len(batch)
+        report.tokens += int(lengths[batch].sum())
         progress()
         if stop.is_set():
             break

@@ -11,18 +11,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from univar.errors import DataError, ProviderError, StoreCorrupt
+from univar.errors import DataError, StoreCorrupt
+from univar.store import fs
 
 FORMAT = "univar-index/1"
 FOLDER = "index"
-REMEDY = "build it again with `univar index {path}`"
+FACTS_FILE = "index.json"
 _MAX_JSON_BYTES = 1 << 20
 _FIELDS: dict[str, tuple[type, ...]] = {
     "type": (str,),
@@ -44,34 +44,30 @@ def write(store_path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     facts = {"format": FORMAT, **facts, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
     name = _array_file(facts)
-    try:
-        folder.mkdir(exist_ok=True)
-        _replace(folder / name, data)
-        _replace(folder / "index.json", json.dumps(facts, indent=1).encode())
-        for old in folder.glob("*.safetensors"):
-            if old.name != name:
-                old.unlink()
-    except OSError as error:
-        raise ProviderError(f"cannot write the index into {folder}: {error.strerror}") from error
+    fs.make_folder(folder)
+    for path, content in ((folder / name, data), (folder / FACTS_FILE, json.dumps(facts, indent=1).encode())):
+        with fs.new_file(path) as file:
+            file.write(content)
+    for other in fs.list_folder(folder):
+        if other not in (name, FACTS_FILE):
+            fs.remove(folder / other)
     return facts
 
 
 def read_facts(store_path: Path) -> dict[str, Any] | None:
     """What index.json says, None where no index was saved. Raises StoreCorrupt if it is not one of ours."""
-    path = Path(store_path) / FOLDER / "index.json"
-    try:
-        with path.open("rb") as file:
-            text = file.read(_MAX_JSON_BYTES)
-        facts = json.loads(text)
-    except FileNotFoundError:
+    folder = Path(store_path) / FOLDER
+    if FACTS_FILE not in fs.list_folder(folder):
         return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise StoreCorrupt(f"{path} is not readable JSON; {REMEDY.format(path=store_path)}") from error
+    try:
+        facts = json.loads(fs.read_file(folder / FACTS_FILE, _MAX_JSON_BYTES))
+    except (StoreCorrupt, ValueError, RecursionError) as error:
+        raise broken(store_path, f"{FACTS_FILE} is not readable JSON") from error
     if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-        raise StoreCorrupt(f"{path} is not of format {FORMAT}; {REMEDY.format(path=store_path)}")
+        raise broken(store_path, f"{FACTS_FILE} is not of format {FORMAT}")
     for name, kinds in _FIELDS.items():
         if type(facts.get(name)) not in kinds:
-            raise StoreCorrupt(f"{path} has no valid {name!r}; {REMEDY.format(path=store_path)}")
+            raise broken(store_path, f"{FACTS_FILE} has no valid {name!r}")
     return facts
 
 
@@ -82,39 +78,32 @@ def read_arrays(store_path: Path, facts: dict[str, Any]) -> dict[str, np.ndarray
 
     path = Path(store_path) / FOLDER / _array_file(facts)
     try:
-        with path.open("rb") as file:
-            data = file.read(facts["size_bytes"] + 1)
-    except OSError as error:
-        raise StoreCorrupt(
-            f"cannot read {path}: {error.strerror}; {REMEDY.format(path=store_path)}"
-        ) from error
+        data = fs.read_file(path, facts["size_bytes"])
+    except StoreCorrupt as error:
+        raise broken(store_path, f"{path.name} is missing or has another size") from error
     if len(data) != facts["size_bytes"] or hashlib.sha256(data).hexdigest() != facts["sha256"]:
-        raise StoreCorrupt(f"{path} is not the file that was written; {REMEDY.format(path=store_path)}")
+        raise broken(store_path, f"{path.name} is not the file that was written")
     try:
         return load(data)
     except SafetensorError as error:
-        raise StoreCorrupt(f"{path} holds no arrays; {REMEDY.format(path=store_path)}") from error
+        raise broken(store_path, f"{path.name} holds no arrays") from error
+
+
+def broken(store_path: Path, what: str) -> StoreCorrupt:
+    """The error for index files that cannot be used."""
+    return StoreCorrupt(f"the index in {store_path} is broken: {what}; {remedy(store_path)}")
 
 
 def missing(store_path: Path) -> DataError:
+    """The error for a store without an index."""
     return DataError(f"{store_path} has no index; build it with `univar index {store_path}`")
 
 
+def remedy(store_path: Path) -> str:
+    """What to do about an index that is stale or broken."""
+    return f"build it again with `univar index {store_path}`"
+
+
 def _array_file(facts: dict[str, Any]) -> str:
-    """A file name made of nothing but letters, digits and a dash: the facts may come from elsewhere."""
+    """A file name of nothing but letters, digits and a dash: the facts may come from elsewhere."""
     return re.sub(r"[^0-9A-Za-z-]", "", f"{facts['type']}-{facts['fingerprint'][:32]}") + ".safetensors"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """The file is there whole, or as it was before."""
-    tmp = path.with_name(f".{path.name}.tmp")
-    with tmp.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(tmp, path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from univar.errors import DataError, StoreCorrupt, UsageError
+from univar.errors import DataError, UsageError
 from univar.index import cache
 from univar.index.exact import ExactSearch
 
@@ -92,7 +92,7 @@ class Index:
         if not _is_fresh(facts, store):
             raise DataError(
                 f"the index in {store.path} was built over {facts['rows']} rows of an earlier state, "
-                f"the store has {len(store)} now; {cache.REMEDY.format(path=store.path)}"
+                f"the store has {len(store)} now; {cache.remedy(store.path)}"
             )
         return cls._from_facts(store, facts, threads)
 
@@ -107,9 +107,7 @@ class Index:
     @classmethod
     def _from_facts(cls, store: Store, facts: dict[str, Any], threads: int | None) -> Index:
         if facts["type"] not in TYPES[1:]:
-            raise StoreCorrupt(
-                f"{store.path} has an index of unknown type; {cache.REMEDY.format(path=store.path)}"
-            )
+            raise cache.broken(store.path, "its type is unknown")
         arrays = cache.read_arrays(store.path, facts)
         search: Search
         if facts["type"] == "exact":
@@ -120,9 +118,7 @@ class Index:
             try:
                 search = from_arrays(facts["type"], arrays, store.embeddings, store.dim, threads)
             except (KeyError, ValueError) as error:
-                raise StoreCorrupt(
-                    f"the index in {store.path} is broken: {error}; {cache.REMEDY.format(path=store.path)}"
-                ) from error
+                raise cache.broken(store.path, str(error)) from error
             search.set_effort(facts["effort"], float(facts["recall_at_10"]))
         index = cls(store, facts["type"], search)
         index._saved = facts

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from univar import schema
 from univar.errors import StoreCorrupt, UsageError
-from univar.store.manifest import read_manifests
+from univar.store.manifest import manifest_names, read_manifests
 from univar.store.rows import DERIVED_COLUMN
 from univar.store.shard import ShardFile
 from univar.store.view import Embeddings
@@ -52,6 +52,11 @@ class Store:
         if check == "blocks":
             self._check_hdf5()
 
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether there is a store at `path`, whole or broken."""
+        return bool(manifest_names(Path(path)))
+
     def __len__(self) -> int:
         return int(self._starts[-1])
 
@@ -76,6 +81,11 @@ class Store:
     def row_hash(self) -> np.ndarray:
         """(N, 16) uint8, identity of each row."""
         return self._joined("row_hash", (0, 16), np.uint8)
+
+    @property
+    def text_hash(self) -> np.ndarray:
+        """(N, 16) uint8, identity of each row's text."""
+        return self._joined("text_hash", (0, 16), np.uint8)
 
     @property
     def n_tokens(self) -> np.ndarray:

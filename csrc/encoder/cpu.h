@@ -1,0 +1,16 @@
+// What the processor has and the operating system lets us use.
+#pragma once
+
+namespace univar {
+
+struct CpuFeatures {
+    bool avx2 = false;
+    bool avx512 = false;       // F, BW, DQ and VL
+    bool avx512_bf16 = false;  // dot product, and conversion from float32
+    bool amx_bf16 = false;     // tiles, and this process has leave to use them
+};
+
+// Found once; on Linux this asks the kernel for leave to use AMX tiles.
+const CpuFeatures& cpu_features();
+
+}  // namespace univar

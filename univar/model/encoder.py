@@ -1,0 +1,218 @@
+"""Texts in, value embeddings out: `Encoder`, the library's front to tokenizer, packer and forward."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from univar import ops
+from univar.errors import DataError, UsageError
+from univar.model.config import read_config
+from univar.model.forward import PackedTransformer
+from univar.model.packing import Layout, micro_batches
+from univar.model.spec import resolve
+from univar.model.tokenizer import Tokenizer, Tokens, load_tokenizer
+from univar.model.weights import load_weights
+
+logger = logging.getLogger("univar")
+
+BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}
+"""Tokens of one micro-batch; on the CPU each worker thread has one in hand."""
+
+
+class Encoder:
+    """A text encoder by name, folder or hub id. Rows it gives always have length 1.
+
+    spec:         "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, or a hub id
+    dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also "fp16"
+    device:       "auto", "cpu", "cuda" or "cuda:N"
+    max_length:   tokens of a text that are read, special tokens included; default what the model's folder says
+    truncate_dim: keep the first dims of each embedding (Matryoshka models) and bring the row to length 1 again
+    threads:      worker threads on the CPU, default torch.get_num_threads(). Each has its own batches and runs torch
+                  with one thread; the calling thread's torch settings stay as they are.
+    Raises UsageError, DataError or ProviderError (see `univar.model.spec.resolve`).
+    """
+
+    def __init__(
+        self,
+        spec: str | Path = "minilm",
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        max_length: int | None = None,
+        truncate_dim: int | None = None,
+        threads: int | None = None,
+    ):
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}")
+        self._device = ops.choose_device(device)
+        self._dtype = ops.choose_dtype(dtype, self._device).chosen
+        self._source = resolve(spec)
+        self._config = read_config(self._source.folder)
+        self.max_length: int = self._checked_max_length(max_length)
+        self.dim: int = self._checked_dim(truncate_dim)
+        self._threads = threads or torch.get_num_threads()
+        self.tokenizer: Tokenizer = load_tokenizer(self._config.folder, self.max_length, self._threads)
+        self._forward = PackedTransformer(self._config, load_weights(self._config), self._dtype, self._device)
+        self.batch_tokens: int = BATCH_TOKENS[self._device.type]
+        self._workers = _one_threaded_workers(self._threads if self._device.type == "cpu" else 1)
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What identifies the encoder (`id`, `revision`, `dim`, `max_length`, `pooling`) and how it runs here."""
+        return {
+            "id": self._source.id,
+            "revision": self._source.revision,
+            "dim": self.dim,
+            "max_length": self.max_length,
+            "pooling": self._config.pooling,
+            "dtype": self._dtype,
+            "device": str(self._device),
+        }
+
+    def tokenize(self, sentences: Sequence[str] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids (T,) int32 of all texts, special tokens included, and cu_seqlens (n + 1,) int64."""
+        tokens = self._tokens(sentences)
+        return tokens.ids, tokens.cu_seqlens
+
+    def encode(
+        self,
+        sentences: str | Sequence[str] | pa.Array,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+        normalize_embeddings: bool = True,
+    ) -> np.ndarray:
+        """Embeddings (n, dim) float32 of n texts, rows of length 1; one string is a list of one.
+
+        The parameters are those of sentence-transformers: `batch_size` is accepted and ignored, since batches are
+        cut by tokens and results do not depend on them; `normalize_embeddings=False` raises UsageError. How many texts
+        were cut to `max_length` tokens is logged once per call.
+        """
+        if not normalize_embeddings:
+            raise UsageError("univar's embeddings always have length 1: leave normalize_embeddings at True")
+        tokens = self._tokens([sentences] if isinstance(sentences, str) else sentences)
+        cut = int(tokens.truncated.sum())
+        if cut:
+            logger.warning(
+                "%d of %d texts were longer than %d tokens and cut",
+                cut,
+                len(tokens.truncated),
+                self.max_length,
+            )
+        return self._embed(tokens.ids, tokens.cu_seqlens, show_progress_bar)
+
+    def forward_packed(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> np.ndarray:
+        """Embeddings (n, dim) float32 of packed texts, in their order, rows of length 1.
+
+        ids: (T,) int32; cu_seqlens: (n + 1,) int64, text i is ids[cu_seqlens[i]:cu_seqlens[i + 1]], none empty and
+        none longer than `max_length`. Any number of texts: they are sorted by length and cut into micro-batches here.
+        Raises UsageError where the arrays don't fit together or to the model.
+        """
+        lengths = np.diff(cu_seqlens)
+        if len(cu_seqlens) == 0 or cu_seqlens[0] != 0 or cu_seqlens[-1] != len(ids) or (lengths < 1).any():
+            raise UsageError("cu_seqlens must rise from 0 to the number of ids, with no text empty")
+        if lengths.max(initial=0) > self._config.positions:
+            raise UsageError(f"a text has {lengths.max()} tokens, the model reads {self._config.positions}")
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self._config.vocab_size:
+            raise UsageError(
+                f"token ids must be in 0..{self._config.vocab_size - 1}: from another tokenizer?"
+            )
+        return self._embed(ids, cu_seqlens, show_progress_bar=False)
+
+    def forward_batches(
+        self, ids: np.ndarray, cu_seqlens: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same batch by batch, for callers that want to stop between two: (rows (b,), embeddings (b, dim))."""
+        tokens = len(ids)
+        share = -(-tokens // self._threads) if self._device.type == "cpu" else tokens
+        budget = max(1, min(self.batch_tokens, share))  # a small call too keeps all threads busy
+
+        def run(batch: tuple[np.ndarray, np.ndarray, Layout]) -> tuple[np.ndarray, np.ndarray]:
+            rows, batch_ids, layout = batch
+            return rows, self._shorten(self._forward(batch_ids, layout))
+
+        return self._workers.map(run, micro_batches(ids, cu_seqlens, budget))
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write the encoder as a folder that `SentenceTransformer(folder)` opens (see `univar.model.export`)."""
+        from univar.model.export import export_model
+
+        export_model(self._source, folder, max_length=self.max_length, force=force)
+
+    def _checked_max_length(self, wanted: int | None) -> int:
+        if wanted is None:
+            return self._config.max_length
+        if not 3 <= wanted <= self._config.positions:
+            raise UsageError(
+                f"max_length must be in 3..{self._config.positions} for {self._source.id}, got {wanted}"
+            )
+        return wanted
+
+    def _checked_dim(self, truncate_dim: int | None) -> int:
+        if truncate_dim is None:
+            return self._config.dim
+        if not 1 <= truncate_dim <= self._config.dim:
+            raise UsageError(
+                f"truncate_dim must be in 1..{self._config.dim} for {self._source.id}, got {truncate_dim}"
+            )
+        return truncate_dim
+
+    def _tokens(self, sentences: Sequence[str] | pa.Array) -> Tokens:
+        if isinstance(sentences, (pa.Array, pa.ChunkedArray)):
+            return self.tokenizer.encode(sentences)
+        try:
+            texts = pa.array(sentences, pa.large_string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise UsageError(f"sentences must be strings: {error}") from None
+        if texts.null_count:
+            raise DataError(f"{texts.null_count} of {len(texts)} texts are None: leave those out")
+        return self.tokenizer.encode(texts)
+
+    def _embed(self, ids: np.ndarray, cu_seqlens: np.ndarray, show_progress_bar: bool) -> np.ndarray:
+        n = len(cu_seqlens) - 1
+        out = np.empty((n, self.dim), np.float32)
+        batches = self.forward_batches(ids, cu_seqlens)
+        for rows, embeddings in _with_bar(batches, n) if show_progress_bar else batches:
+            out[rows] = embeddings
+        return out
+
+    def _shorten(self, embeddings: torch.Tensor) -> np.ndarray:
+        if self.dim < self._config.dim:
+            embeddings = torch.nn.functional.normalize(embeddings[:, : self.dim], dim=1)
+        return embeddings.numpy()
+
+
+def _with_bar(
+    batches: Iterator[tuple[np.ndarray, np.ndarray]], total: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pass batches on, with a bar on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("embed", total=total)
+        for rows, embeddings in batches:
+            progress.update(task, advance=len(rows))
+            yield rows, embeddings
+
+
+def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
+    """n threads in which torch uses one thread each; the setting of the calling thread and of later ones stays."""
+    before = torch.get_num_threads()
+    workers = ThreadPoolExecutor(
+        n, thread_name_prefix="univar-encoder", initializer=torch.set_num_threads, initargs=(1,)
+    )
+    barrier = threading.Barrier(n)
+    list(
+        workers.map(lambda _: barrier.wait(), range(n))
+    )  # all threads start now, then the setting is put back
+    torch.set_num_threads(before)
+    return workers

@@ -1,0 +1,69 @@
+"""Packed texts: all tokens one after the other, `cu_seqlens` saying where each text starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from univar import _native
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the texts of one packed batch lie. cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]."""
+
+    cu_seqlens: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) int32 tokens of each text."""
+        return np.diff(self.cu_seqlens)
+
+    @cached_property
+    def max_length(self) -> int:
+        """Tokens of the longest text."""
+        return int(self.lengths.max(initial=0))
+
+    @cached_property
+    def positions(self) -> Tensor:
+        """(T,) int64 place of each token in its text."""
+        starts = np.repeat(self.cu_seqlens[:-1], self.lengths)
+        return torch.from_numpy(np.arange(self.cu_seqlens[-1], dtype=np.int64) - starts)
+
+    @cached_property
+    def groups(self) -> list[tuple[int, int, int]]:
+        """(first token, texts, tokens of each) of every run of equally long texts."""
+        lengths = self.lengths
+        firsts = np.flatnonzero(np.diff(lengths, prepend=-1))
+        counts = np.diff(firsts, append=len(lengths))
+        return [
+            (int(self.cu_seqlens[i]), int(n), int(lengths[i])) for i, n in zip(firsts, counts, strict=True)
+        ]
+
+
+def take_texts(ids: np.ndarray, cu_seqlens: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The packed texts `rows` (m,) int64, in that order: their ids (t,) int32 and cu_seqlens (m + 1,) int64."""
+    lengths = np.diff(cu_seqlens)[rows]
+    taken = np.concatenate(([0], np.cumsum(lengths)))
+    return ids[np.repeat(cu_seqlens[rows] - taken[:-1], lengths) + np.arange(taken[-1])], taken
+
+
+def micro_batches(
+    ids: np.ndarray, cu_seqlens: np.ndarray, max_tokens: int
+) -> Iterator[tuple[np.ndarray, np.ndarray, Layout]]:
+    """Cut packed texts into batches of at most `max_tokens` tokens, texts of like length together.
+
+    ids: (T,) int32; cu_seqlens: (n + 1,) int64. Yields, longest texts first, the texts' numbers (b,) int64, their ids
+    one after the other (t,) int32, and their layout. A longer text is a batch alone.
+    """
+    lengths = np.diff(cu_seqlens)
+    order, cuts = _native.pack(lengths, max_tokens)
+    for first, last in zip(cuts[-2::-1], cuts[:0:-1], strict=True):
+        rows = order[first:last]
+        batch_ids, batch_cu_seqlens = take_texts(ids, cu_seqlens, rows)
+        yield rows, batch_ids, Layout(batch_cu_seqlens.astype(np.int32))

@@ -1,0 +1,200 @@
+"""Weights of a model folder under names that all families share. safetensors only: nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from univar.errors import DataError
+from univar.model.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Weight and bias of a linear layer (out, in) and (out,), or of a LayerNorm (dim,) and (dim,)."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """One transformer layer. `qkv` is (3 * dim, dim): queries, keys, values; `up` of SwiGLU is value above gate."""
+
+    qkv: Affine
+    out: Affine
+    attention_norm: Affine
+    up: Affine
+    down: Affine
+    output_norm: Affine
+
+
+@dataclass(frozen=True)
+class Weights:
+    """All weights, float32. The one token type there is stands already in `position`, or in `word` without one.
+
+    word: (V, dim); position: (positions, dim), row i for token i of a text, or None; relative_bias: (buckets, heads)
+    or None (MPNet).
+    """
+
+    word: Tensor
+    position: Tensor | None
+    embedding_norm: Affine
+    relative_bias: Tensor | None
+    layers: list[LayerWeights]
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a model folder; DataError where there are none."""
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        files = [folder / Path(name).name for name in names]
+    else:
+        files = [folder / "model.safetensors"]
+    for path in files:
+        if path.is_file():
+            continue
+        if (folder / "pytorch_model.bin").is_file():
+            raise DataError(
+                f"{folder} has only pytorch_model.bin, a pickle, which univar never opens: load it once with "
+                f"transformers and save_pretrained(..., safe_serialization=True)"
+            )
+        raise DataError(f"{path} is missing: fetch the model's safetensors weights")
+    return files
+
+
+def load_weights(config: ModelConfig) -> Weights:
+    """Read the weights that `config` describes; DataError names a missing or misshapen tensor."""
+    read = _Reader(config)
+    family = {"bert": _bert_layer, "roberta": _bert_layer, "mpnet": _mpnet_layer, "nomic_bert": _nomic_layer}
+    layer = family[config.family]
+    word = read("embeddings.word_embeddings.weight", config.vocab_size, config.dim)
+    position = None
+    if config.rotary_base is None:
+        rows = config.position_offset + config.positions
+        position = read("embeddings.position_embeddings.weight", rows, config.dim)[
+            config.position_offset :
+        ].clone()
+    if read.has("embeddings.token_type_embeddings.weight"):
+        (word if position is None else position).add_(
+            read("embeddings.token_type_embeddings.weight", None, config.dim)[0]
+        )
+    norm = "emb_ln" if read.has("emb_ln.weight") else "embeddings.LayerNorm"
+    bias = "encoder.relative_attention_bias.weight"
+    return Weights(
+        word=word,
+        position=position,
+        embedding_norm=_norm(read, norm),
+        relative_bias=read(bias, None, config.heads) if config.family == "mpnet" else None,
+        layers=[layer(read, index, config) for index in range(config.layers)],
+    )
+
+
+class _Reader:
+    """Tensors by name, whatever prefix the checkpoint gives them ("bert.", "0.auto_model.", ...), in float32."""
+
+    _ANCHOR = "embeddings.word_embeddings.weight"
+
+    def __init__(self, config: ModelConfig):
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        self._folder = config.folder
+        tensors: dict[str, Tensor] = {}
+        for path in weight_files(config.folder):
+            try:
+                tensors.update(load_file(path))
+            except (SafetensorError, OSError) as error:
+                raise DataError(f"cannot read {path}: {error}") from None
+        prefixes = [name.removesuffix(self._ANCHOR) for name in tensors if name.endswith(self._ANCHOR)]
+        if not prefixes:
+            raise DataError(f"{config.folder}: the weights hold no {self._ANCHOR}: is this a text encoder?")
+        prefix = min(prefixes, key=len)
+        renamed = ((name.removeprefix(prefix), tensor) for name, tensor in tensors.items())
+        # TensorFlow's names of a LayerNorm live on in old checkpoints.
+        self._tensors = {
+            name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+                "LayerNorm.beta", "LayerNorm.bias"
+            ): tensor
+            for name, tensor in renamed
+        }
+
+    def has(self, name: str) -> bool:
+        return name in self._tensors
+
+    def __call__(self, name: str, *shape: int | None) -> Tensor:
+        if name not in self._tensors:
+            raise DataError(f"{self._folder}: the weights hold no {name}, which config.json asks for")
+        tensor = self._tensors[name].float()
+        found = tuple(tensor.shape)
+        if len(found) != len(shape) or any(
+            want not in (None, got) for want, got in zip(shape, found, strict=True)
+        ):
+            raise DataError(f"{self._folder}: {name} is {found}, but config.json asks for {shape}")
+        return tensor
+
+    def affine(self, name: str, *shape: int) -> Affine:
+        bias = self(f"{name}.bias", shape[0]) if self.has(f"{name}.bias") else None
+        return Affine(self(f"{name}.weight", *shape), bias)
+
+    def stacked(self, names: list[str], rows: int, columns: int) -> Affine:
+        parts = [self.affine(name, rows, columns) for name in names]
+        biases = [part.bias for part in parts if part.bias is not None]
+        return Affine(torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None)
+
+
+def _norm(read: _Reader, name: str) -> Affine:
+    dim = read._tensors["embeddings.word_embeddings.weight"].shape[1]
+    return Affine(read(f"{name}.weight", dim), read(f"{name}.bias", dim))
+
+
+def _encoder_layer(
+    read: _Reader, index: int, config: ModelConfig, qkv: list[str], out: str, norm: str
+) -> LayerWeights:
+    prefix = f"encoder.layer.{index}."
+    return LayerWeights(
+        qkv=read.stacked([f"{prefix}{name}" for name in qkv], config.dim, config.dim),
+        out=read.affine(prefix + out, config.dim, config.dim),
+        attention_norm=_norm(read, prefix + norm),
+        up=read.affine(f"{prefix}intermediate.dense", config.intermediate, config.dim),
+        down=read.affine(f"{prefix}output.dense", config.dim, config.intermediate),
+        output_norm=_norm(read, f"{prefix}output.LayerNorm"),
+    )
+
+
+def _bert_layer(read: _Reader, index: int, config: ModelConfig) -> LayerWeights:
+    qkv = [f"attention.self.{name}" for name in ("query", "key", "value")]
+    return _encoder_layer(read, index, config, qkv, "attention.output.dense", "attention.output.LayerNorm")
+
+
+def _mpnet_layer(read: _Reader, index: int, config: ModelConfig) -> LayerWeights:
+    qkv = [f"attention.attn.{name}" for name in ("q", "k", "v")]
+    return _encoder_layer(read, index, config, qkv, "attention.attn.o", "attention.LayerNorm")
+
+
+def _nomic_layer(read: _Reader, index: int, config: ModelConfig) -> LayerWeights:
+    """nomic-embed's own names, or those transformers 5 writes for the same model."""
+    own = f"encoder.layers.{index}."
+    prefix = own if read.has(f"{own}attn.Wqkv.weight") else f"layers.{index}."
+    dim, intermediate = config.dim, config.intermediate
+    if prefix == own:
+        names = ("attn.out_proj", "norm1", ["mlp.fc11", "mlp.fc12"], "mlp.fc2", "norm2")
+        qkv = read.affine(f"{prefix}attn.Wqkv", 3 * dim, dim)
+    else:
+        up = ["mlp.up_proj", "mlp.gate_proj"]
+        names = ("self_attn.o_proj", "post_attention_layernorm", up, "mlp.down_proj", "post_mlp_layernorm")
+        qkv = read.stacked([f"{prefix}self_attn.{part}_proj" for part in "qkv"], dim, dim)
+    out, attention_norm, up_parts, down, output_norm = names
+    return LayerWeights(
+        qkv=qkv,
+        out=read.affine(prefix + str(out), dim, dim),
+        attention_norm=_norm(read, prefix + str(attention_norm)),
+        up=read.stacked([prefix + part for part in up_parts], intermediate, dim),
+        down=read.affine(prefix + str(down), dim, intermediate),
+        output_norm=_norm(read, prefix + str(output_norm)),
+    )

@@ -1,0 +1,109 @@
+"""Which device, dtype and implementation runs, and why. The one place that decides; `univar doctor` prints it."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from univar import _native
+from univar.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("auto", "fp32", "bf16", "fp16")
+DEVICES = ("auto", "cpu", "cuda", "cuda:N")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, in a word, and why, in half a sentence."""
+
+    chosen: str
+    why: str
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device to run on: "auto" is CUDA where there is one, else the CPU. UsageError for what is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}: give one of {', '.join(DEVICES)}") from None
+    if device.type == "cpu":
+        return device
+    if device.type != "cuda":
+        raise UsageError(f"device {name!r} is not supported: give one of {', '.join(DEVICES)}")
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"no CUDA device for {name!r} here: found {torch.cuda.device_count()}; give --device cpu"
+        )
+    return device
+
+
+def choose_dtype(name: str, device: torch.device) -> Choice:
+    """fp32, bf16 or fp16. "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
+
+    AVX512-BF16 alone does not count: its dot product has half the rate of fp32 FMA.
+    """
+    if name not in DTYPES:
+        raise UsageError(f"unknown dtype {name!r}: give one of {', '.join(DTYPES)}")
+    if name == "fp16" and device.type == "cpu":
+        raise UsageError(
+            "dtype fp16 is no faster than fp32 on a CPU and loses range: give fp32, bf16 or auto"
+        )
+    if name != "auto":
+        return Choice(name, "asked for")
+    if device.type == "cuda":
+        return Choice("bf16", "CUDA device")
+    if cpu_features()["amx_bf16"]:
+        return Choice("bf16", "the CPU has AMX-BF16")
+    return Choice("fp32", "the CPU has no AMX-BF16")
+
+
+def cpu_features() -> dict[str, bool]:
+    """CPU instruction sets that decide between implementations, as the operating system lets us use them."""
+    return dict(_native.cpu_features())
+
+
+def mkldnn_linear_works() -> bool:
+    """Whether torch's oneDNN linear with prepacked weights, a private operator, is there."""
+    import torch
+
+    try:
+        weight, x = torch.eye(16, dtype=torch.float32), torch.ones(2, 16)
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 2)
+        made = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return bool(torch.equal(made, x))
+
+
+def choose_linear(device: torch.device) -> Choice:
+    """ "mkldnn": oneDNN with prepacked weights; "torch": torch.nn.functional.linear."""
+    if device.type != "cpu":
+        return Choice("torch", "CUDA device")
+    if not mkldnn_linear_works():
+        return Choice("torch", "this torch has no oneDNN linear with prepacked weights")
+    return Choice("mkldnn", "weights packed once")
+
+
+def choose_attention(device: torch.device, dtype: str) -> Choice:
+    """How attention, LayerNorm, GELU and pooling run.
+
+    "native": our C++ kernels over packed texts; "varlen": one CUDA kernel over packed texts; "sdpa": torch, one call
+    per run of equally long texts.
+    """
+    if device.type == "cpu":
+        if dtype == "bf16" and cpu_features()["amx_bf16"]:
+            return Choice("native", "bf16 on a CPU with AMX-BF16")
+        return Choice("sdpa", f"{dtype} on a CPU" if dtype != "bf16" else "the CPU has no AMX-BF16")
+    if dtype == "fp32":
+        return Choice("sdpa", "varlen kernels take no fp32")
+    if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):
+        return Choice("varlen", "one kernel over packed texts")
+    return Choice("sdpa", "neither this torch nor flash_attn has a varlen kernel")
