@@ -10,7 +10,7 @@ def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", ep
     """One unit vector per packed sequence.
 
     hidden:     (T, D) floating point, token states of all sequences one after the other
-    cu_seqlens: (N + 1,) int32 or int64, cu_seqlens[i]:cu_seqlens[i + 1] are the tokens of sequence i, none empty
+    cu_seqlens: (N + 1,) int32 or int64, sequence i is cu_seqlens[i]:cu_seqlens[i + 1], none empty
     pooling:    "mean" over the sequence's tokens, or "cls" for its first token
     returns:    (N, D) float32, every row of length 1 (zero rows stay zero)
     """

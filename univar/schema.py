@@ -50,7 +50,7 @@ def source_label(model: str, language: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def normalize_language(code: str) -> str:
-    """ISO 639-3 code of a language given as ISO 639-1 or -3 (`en`, `eng`), BCP 47 (`zh-Hans`) or NLLB (`eng_Latn`).
+    """ISO 639-3 code of a language given as ISO 639 (`en`, `eng`), BCP 47 (`zh-Hans`) or NLLB (`eng_Latn`).
 
     Macrolanguages keep the code users write (`zho`, `msa`). Raises DataError for anything else.
     """
@@ -66,7 +66,8 @@ def normalize_language(code: str) -> str:
         alpha3 = ""
     if not alpha3 or alpha3 in ("und", "mul", "mis", "zxx"):
         raise DataError(
-            f"unknown language {code!r}: give an ISO 639 code such as 'eng', 'zho' or 'fi' (NLLB's 'eng_Latn' works too)"
+            f"unknown language {code!r}: give an ISO 639 code such as 'eng', 'zho' or 'fi' "
+            "(NLLB's 'eng_Latn' works too)"
         )
     return alpha3
 
@@ -74,8 +75,8 @@ def normalize_language(code: str) -> str:
 def content_hashes(columns: list[pa.Array]) -> np.ndarray:
     """Hash of each row over the given columns, in order.
 
-    columns: string arrays of one length n, none null; returns (n, 16) uint8, BLAKE2b-128 of the UTF-8 values, each
-    preceded by its length as 8 little-endian bytes.
+    columns: string arrays of one length n, none null
+    returns: (n, 16) uint8, BLAKE2b-128 of the UTF-8 values, each after its length (8 bytes, little-endian)
     """
     n = len(columns[0])
     out = np.empty((n, 16), dtype=np.uint8)

@@ -9,7 +9,7 @@ import sys
 import click
 
 from univar import __version__
-from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, UnivarError
+from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError
 
 COMMANDS = {
     "doctor": "what is installed and which implementation runs",
@@ -63,9 +63,8 @@ def cli() -> None:
 def main() -> None:
     """Entry point: run a command and turn every expected failure into one sentence and an exit code."""
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as exit_request:
-        sys.exit(exit_request.exit_code)
+        exit_code = cli(standalone_mode=False)  # what a command gave to ctx.exit, else None
+        sys.exit(exit_code if isinstance(exit_code, int) else EXIT_OK)
     except click.Abort:
         sys.exit(EXIT_INTERRUPTED)
     except click.ClickException as error:

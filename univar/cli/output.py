@@ -48,7 +48,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def printable(text: str) -> str:
-    """`text` with control characters and bidirectional overrides shown as escapes: answers are strangers' text."""
+    """`text`, maybe a stranger's, with control characters and bidirectional overrides shown as escapes."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from univar import ops
 from univar.errors import DataError, UsageError
 from univar.model.config import read_config
 from univar.model.forward import PackedTransformer
-from univar.model.packing import micro_batches
+from univar.model.packing import Layout, micro_batches
 from univar.model.spec import resolve
 from univar.model.tokenizer import Tokenizer, Tokens, load_tokenizer
 from univar.model.weights import load_weights
@@ -127,6 +127,20 @@ class Encoder:
             )
         return self._embed(ids, cu_seqlens, show_progress_bar=False)
 
+    def forward_batches(
+        self, ids: np.ndarray, cu_seqlens: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same batch by batch, for callers that want to stop between two: (rows (b,), embeddings (b, dim))."""
+        tokens = len(ids)
+        share = -(-tokens // self._threads) if self._device.type == "cpu" else tokens
+        budget = max(1, min(self.batch_tokens, share))  # a small call too keeps all threads busy
+
+        def run(batch: tuple[np.ndarray, np.ndarray, Layout]) -> tuple[np.ndarray, np.ndarray]:
+            rows, batch_ids, layout = batch
+            return rows, self._shorten(self._forward(batch_ids, layout))
+
+        return self._workers.map(run, micro_batches(ids, cu_seqlens, budget))
+
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write the encoder as a folder that `SentenceTransformer(folder)` opens (see `univar.model.export`)."""
         from univar.model.export import export_model
@@ -163,19 +177,11 @@ class Encoder:
         return self.tokenizer.encode(texts)
 
     def _embed(self, ids: np.ndarray, cu_seqlens: np.ndarray, show_progress_bar: bool) -> np.ndarray:
-        n, tokens = len(cu_seqlens) - 1, len(ids)
+        n = len(cu_seqlens) - 1
         out = np.empty((n, self.dim), np.float32)
-        share = -(-tokens // self._threads) if self._device.type == "cpu" else tokens
-        budget = max(1, min(self.batch_tokens, share))  # a small call too keeps all threads busy
-
-        def run(batch: tuple[np.ndarray, np.ndarray, Any]) -> int:
-            rows, batch_ids, layout = batch
-            out[rows] = self._shorten(self._forward(batch_ids, layout))
-            return len(rows)
-
-        done = self._workers.map(run, micro_batches(ids, cu_seqlens, budget))
-        for _ in _with_bar(done, n) if show_progress_bar else done:
-            pass
+        batches = self.forward_batches(ids, cu_seqlens)
+        for rows, embeddings in _with_bar(batches, n) if show_progress_bar else batches:
+            out[rows] = embeddings
         return out
 
     def _shorten(self, embeddings: torch.Tensor) -> np.ndarray:
@@ -184,16 +190,18 @@ class Encoder:
         return embeddings.numpy()
 
 
-def _with_bar(done: Iterable[int], total: int) -> Iterator[int]:
-    """Pass `done` (texts per step) on, with a bar on stderr."""
+def _with_bar(
+    batches: Iterator[tuple[np.ndarray, np.ndarray]], total: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pass batches on, with a bar on stderr."""
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("embed", total=total)
-        for texts in done:
-            progress.update(task, advance=texts)
-            yield texts
+        for rows, embeddings in batches:
+            progress.update(task, advance=len(rows))
+            yield rows, embeddings
 
 
 def _one_threaded_workers(n: int) -> ThreadPoolExecutor:

@@ -63,6 +63,13 @@ class Layout:
         ]
 
 
+def take_texts(ids: np.ndarray, cu_seqlens: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The packed texts `rows` (m,) int64, in that order: their ids (t,) int32 and cu_seqlens (m + 1,) int64."""
+    lengths = np.diff(cu_seqlens)[rows]
+    taken = np.concatenate(([0], np.cumsum(lengths)))
+    return ids[np.repeat(cu_seqlens[rows] - taken[:-1], lengths) + np.arange(taken[-1])], taken
+
+
 def micro_batches(
     ids: np.ndarray, cu_seqlens: np.ndarray, max_tokens: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Layout]]:
@@ -76,8 +83,6 @@ def micro_batches(
     order, cuts = _native.pack(lengths, max_tokens)
     for first, last in zip(cuts[-2::-1], cuts[:0:-1], strict=True):
         rows = order[first:last]
-        layout = Layout(np.concatenate(([0], np.cumsum(lengths[rows]))).astype(np.int32))
-        source = np.repeat(cu_seqlens[rows] - layout.cu_seqlens[:-1], lengths[rows])
-        batch_ids = np.zeros(layout.rows, np.int32)
-        batch_ids[: layout.tokens] = ids[source + np.arange(len(source))]
-        yield rows, batch_ids, layout
+        batch_ids, batch_cu_seqlens = take_texts(ids, cu_seqlens, rows)
+        layout = Layout(batch_cu_seqlens.astype(np.int32))
+        yield rows, np.pad(batch_ids, (0, layout.rows - layout.tokens)), layout

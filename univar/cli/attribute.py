@@ -1,0 +1,108 @@
+"""`univar attribute`: say which model and language answers came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from univar.cli.inputs import input_options
+from univar.cli.output import Output, output_options, printable
+from univar.errors import EXIT_PARTIAL
+
+if TYPE_CHECKING:
+    from univar.data.rows import RefusedRow
+
+_SHOWN = 160
+"""Characters of a text in the readable form; --json has all of it."""
+
+
+@click.command()
+@click.argument("store", type=click.Path(exists=True, file_okay=False))
+@click.argument("input", default="-")
+@click.option(
+    "-k", "neighbours", default=50, show_default=True, type=click.IntRange(min=1), help="Rows that vote."
+)
+@click.option(
+    "--by", default="source", show_default=True, help="What to rank: source, model, language or a column."
+)
+@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Labels to name.")
+@click.option(
+    "--evidence", default=3, show_default=True, type=click.IntRange(min=0), help="Nearest rows to show."
+)
+@click.option("-e", "--encoder", help="Where the store's encoder is, if its name doesn't say it.")
+@input_options
+@output_options
+def attribute(
+    store: str,
+    input: str,
+    neighbours: int,
+    by: str,
+    top: int,
+    evidence: int,
+    encoder: str | None,
+    format: str | None,
+    rename: dict[str, str],
+    output: Output,
+) -> None:
+    """Say which model and language each answer of INPUT most likely came from, and show the nearest rows.
+
+    INPUT has a column answer and, better, the question; - is JSONL on stdin. A share is the part of the
+    nearest rows that speak for a label: no probability. With --json there is one object a line. Exit code 4
+    means that some rows were refused.
+
+    \\b
+    Example:
+        univar attribute runs/answers < unknown.jsonl
+        univar attribute runs/answers unknown.jsonl -k 20 --by model --json
+    """
+    from univar.attribute import attribute_answers
+    from univar.store import Store
+
+    refused = 0
+
+    def refuse(row: RefusedRow) -> None:
+        nonlocal refused
+        refused += 1
+        output.note(printable(f"refused {row.file}:{row.row}: {row.reason}"))
+
+    column = by.replace("-", "_")
+    results = attribute_answers(
+        Store(store),
+        input,
+        k=neighbours,
+        by=column,
+        top=top,
+        evidence=evidence,
+        on_refused=refuse,
+        format=format,
+        rename=rename,
+        encoder=encoder,
+    )
+    for facts in results:
+        output.result(facts, _text(facts, column))
+    if refused:
+        raise SystemExit(EXIT_PARTIAL)
+
+
+def _text(facts: dict[str, Any], by: str) -> str:
+    """A block for one answer: the labels of `by`, the other levels in a line each, the nearest rows."""
+    names = [name for name in facts if name not in ("row", "id", "evidence")]
+    first = {"source": "sources", "model": "models", "language": "languages"}.get(by, by)
+    lines = [f"row {facts['row']}" + (f"  {facts['id']}" if facts["id"] else "")]
+    lines += [f"  {entry['share']:6.1%}  {entry['label']}" for entry in facts[first]]
+    for name in names:
+        if name != first:
+            lines.append(f"  {name}: " + ", ".join(f"{e['label']} {e['share']:.0%}" for e in facts[name]))
+    for near in facts["evidence"]:
+        lines.append(f"  {near['score']:.3f}  {near['model']}/{near['language']}  row {near['row']}")
+        lines += [
+            f"         {mark} {_shown(near[part])}" for mark, part in (("Q", "question"), ("A", "answer"))
+        ]
+    return "\n".join(printable(line) for line in lines) + "\n"
+
+
+def _shown(text: str) -> str:
+    """The head of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"

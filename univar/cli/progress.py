@@ -1,0 +1,92 @@
+"""Progress of a bulk run on stderr: a bar on a terminal, a line every 30 s elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from univar.cli.output import Output, printable
+from univar.data import estimate_rows
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from univar.engine import EmbedReport
+
+LINE_EVERY_S = 30.0
+REFUSALS_SHOWN = 20
+
+
+class ProgressReporter:
+    """Shows rows/s, tokens/s and the time left while the engine runs; silent with --quiet."""
+
+    def __init__(self, inputs: Sequence[str], input_format: str | None, output: Output) -> None:
+        self._output = output
+        self._total = None if output.quiet else estimate_rows(inputs, input_format)
+        self._refusals = 0
+        self._last_line = time.monotonic()
+        self._bar = None if output.quiet or not sys.stderr.isatty() else self._make_bar()
+
+    def _make_bar(self) -> Progress:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        bar = Progress(
+            TextColumn("embedding"),
+            BarColumn(),
+            TextColumn("{task.description}"),
+            console=Console(stderr=True),
+        )
+        self._task = bar.add_task("", total=self._total)
+        return bar
+
+    def __enter__(self) -> ProgressReporter:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def refused(self, sentence: str) -> None:
+        """Name a refused row; after the first few only the count goes on."""
+        self._refusals += 1
+        if self._refusals <= REFUSALS_SHOWN:
+            self._output.note(f"refused: {printable(sentence)}")
+        elif self._refusals == REFUSALS_SHOWN + 1:
+            self._output.note("refused: more rows; all are listed in the store's refused.jsonl")
+
+    def update(self, report: EmbedReport) -> None:
+        """Take the running report in."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=report.encoded, description=self._line(report))
+        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._output.note(self._line(report))
+
+    def _line(self, report: EmbedReport) -> str:
+        seconds = max(report.seconds, 1e-9)
+        of_total = f" of about {self._total:,}" if self._total else ""
+        settled = report.already_stored + report.duplicate + report.refused + report.other_workers
+        left = ""
+        if self._total and report.encoded:
+            remaining = max(self._total - settled - report.encoded, 0)
+            left = f", about {duration(remaining * seconds / report.encoded)} left"
+        return (
+            f"{settled + report.encoded:,}{of_total} rows, {report.encoded / seconds:.0f} rows/s, "
+            f"{report.tokens / seconds:,.0f} tokens/s{left}"
+        )
+
+
+def duration(seconds: float) -> str:
+    """`seconds` for people: 42 s, 3 min, 2 h 5 min."""
+    minutes, hours = round(seconds / 60), int(seconds // 3600)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if hours == 0 else f"{hours} h {minutes - 60 * hours} min"

@@ -1,0 +1,183 @@
+"""All file-system calls of a store go through `os_call`, so that a test can make the k-th of them fail.
+
+What the operating system refuses becomes a ProviderError that names the path and what to do about it.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from univar.errors import ProviderError, StoreCorrupt
+
+T = TypeVar("T")
+
+_REMEDIES = {
+    errno.ENOSPC: "no space is left on the disk: free some and run the same command again",
+    errno.EDQUOT: "your disk quota is used up: free some space and run the same command again",
+    errno.EROFS: "the file system is read-only: choose a folder elsewhere",
+    errno.EACCES: "permission is denied: change the permissions or choose another folder",
+    errno.EPERM: "it is not permitted: change the permissions or choose another folder",
+    errno.EIO: "the disk reports an input/output error: check the disk, then run the same command again",
+    errno.ENOTDIR: "a part of the path is a file, not a folder: choose another path",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n)",
+    errno.ENAMETOOLONG: "the name is too long for the file system: choose a shorter path",
+}
+_SAFE_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def os_call(function: Callable[..., T], *args: Any) -> T:
+    """The seam: every call to the operating system that can fail is made here."""
+    return function(*args)
+
+
+def failure(action: str, path: Path, error: OSError) -> ProviderError:
+    """The ProviderError to raise for an OSError met while doing `action` (write, read, create) to `path`."""
+    known = _REMEDIES.get(error.errno or 0)
+    return ProviderError(f"cannot {action} {path}: {known or error.strerror or error}")
+
+
+@contextmanager
+def reported(action: str, path: Path) -> Iterator[None]:
+    """Turn any OSError inside into a ProviderError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(action, path, error) from error
+
+
+def make_folder(path: Path) -> None:
+    """Create a folder and its parents; one that is there already is fine."""
+    with reported("create", path):
+        os_call(lambda: path.mkdir(parents=True, exist_ok=True))
+        os_call(sync_folder, path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make renames inside a folder survive a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class NewFile:
+    """A file being written under a temporary name; a binary file as far as pyarrow and NumPy care."""
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path, self.fd, self.size_bytes = path, fd, 0
+        self.closed = False
+
+    def write(self, buffer: Any) -> int:
+        """Write all of a C-contiguous buffer; returns its size in bytes."""
+        left = memoryview(buffer).cast("B")
+        size = len(left)
+        with reported("write", self.path):
+            while len(left):
+                left = left[os_call(os.write, self.fd, left) :]
+        self.size_bytes += size
+        return size
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self.size_bytes
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self) -> None:
+        """Closing is the business of `new_file`, which syncs and renames."""
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[NewFile]:
+    """Write `path` so that it is there whole or not at all: temporary name, fsync, rename, fsync folder."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    with reported("create", path):
+        fd = os_call(os.open, temporary, _NEW_FILE, 0o666)
+    open_fds = [fd]
+    try:
+        yield NewFile(path, fd)
+        with reported("write", path):
+            os_call(os.fsync, fd)
+            os_call(os.close, open_fds.pop())
+            os_call(os.replace, temporary, path)
+            os_call(sync_folder, path.parent)
+    except BaseException:
+        for fd in open_fds:
+            os.close(fd)
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def remove(path: Path) -> None:
+    """Delete a file; one that is gone already is fine."""
+    with reported("remove", path), suppress(FileNotFoundError):
+        os_call(os.unlink, path)
+
+
+def list_folder(path: Path) -> list[str]:
+    """Names in a folder, sorted; an absent folder is an empty one."""
+    with reported("read", path):
+        try:
+            return sorted(os_call(os.listdir, path))
+        except FileNotFoundError:
+            return []
+
+
+@contextmanager
+def _regular_file(path: Path) -> Iterator[tuple[int, int]]:
+    """(descriptor, size in bytes) of a regular file: never a link, a pipe or a device."""
+    try:
+        fd = os_call(os.open, path, _SAFE_READ)
+    except FileNotFoundError:
+        raise StoreCorrupt(
+            f"{path} is missing: restore it from a copy, or embed its answers into a new store"
+        ) from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise StoreCorrupt(f"{path} is a link: put the file itself there") from None
+        raise failure("read", path, error) from error
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            raise StoreCorrupt(f"{path} is not a regular file: restore it from a copy")
+        yield fd, status.st_size
+    finally:
+        os.close(fd)
+
+
+def file_size(path: Path) -> int:
+    """Size in bytes of a regular file; StoreCorrupt when it is missing or a link."""
+    with _regular_file(path) as (_, size):
+        return size
+
+
+def read_file(path: Path, limit_bytes: int) -> bytes:
+    """The bytes of a small file; StoreCorrupt when it has more than `limit_bytes`."""
+    with _regular_file(path) as (fd, size), reported("read", path):
+        if size > limit_bytes:
+            raise StoreCorrupt(f"{path} has {size} bytes, more than a store's manifest can have")
+        with os.fdopen(os.dup(fd), "rb") as file:
+            return os_call(file.read, limit_bytes)
+
+
+def map_file(path: Path, size_bytes: int) -> mmap.mmap:
+    """A regular file as read-only memory; StoreCorrupt when it does not have the expected size (> 0)."""
+    with _regular_file(path) as (fd, size), reported("read", path):
+        if size != size_bytes:
+            raise StoreCorrupt(
+                f"{path} has {size} bytes, the manifest says {size_bytes}: "
+                "restore it from a copy, or embed its answers into a new store"
+            )
+        return os_call(lambda: mmap.mmap(fd, size, access=mmap.ACCESS_READ))

@@ -1,0 +1,190 @@
+"""Reading a store: all workers' shards as one table and one matrix, without a lock and without loading it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from univar import schema
+from univar.errors import StoreCorrupt, UsageError
+from univar.store.manifest import manifest_names, read_manifests
+from univar.store.rows import DERIVED_COLUMN
+from univar.store.shard import ShardFile
+from univar.store.view import Embeddings
+from univar.store.writer import SHARDS_FOLDER
+
+
+class Store:
+    """A store opened for reading: rows in the order of the workers, then of their shards.
+
+    check="structure" checks the manifests and the size of every shard; nothing is ever read but the bytes
+    that the manifest names, so a damaged or hostile shard gives wrong values at worst. check="blocks" also
+    recomputes every checksum (about 1 GB/s) and looks at the HDF5 structure. Raises DataError where there is
+    no store, StoreCorrupt where it is broken.
+    """
+
+    def __init__(self, path: str | Path, *, check: str = "structure") -> None:
+        if check not in ("structure", "blocks"):
+            raise UsageError(f"a store is checked by 'structure' or 'blocks', not by {check!r}")
+        self.path = Path(path)
+        manifests = read_manifests(self.path)
+        first = manifests[0]
+        self.encoder: dict[str, Any] = first.encoder
+        self.dim = first.dim
+        self.dtype = first.dtype
+        self.text_format = first.text_format
+        self.workers = [manifest.worker for manifest in manifests]
+        self.columns = list(dict.fromkeys(name for manifest in manifests for name in manifest.columns))
+        self.runs = [run for manifest in manifests for run in manifest.runs]
+        folder = self.path / SHARDS_FOLDER
+        self.shards = [ShardFile(folder / info.file, info) for m in manifests for info in m.shards]
+        self._starts = np.cumsum([0, *map(len, self.shards)])
+        self.embeddings = Embeddings(self.shards, self.dim, self.dtype)
+        for shard in self.shards:
+            shard.check_size()
+            if check == "blocks":
+                shard.check_blocks()
+        if check == "blocks":
+            self._check_hdf5()
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether there is a store at `path`, whole or broken."""
+        return bool(manifest_names(Path(path)))
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {len(self)} rows x {self.dim} {self.dtype})"
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all shards."""
+        return sum(shard.info.size_bytes for shard in self.shards)
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits over all checksums: other rows, other fingerprint."""
+        digest = hashlib.blake2b(digest_size=16)
+        for shard in self.shards:
+            for part in (shard.info.file, str(shard.info.size_bytes), *shard.info.blocks):
+                digest.update(f"{part}\n".encode())
+        return digest.hexdigest()
+
+    @property
+    def row_hash(self) -> np.ndarray:
+        """(N, 16) uint8, identity of each row."""
+        return self._joined("row_hash", (0, 16), np.uint8)
+
+    @property
+    def text_hash(self) -> np.ndarray:
+        """(N, 16) uint8, identity of each row's text."""
+        return self._joined("text_hash", (0, 16), np.uint8)
+
+    @property
+    def n_tokens(self) -> np.ndarray:
+        """(N,) int32, tokens that were embedded."""
+        return self._joined("n_tokens", (0,), np.int32)
+
+    @property
+    def flags(self) -> np.ndarray:
+        """(N,) uint8, FLAG_TRUNCATED | FLAG_REUSED."""
+        return self._joined("flags", (0,), np.uint8)
+
+    def column(self, name: str) -> np.ndarray:
+        """A column's strings, (N,) object. `source` is made of model and language."""
+        self._check_column(name)
+        if name == DERIVED_COLUMN or any(shard.is_coded(name) for shard in self.shards):
+            codes, labels = self.codes(name)
+            return np.array([*labels, None], dtype=object)[:-1][codes]
+        parts = [shard.strings(name).to_numpy(zero_copy_only=False) for shard in self.shards]
+        return np.concatenate([np.empty(0, dtype=object), *parts])
+
+    def codes(self, name: str) -> tuple[np.ndarray, list[str]]:
+        """(codes (N,) int32, labels) of a column: labels sorted, distinct; `source` is (model, language)."""
+        self._check_column(name)
+        if name == DERIVED_COLUMN:
+            return self._source_codes()
+        parts = [shard.codes(name) for shard in self.shards]
+        labels = sorted({label for _, own in parts for label in own.to_pylist()})
+        number_of = {label: number for number, label in enumerate(labels)}
+        merged = [np.empty(0, dtype=np.int32)]
+        for codes, own in parts:
+            renumbered = np.array([number_of[label] for label in own.to_pylist()], dtype=np.int32)
+            merged.append(renumbered[codes])
+        return np.concatenate(merged), labels
+
+    def text(self, name: str, rows: Sequence[int] | np.ndarray) -> list[str]:
+        """The strings of a few rows, in the order asked for, without reading the others."""
+        self._check_column(name)
+        if name == DERIVED_COLUMN:
+            pairs = zip(self.text("model", rows), self.text("language", rows), strict=True)
+            return [schema.source_label(model, language) for model, language in pairs]
+        wanted = np.asarray(rows, dtype=np.int64).reshape(-1)
+        if len(wanted) and not 0 <= wanted.min() <= wanted.max() < len(self):
+            raise UsageError(f"{self.path} has rows 0 to {len(self) - 1}, not {wanted.max()}")
+        texts = np.empty(len(wanted), dtype=object)
+        shard_of = np.searchsorted(self._starts, wanted, side="right") - 1
+        for number in np.unique(shard_of):
+            here = shard_of == number
+            texts[here] = self.shards[number].text(name, wanted[here] - self._starts[number])
+        return texts.tolist()
+
+    def iter_tables(self, columns: Sequence[str] | None = None, max_rows: int = 8192) -> Iterator[pa.Table]:
+        """Tables of at most `max_rows` rows in store order, large_string columns (all of them by default)."""
+        names = self.columns if columns is None else list(columns)
+        for name in names:
+            self._check_column(name)
+        for shard in self.shards:
+            strings = [self._strings_of(shard, name) for name in names]
+            table = pa.table(strings, names=list(names))
+            for row in range(0, len(shard), max_rows):
+                yield table.slice(row, max_rows)
+
+    def _strings_of(self, shard: ShardFile, name: str) -> pa.Array:
+        if name != DERIVED_COLUMN:
+            return shard.strings(name)
+        pairs = zip(*(shard.strings(part).to_pylist() for part in ("model", "language")), strict=True)
+        return pa.array([schema.source_label(*pair) for pair in pairs], pa.large_string())
+
+    def _source_codes(self) -> tuple[np.ndarray, list[str]]:
+        models, model_labels = self.codes("model")
+        languages, language_labels = self.codes("language")
+        pairs, codes = np.unique(
+            models.astype(np.int64) * max(len(language_labels), 1) + languages, return_inverse=True
+        )
+        names = [
+            schema.source_label(*self._pair(pair, model_labels, language_labels)) for pair in pairs.tolist()
+        ]
+        order = np.argsort(np.array([*names, ""], dtype=object)[:-1], kind="stable")
+        rank = np.empty(len(order), dtype=np.int32)
+        rank[order] = np.arange(len(order), dtype=np.int32)
+        return rank[codes], [names[number] for number in order]
+
+    @staticmethod
+    def _pair(pair: int, models: list[str], languages: list[str]) -> tuple[str, str]:
+        model, language = divmod(pair, len(languages))
+        return models[model], languages[language]
+
+    def _joined(self, name: str, empty_shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        parts = [shard.array(name) for shard in self.shards]
+        return np.concatenate([np.empty(empty_shape, dtype=dtype), *parts])
+
+    def _check_column(self, name: str) -> None:
+        if name != DERIVED_COLUMN and name not in self.columns:
+            raise UsageError(
+                f"{self.path} has no column {name!r}: there are {', '.join([DERIVED_COLUMN, *self.columns])}"
+            )
+
+    def _check_hdf5(self) -> None:
+        from univar.store.structure import structure_problems
+
+        problems = structure_problems(self.shards)
+        if problems:
+            raise StoreCorrupt(problems[0])
