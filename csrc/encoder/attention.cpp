@@ -116,35 +116,41 @@ UNIVAR_AVX512 inline __m512 exp2_rough(__m512 x) {
     return _mm512_scalef_ps(p, x);  // p * 2^floor(x)
 }
 
-// Lanes i of 16 with first + i >= length.
-inline __mmask16 beyond(std::size_t first, std::size_t length) {
-    const std::size_t inside = length > first ? length - first : 0;
-    return inside >= 16 ? __mmask16{0} : static_cast<__mmask16>(0xffffu << inside);
+// Lanes i of 16 with first + i < length.
+inline __mmask16 within(std::size_t first, std::size_t length) {
+    const std::size_t lanes = length > first ? length - first : 0;
+    return lanes >= 16 ? static_cast<__mmask16>(0xffff) : static_cast<__mmask16>((1u << lanes) - 1);
 }
 
 // One row of scores to weights exp(scale * (score - highest)), 0 from `length` to `padded`, written as bf16
 // over the start of the row. Returns 1 / their sum.
 UNIVAR_AVX512 float soften(float* scores, std::size_t length, std::size_t padded, float log2_scale) {
     Bf16* weights = reinterpret_cast<Bf16*>(scores);
+    const std::size_t last = padded - 32;  // only the last 32 scores may be of keys that do not exist
+    const __mmask16 low_lanes = within(last, length), high_lanes = within(last + 16, length);
     const __m512 lowest = _mm512_set1_ps(-1e30f);
-    for (std::size_t i = padded - 32; i < padded; i += 16)
-        _mm512_mask_store_ps(scores + i, beyond(i, length), lowest);
-    __m512 top = lowest, second_top = lowest;
-    for (std::size_t i = 0; i < padded; i += 32) {
+    const __m512 last_low = _mm512_mask_blend_ps(low_lanes, lowest, _mm512_load_ps(scores + last));
+    const __m512 last_high = _mm512_mask_blend_ps(high_lanes, lowest, _mm512_load_ps(scores + last + 16));
+    __m512 top = last_low, second_top = last_high;
+    for (std::size_t i = 0; i < last; i += 32) {
         top = _mm512_max_ps(top, _mm512_load_ps(scores + i));
         second_top = _mm512_max_ps(second_top, _mm512_load_ps(scores + i + 16));
     }
     const __m512 scale = _mm512_set1_ps(log2_scale);
     const __m512 shift = _mm512_set1_ps(_mm512_reduce_max_ps(_mm512_max_ps(top, second_top)) * log2_scale);
     __m512 sum = _mm512_setzero_ps(), second_sum = _mm512_setzero_ps();
-    for (std::size_t i = 0; i < padded; i += 32) {
+    for (std::size_t i = 0; i < last; i += 32) {
         const __m512 low = exp2_rough(_mm512_fmsub_ps(_mm512_load_ps(scores + i), scale, shift));
         const __m512 high = exp2_rough(_mm512_fmsub_ps(_mm512_load_ps(scores + i + 16), scale, shift));
         sum = _mm512_add_ps(sum, low);
         second_sum = _mm512_add_ps(second_sum, high);
         store_bf16(weights + i, low, high);
     }
-    return 1.0f / _mm512_reduce_add_ps(_mm512_add_ps(sum, second_sum));
+    const __m512 low = exp2_rough(_mm512_fmsub_ps(last_low, scale, shift));
+    const __m512 high = exp2_rough(_mm512_fmsub_ps(last_high, scale, shift));
+    store_bf16(weights + last, low, high);
+    sum = _mm512_add_ps(_mm512_add_ps(sum, low), _mm512_add_ps(second_sum, high));
+    return 1.0f / _mm512_reduce_add_ps(sum);
 }
 
 // What one head of one text works on; `padded` is its length rounded up to 32.
