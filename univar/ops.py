@@ -1,4 +1,4 @@
-"""Which device, dtype and implementation runs, and why. The one place that decides; `univar doctor` prints it."""
+"""Which device, dtype and implementation runs, and why. Decided here alone; `univar doctor` prints it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Choice:
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """The device to run on: "auto" is CUDA where there is one, else the CPU. UsageError for what is not there."""
+    """The device to run on: "auto" is CUDA where there is one, else the CPU. UsageError if not there."""
     import torch
 
     if name == "auto":
@@ -95,8 +95,8 @@ def choose_linear(device: torch.device) -> Choice:
 def choose_attention(device: torch.device, dtype: str) -> Choice:
     """How attention, LayerNorm, GELU and pooling run.
 
-    "native": our C++ kernels over packed texts; "varlen": one CUDA kernel over packed texts; "sdpa": torch, one call
-    per run of equally long texts.
+    "native": our C++ kernels over packed texts; "varlen": one CUDA kernel over packed texts; "sdpa": torch,
+    one call per run of equally long texts.
     """
     if device.type == "cpu":
         if dtype == "bf16" and cpu_features()["amx_bf16"]:

@@ -45,7 +45,8 @@ def test_the_older_generation_opens_the_export(tmp_path: Path, tiny_bert: Path) 
     (tmp_path / "texts.json").write_text(json.dumps(TEXTS))
     script = (
         "import json, numpy, sentence_transformers as st; assert st.__version__.startswith('5.');"
-        "numpy.save('got.npy', st.SentenceTransformer('out', device='cpu').encode(json.load(open('texts.json'))))"
+        "model = st.SentenceTransformer('out', device='cpu');"
+        "numpy.save('got.npy', model.encode(json.load(open('texts.json'))))"
     )
     subprocess.run([python, "-c", script], cwd=tmp_path, check=True)
     np.testing.assert_allclose(np.load(tmp_path / "got.npy"), expected, atol=1e-6)

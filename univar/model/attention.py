@@ -1,7 +1,7 @@
 """Attention of packed texts: every token sees the tokens of its own text and no padding exists.
 
-`sdpa_groups` runs everywhere: one call of torch per run of equally long texts. `varlen` is one kernel over the whole
-batch on CUDA.
+`sdpa_groups` runs everywhere: one call of torch per run of equally long texts. `varlen` is one kernel over
+the whole batch on CUDA.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ from univar.model.packing import Layout
 
 
 def sdpa_groups(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor] | None = None) -> Tensor:
-    """qkv: (rows, 3, heads, head_dim); bias: tokens L -> (heads, L, L) added to the scores. Returns (rows, dim)."""
+    """qkv: (rows, 3, heads, head_dim); bias: tokens L -> (heads, L, L), added to the scores.
+
+    Returns (rows, dim), 0 in the rows after the last token.
+    """
     tokens, _, heads, head_dim = qkv.shape
     out = torch.empty(tokens, heads * head_dim, dtype=qkv.dtype, device=qkv.device)
     out[layout.tokens :] = 0
@@ -45,7 +48,7 @@ def varlen(qkv: Tensor, layout: Layout) -> Tensor:
 
 @functools.cache
 def varlen_function() -> Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor] | None:
-    """f(q, k, v, cu_seqlens, max_length) over packed (T, heads, head_dim), from torch or flash_attn, or None."""
+    """f(q, k, v, cu_seqlens, max_length) over packed (T, heads, head_dim), of torch or flash_attn or None."""
     for module, name in (
         ("torch.nn.attention.varlen", "varlen_attn"),
         ("flash_attn", "flash_attn_varlen_func"),
@@ -59,7 +62,7 @@ def varlen_function() -> Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]
 
 
 def wrap_varlen(found: Callable[..., Tensor]) -> Callable[[Tensor, Tensor, Tensor, Tensor, int], Tensor]:
-    """Give `found` the one signature we call: its first seven arguments have kept their order, the rest drifts.
+    """Give `found` the one signature we call: its first seven arguments keep their order, the rest drifts.
 
     Where it has `num_splits`, 1 keeps a text's result from depending on what else is in the batch.
     """
@@ -85,7 +88,7 @@ def relative_bias(table: Tensor) -> Callable[[int], Tensor]:
 
 
 def _bucket(distance: Tensor, buckets: int, max_distance: int = 128) -> Tensor:
-    """T5's buckets: half of them for each side, half of those exact, the rest logarithmic up to max_distance."""
+    """T5's buckets: half for each side, half of those exact, the rest logarithmic up to max_distance."""
     side = buckets // 2
     exact = side // 2
     steps = distance.abs()

@@ -1,7 +1,7 @@
 """What a model folder says about itself: family, sizes, pooling, limits.
 
-Read are sentence-transformers folders (modules.json, of version 5 and older as well as of 6) and plain Hugging Face
-folders (mean pooling). Nothing of a folder is ever run.
+Read are sentence-transformers folders (modules.json, of version 5 and older as well as of 6) and plain
+Hugging Face folders (mean pooling). Nothing of a folder is ever run.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _LEGACY_POOLING = {
 class ModelConfig:
     """Everything the forward needs to know beside the weights.
 
-    `positions` is how many tokens a text can have at most, `position_offset` the row of the first token in the
-    position table; `rotary_base` is None for families with such a table.
+    `positions` is how many tokens a text can have at most, `position_offset` the row of the first token in
+    the position table; `rotary_base` is None for families with such a table.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ class ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read the settings of a model folder; DataError names the file and what is supported where they don't fit."""
+    """Read the settings of a model folder; DataError names the file and what is supported instead."""
     weights_folder, pooling_folder = _module_folders(folder)
     path = weights_folder / "config.json"
     raw = _read_json(path)
@@ -89,22 +89,29 @@ def read_config(folder: Path) -> ModelConfig:
         sizes = _nomic_sizes(raw, path) if family == "nomic_bert" else _bert_sizes(raw, family, path)
     except KeyError as error:
         raise DataError(f"{path} has no {error}: is it the config.json of a {family} encoder?") from None
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{path} does not describe a {family} encoder: {error}") from None
     if sizes["dim"] % sizes["heads"]:
         raise DataError(f"{path}: {sizes['dim']} dims cannot be cut into {sizes['heads']} attention heads")
     max_length = min(sizes["positions"], limit) if limit else sizes["positions"]
     return ModelConfig(folder=weights_folder, family=family, pooling=pooling, max_length=max_length, **sizes)
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, kind: type = dict) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            return json.load(file)
+            content = json.load(file)
     except FileNotFoundError:
         raise DataError(
             f"{path.parent} has no {path.name}: give the folder of a Hugging Face encoder"
         ) from None
     except (OSError, ValueError) as error:
         raise DataError(f"cannot read {path} as JSON: {error}") from None
+    if not isinstance(content, kind):
+        raise DataError(
+            f"{path} holds no JSON {'object' if kind is dict else 'list'}: is it an encoder's folder?"
+        )
+    return content
 
 
 def _module_folders(folder: Path) -> tuple[Path, Path | None]:
@@ -113,7 +120,7 @@ def _module_folders(folder: Path) -> tuple[Path, Path | None]:
     if not path.is_file():
         return folder, None
     named: dict[str, Path] = {}
-    for module in _read_json(path):
+    for module in _read_json(path, list):
         name = str(module["type"]).rsplit(".", 1)[-1]
         if name not in ("Transformer", "Pooling", "Normalize"):
             raise DataError(

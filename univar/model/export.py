@@ -45,8 +45,8 @@ def export_model(
     config = read_config(source.folder)
     if config.family not in SPECIAL_TOKENS:
         raise UsageError(
-            f"{source.id} is of the family {config.family}, which sentence-transformers 5 loads only with remote "
-            f"code: open it with univar.Encoder({source.id!r})"
+            f"{source.id} is of the family {config.family}, which sentence-transformers 5 loads only with "
+            f"remote code: open it with univar.Encoder({source.id!r})"
         )
     if folder.exists() and not force:
         raise UsageError(f"{folder} exists: choose another folder, or give --force to replace it")

@@ -91,6 +91,4 @@ class PackedTransformer:
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> None:
     """Turn each pair (i, i + head_dim / 2) of x (T, 2, heads, head_dim) by its angle, in place, in fp32."""
     left, right = x.float().chunk(2, dim=-1)
-    half = left.shape[-1]
-    x[..., :half] = left * cos - right * sin
-    x[..., half:] = right * cos + left * sin
+    x.copy_(torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1))

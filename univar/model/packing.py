@@ -17,8 +17,10 @@ from univar import _native
 class Layout:
     """Where the texts of one packed batch lie.
 
-    cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]. A token matrix has `rows` rows, a few
-    more than there are tokens: oneDNN compiles anew for each number of rows it meets, at the price of a layer.
+    cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]. A token matrix has `rows` rows, a
+                few
+    more than there are tokens: oneDNN compiles anew for each number of rows it meets, at the price of a
+    layer.
     """
 
     cu_seqlens: np.ndarray
@@ -64,7 +66,7 @@ class Layout:
 
 
 def take_texts(ids: np.ndarray, cu_seqlens: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The packed texts `rows` (m,) int64, in that order: their ids (t,) int32 and cu_seqlens (m + 1,) int64."""
+    """The packed texts `rows` (m,) int64, in that order: ids (t,) int32 and cu_seqlens (m + 1,) int64."""
     lengths = np.diff(cu_seqlens)[rows]
     taken = np.concatenate(([0], np.cumsum(lengths)))
     return ids[np.repeat(cu_seqlens[rows] - taken[:-1], lengths) + np.arange(taken[-1])], taken
@@ -75,9 +77,10 @@ def micro_batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Layout]]:
     """Cut packed texts into batches of at most `max_tokens` tokens, texts of like length together.
 
-    ids: (T,) int32; cu_seqlens: (n + 1,) int64. Yields, longest texts first, the texts' numbers (b,) int64, their ids
-    one after the other (layout.rows,) int32, 0 after the last token, and their layout. A longer text is a batch
-    alone.
+    ids: (T,) int32; cu_seqlens: (n + 1,) int64. Yields, longest texts first, the texts' numbers (b,) int64,
+         their ids
+    one after the other (layout.rows,) int32, 0 after the last token, and their layout. A longer text is a
+    batch alone.
     """
     lengths = np.diff(cu_seqlens)
     order, cuts = _native.pack(lengths, max_tokens)

@@ -1,4 +1,4 @@
-"""From the name of an encoder to a folder on this machine: `minilm`, `e5-multilingual`, a folder, a hub id."""
+"""From the name of an encoder to a folder: `minilm`, `e5-multilingual`, a folder, a hub id."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class ResolvedSpec:
 def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     """Find the folder of an encoder.
 
-    spec:      "minilm", "e5-multilingual", a folder, or a hub id such as "sentence-transformers/all-mpnet-base-v2"
+    spec:      "minilm", "e5-multilingual", a folder, or a hub id such as
+               "sentence-transformers/all-mpnet-base-v2"
     cache_dir: where e5-multilingual is unpacked to; default the user's cache folder
     Raises UsageError where an extra is missing or the name means nothing, ProviderError where a hub fails.
     """
@@ -41,7 +42,7 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
         return ResolvedSpec(folder, folder.resolve().name, revision_of(folder))
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UsageError(
-            f"no encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, or a hub id like 'org/model'"
+            f"no encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, or a hub id (org/model)"
         )
     folder = _hub_folder(name)
     return ResolvedSpec(folder, name, revision_of(folder))

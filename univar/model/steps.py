@@ -1,6 +1,7 @@
-"""What a layer does between its matrix products: by torch everywhere, by our C++ kernels on CPUs with AMX-BF16.
+"""What a layer does between its matrix products: by torch everywhere, by our C++ on CPUs with AMX-BF16.
 
-Both classes have the same methods over packed texts; `PackedTransformer` takes the one that `univar.ops` chooses.
+Both classes have the same methods over packed texts; `PackedTransformer` takes the one that `univar.ops`
+chooses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Weights of a model folder under names that all families share. safetensors only: nothing is ever unpickled."""
+"""Weights of a model folder under names that all families share. Only safetensors: nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Affine:
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One transformer layer. `qkv` is (3 * dim, dim): queries, keys, values; `up` of SwiGLU is value above gate."""
+    """One transformer layer. `qkv` is (3 * dim, dim): queries, keys, values; SwiGLU's `up`: value, gate."""
 
     qkv: Affine
     out: Affine
@@ -35,10 +35,10 @@ class LayerWeights:
 
 @dataclass(frozen=True)
 class Weights:
-    """All weights, float32. The one token type there is stands already in `position`, or in `word` without one.
+    """All weights, float32. The one token type there is stands in `position`, or in `word` without one.
 
-    word: (V, dim); position: (positions, dim), row i for token i of a text, or None; relative_bias: (buckets, heads)
-    or None (MPNet).
+    word: (V, dim); position: (positions, dim), row i for token i of a text, or None; relative_bias: (buckets,
+    heads), MPNet's, or None.
     """
 
     word: Tensor
@@ -96,7 +96,7 @@ def load_weights(config: ModelConfig) -> Weights:
 
 
 class _Reader:
-    """Tensors by name, whatever prefix the checkpoint gives them ("bert.", "0.auto_model.", ...), in float32."""
+    """Tensors by name, whatever prefix the checkpoint gives them ("bert.", "0.auto_model."), in float32."""
 
     _ANCHOR = "embeddings.word_embeddings.weight"
 
