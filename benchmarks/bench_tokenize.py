@@ -1,8 +1,8 @@
-"""Tokenisation in MB per CPU-second: univar beside Hugging Face's tokenizers, tokie and nanotoken, one thread.
+"""Tokenisation in MB per CPU-second: univar beside Hugging Face's tokenizers, tokie and nanotoken.
 
-All contenders run in one process, one after the other within each round, on the same texts; the ids of every
-contender are compared with those of Hugging Face's library in the same run. CPU-seconds are those of the whole
-process, because not every contender can be kept to one thread.
+All contenders run in one process, one after the other within each round, on the same texts; the ids of each
+are compared with those of Hugging Face's library in the same run. CPU-seconds are those of the whole process,
+because not every contender can be kept to one thread.
 
     python benchmarks/bench_tokenize.py --data ../shared/data --out benchmarks/results/tokenize.json
 """
@@ -42,7 +42,7 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Contender:
-    """encode: texts to whatever it makes; flat: that as ids (T,) and lengths (N,); reset: before every call."""
+    """encode: texts to whatever it makes; flat: that as ids (T,), lengths (N,); reset: before every call."""
 
     name: str
     encode: Callable
@@ -197,7 +197,7 @@ def print_table(results: dict[str, dict]) -> None:
     for name in names:
         cells = [group["contenders"][name] for group in results.values()]
         shown = [
-            f"{cell['mb_per_cpu_s']:.1f} ({cell['ratio_to_library']:.1f}x){'' if cell['ids_equal'] else ' !='}"
+            f"{cell['mb_per_cpu_s']:.1f} ({cell['ratio_to_library']:.1f}x)" + " !=" * (not cell["ids_equal"])
             for cell in cells
         ]
         print(f"{name:32}" + "".join(f"{text:>18}" for text in shown))

@@ -71,31 +71,37 @@ def cpu_features() -> dict[str, bool]:
 
 
 def mkldnn_linear_works() -> bool:
-    """Whether torch's oneDNN linear with prepacked weights and a fused activation is there (a private operator)."""
+    """Whether torch's oneDNN linear with prepacked weights, a private operator, is there."""
     import torch
 
     try:
         weight, x = torch.eye(16, dtype=torch.float32), torch.ones(2, 16)
         packed = torch.ops.mkldnn._reorder_linear_weight(weight, 2)
-        made = torch.ops.mkldnn._linear_pointwise(x, packed, None, "relu", [], "")
+        made = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
     except (AttributeError, RuntimeError, NotImplementedError):
         return False
     return bool(torch.equal(made, x))
 
 
 def choose_linear(device: torch.device) -> Choice:
-    """ "mkldnn": oneDNN with prepacked weights and fused activation; "torch": torch.nn.functional.linear."""
+    """ "mkldnn": oneDNN with prepacked weights; "torch": torch.nn.functional.linear."""
     if device.type != "cpu":
         return Choice("torch", "CUDA device")
     if not mkldnn_linear_works():
         return Choice("torch", "this torch has no oneDNN linear with prepacked weights")
-    return Choice("mkldnn", "weights packed once, activation fused")
+    return Choice("mkldnn", "weights packed once")
 
 
 def choose_attention(device: torch.device, dtype: str) -> Choice:
-    """ "varlen": one kernel over packed texts; "sdpa": torch, one call per run of equally long texts."""
+    """How attention, LayerNorm, GELU and pooling run.
+
+    "native": our C++ kernels over packed texts; "varlen": one CUDA kernel over packed texts; "sdpa": torch, one call
+    per run of equally long texts.
+    """
     if device.type == "cpu":
-        return Choice("sdpa", "CPU")
+        if dtype == "bf16" and cpu_features()["amx_bf16"]:
+            return Choice("native", "bf16 on a CPU with AMX-BF16")
+        return Choice("sdpa", f"{dtype} on a CPU" if dtype != "bf16" else "the CPU has no AMX-BF16")
     if dtype == "fp32":
         return Choice("sdpa", "varlen kernels take no fp32")
     if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):

@@ -10,7 +10,7 @@ namespace univar {
 
 namespace {
 
-constexpr int kShortBits = 14;  // 1 MiB
+constexpr int kShortBits = 14;  // 2 MiB
 constexpr int kLongBits = 11;   // 512 KiB
 constexpr std::size_t kShortBytes = 16;
 constexpr std::size_t kLongBytes = 47;  // and one for the length: a unit may hold zeros itself
@@ -109,7 +109,7 @@ bool TextEncoder::add_unit(std::string_view text, std::size_t& position) {
 
 bool TextEncoder::add_short_unit(std::string_view unit, ShortCache::Key key) {
     if (model_.options_.normalizer.lowercase) key = {swar::lowercase(key[0]), swar::lowercase(key[1])};
-    ids_->reserve_more(3);
+    ids_->reserve_more(ShortCache::kMaxIds);
     if (const auto* known = short_units_.find(key)) {
         std::memcpy(ids_->data() + ids_->size(), known->ids, sizeof(known->ids));
         ids_->set_size(ids_->size() + known->n_ids);

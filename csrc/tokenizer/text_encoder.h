@@ -21,8 +21,8 @@ class TextEncoder {
     bool encode(std::string_view text, const char* readable_end, IdBuffer& ids);
 
   private:
-    using ShortCache = WordCache<2, 3>;  // 32 bytes an entry
-    using LongCache = WordCache<6, 19>;  // 128 bytes an entry
+    using ShortCache = WordCache<2, 11>;  // 64 bytes an entry: one cache line
+    using LongCache = WordCache<6, 19>;   // 128 bytes
 
     bool add_segment(std::string_view text);
     bool add_units(std::string_view text);

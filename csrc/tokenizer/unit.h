@@ -73,16 +73,23 @@ inline std::size_t first_marked_byte(std::uint64_t marks) {
 
 }  // namespace swar
 
-// The sixteen bytes at `text`, zeros where they can't be read. Little-endian.
-inline std::array<std::uint64_t, 2> load_block(const char* text, const char* readable_end) {
-    std::array<std::uint64_t, 2> block{};
+using Block = std::array<std::uint64_t, 2>;  // sixteen bytes, little-endian
+
+// The bytes at `text`, zeros where they can't be read.
+inline Block load_block(const char* text, const char* readable_end) {
+    Block block{};
     const auto readable = static_cast<std::size_t>(readable_end - text);
-    std::memcpy(block.data(), text, readable >= sizeof(block) ? sizeof(block) : readable);
+    if (readable >= sizeof(Block)) {  // two plain loads: a copy of unknown length goes through the stack
+        std::memcpy(&block[0], text, 8);
+        std::memcpy(&block[1], text + 8, 8);
+    } else {
+        std::memcpy(block.data(), text, readable);
+    }
     return block;
 }
 
 // Bytes of the block before its first ASCII byte that is no letter or digit; 16 where there is none.
-inline std::size_t plain_prefix(const std::array<std::uint64_t, 2>& block) {
+inline std::size_t plain_prefix(Block block) {
     if (const std::uint64_t low = swar::ends(block[0])) return swar::first_marked_byte(low);
     if (const std::uint64_t high = swar::ends(block[1])) return 8 + swar::first_marked_byte(high);
     return 16;

@@ -15,6 +15,7 @@ namespace univar {
 template <std::size_t key_words, std::size_t max_ids>
 class WordCache {
   public:
+    static constexpr std::size_t kMaxIds = max_ids;
     using Key = std::array<std::uint64_t, key_words>;  // the unit's bytes, then zeros; never all zero
 
     struct Entry {
@@ -33,8 +34,8 @@ class WordCache {
 
     const Entry* find(const Key& key) {
         Set& set = set_of(key);
-        if (set.entries[0].key == key) return &set.entries[0];
-        if (set.entries[1].key == key) return &set.entries[1];
+        if (are_equal(set.entries[0].key, key)) return &set.entries[0];
+        if (are_equal(set.entries[1].key, key)) return &set.entries[1];
         return nullptr;
     }
 
@@ -54,6 +55,12 @@ class WordCache {
     struct Free {
         void operator()(Set* sets) const { std::free(sets); }
     };
+
+    static bool are_equal(const Key& a, const Key& b) {  // operator== calls memcmp
+        std::uint64_t difference = 0;
+        for (std::size_t i = 0; i < key_words; ++i) difference |= a[i] ^ b[i];
+        return difference == 0;
+    }
 
     Set& set_of(const Key& key) {
         std::uint64_t hash = 0;

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import univar  # noqa: F401  (a fixture)
+from tests.conftest import answer_rows, write_jsonl
 from tests.index.stores import write_store
 from univar.attribute import Witnesses, attribute_answers
 from univar.errors import DataError
@@ -133,3 +134,33 @@ def test_text_has_shares_and_evidence_and_no_control_characters(univar, tmp_path
 def test_another_column_is_ranked_beside_the_three(univar, small, faked):  # noqa: F811
     done = univar("attribute", small.path, "--by", "question-id", "--json", stdin=b'{"answer": "x"}\n')
     assert json.loads(done.stdout)["question_id"] == [{"label": "q", "share": 1.0}]
+
+
+@pytest.fixture
+def embedded(univar, tmp_path, tiny_bert):  # noqa: F811
+    """A store made by a real tiny encoder."""
+    rows = write_jsonl(tmp_path / "answers.jsonl", answer_rows(24))
+    assert univar("embed", rows, "-o", tmp_path / "store", "-e", tiny_bert, "-q").exit_code == 0
+    return tmp_path / "store"
+
+
+def test_a_stored_answer_finds_itself(univar, embedded, tiny_bert):  # noqa: F811
+    row = answer_rows(24)[7]
+    asked = json.dumps({name: row[name] for name in ("question", "answer")}).encode()
+    done = univar("attribute", embedded, "-e", tiny_bert, "-k", "1", "--json", stdin=asked)
+    facts = json.loads(done.stdout)
+    assert facts["sources"][0]["model"] == row["model"]
+    assert facts["evidence"][0]["answer"] == row["answer"]
+    assert facts["evidence"][0]["score"] == pytest.approx(1, abs=2e-3)
+
+
+def test_an_encoder_in_a_folder_must_be_named(univar, embedded):  # noqa: F811
+    done = univar("attribute", embedded, stdin=b'{"answer": "x"}\n')
+    assert done.exit_code == 2
+    assert "needs the encoder tiny-bert" in done.stderr
+
+
+def test_the_same_encoder_with_other_weights_is_refused(univar, embedded, other_tiny_bert):  # noqa: F811
+    done = univar("attribute", embedded, "-e", other_tiny_bert, stdin=b'{"answer": "x"}\n')
+    assert done.exit_code == 3
+    assert "was embedded with tiny-bert of" in done.stderr

@@ -62,5 +62,5 @@ def test_shell_completion_script(shell: str) -> None:
     complete = get_completion_class(shell)
     assert complete is not None
     script = complete(cli, {}, "univar", "_UNIVAR_COMPLETE")
-    assert "_UNIVAR_COMPLETE" in script.source_template
+    assert "_UNIVAR_COMPLETE" in script.source()
     assert {item.value for item in script.get_completions([], "em")} == {"embed"}

@@ -15,7 +15,7 @@ from univar.index import cache as index_cache
 
 @pytest.fixture
 def store(memory_store, clustered, tmp_path):
-    return memory_store(clustered, tmp_path)
+    return memory_store(clustered[:600], tmp_path)
 
 
 def array_file(store):

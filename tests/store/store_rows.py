@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from univar import schema
 from univar.store import EmbeddedRows, Store, StoreWriter
-from univar.store.manifest import BLOCK_BYTES, DIGEST_BYTES
+from univar.store.manifest import BLOCK_BYTES, DIGEST_BYTES, seal
 
 DIM = 4
 ENCODER = {"id": "tiny", "revision": "r1", "dim": DIM, "max_length": 16, "pooling": "mean"}
 
 
 def rows_of(columns: dict[str, list[str]], *, dim: int = DIM, seed: int = 0) -> EmbeddedRows:
-    """EmbeddedRows of the given columns; identity columns that are missing are made up from the row number."""
+    """EmbeddedRows of the given columns; identity columns that are missing are made up."""
     n = len(next(iter(columns.values())))
     made_up = {name: [f"{name} {seed}/{row}" for row in range(n)] for name in schema.IDENTITY_COLUMNS}
     made_up["language"] = [("eng", "zho", "fin")[row % 3] for row in range(n)]
@@ -65,7 +65,8 @@ def edit_manifest(store: Path, change, name: str = "manifest.json") -> None:
     path = store / name
     facts = json.loads(path.read_text())
     change(facts)
-    path.write_text(json.dumps(facts))
+    facts.pop("checksum")
+    path.write_bytes(seal(json.dumps(facts)[1:]))
 
 
 def sign(store: Path) -> None:

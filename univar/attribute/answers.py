@@ -9,7 +9,7 @@ import numpy as np
 
 from univar import schema
 from univar.attribute.vote import neighbour_labels, ranked, votes
-from univar.errors import DataError
+from univar.errors import DataError, UsageError
 from univar.index import Index
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def attribute_answers(
     on_refused: Callable[[Any], Any],
     format: str | None = None,
     rename: dict[str, str] | None = None,
-    encoder: Encoder | None = None,
+    encoder: Encoder | str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Say for each answer which sources, models and languages its k nearest rows speak for.
 
     inputs:   files or "-"; `answer` is required, `question` and `id` are used where present
     by:       a column to rank beside source, model and language
     top:      labels to name at each level; evidence: nearest rows to show
-    encoder:  the store's; loaded by its id if not given
+    encoder:  the store's, or where it is; found by its id if not given
     Yields one dict per answer: row, id, sources [{label, model, language, share}], models and languages
     [{label, share}], evidence [{row, score, model, language, question, answer}], and the column `by` if it is
     another one. Refused rows go to on_refused as in `read_rows`.
@@ -49,7 +49,10 @@ def attribute_answers(
 
     batches = read_rows(inputs, required=("answer",), on_refused=on_refused, format=format, rename=rename)
     witnesses = Witnesses(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
-    encoder = checked_encoder(store, encoder)
+    if encoder is None or isinstance(encoder, str):
+        encoder = store_encoder(store, encoder)
+    else:
+        check_encoder(store, encoder)
     for batch in batches:
         questions, answers = batch.table.column("question"), batch.table.column("answer")
         texts = schema.qa_texts(questions.combine_chunks(), answers.combine_chunks())
@@ -59,20 +62,36 @@ def attribute_answers(
             yield {"row": row, "id": own_id, **facts}
 
 
-def checked_encoder(store: Store, encoder: Encoder | None = None) -> Encoder:
-    """The encoder that made the store, or DataError: embeddings of two encoders cannot be compared."""
-    if encoder is None:
-        from univar.model.encoder import Encoder
+def store_encoder(store: Store, spec: str | None = None) -> Encoder:
+    """The encoder that made the store, found by its id or at `spec`.
 
-        encoder = Encoder(store.encoder["id"], max_length=store.encoder.get("max_length"))
+    Raises DataError for any other encoder: embeddings of two cannot be compared. UsageError if there is none.
+    """
+    from univar.model.encoder import Encoder
+
+    made_by = store.encoder
+    options = {"max_length": made_by["max_length"], "truncate_dim": made_by["dim"]}
+    try:
+        encoder = Encoder(spec or made_by["id"], **options)
+    except UsageError as error:
+        if spec is not None:
+            raise
+        raise UsageError(
+            f"{error}; {store.path} needs the encoder {made_by['id']}: name its folder"
+        ) from error
+    check_encoder(store, encoder)
+    return encoder
+
+
+def check_encoder(store: Store, encoder: Encoder) -> None:
+    """Raise DataError unless the encoder is the one that made the store."""
     for name in _MUST_AGREE:
         ours, theirs = encoder.info.get(name), store.encoder.get(name)
         if ours != theirs:
             raise DataError(
                 f"{store.path} was embedded with {store.encoder['id']} of {name} {theirs!r}, but here its "
-                f"{name} is {ours!r}; install the encoder that made the store, or make a new store with this one"
+                f"{name} is {ours!r}; install the store's encoder, or make a new store with this one"
             )
-    return encoder
 
 
 class Witnesses:

@@ -30,6 +30,7 @@ _SHOWN = 160
 @click.option(
     "--evidence", default=3, show_default=True, type=click.IntRange(min=0), help="Nearest rows to show."
 )
+@click.option("-e", "--encoder", help="Where the store's encoder is, if its name doesn't say it.")
 @input_options
 @output_options
 def attribute(
@@ -39,6 +40,7 @@ def attribute(
     by: str,
     top: int,
     evidence: int,
+    encoder: str | None,
     format: str | None,
     rename: dict[str, str],
     output: Output,
@@ -75,6 +77,7 @@ def attribute(
         on_refused=refuse,
         format=format,
         rename=rename,
+        encoder=encoder,
     )
     for facts in results:
         output.result(facts, _text(facts, column))

@@ -150,7 +150,7 @@ def recall(found: np.ndarray, truth: np.ndarray, own: np.ndarray) -> float:
 
 def _largest_norm(embeddings: Any) -> float:
     blocks = (np.asarray(block, dtype=np.float32) for _, block in embeddings.blocks(_BLOCK_ROWS))
-    return max((float(np.linalg.norm(block, axis=1).max()) for block in blocks), default=0.0)
+    return max((sc.largest_norm(block) for block in blocks), default=0.0)
 
 
 def _add(index: Any, embeddings: Any) -> None:

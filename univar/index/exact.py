@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from univar.index.scores import TopK, pair_scores, rounding_slack
+from univar.index.scores import TopK, largest_norm, pair_scores, rounding_slack
 
 BLOCK_BYTES = 64 << 20
 TILE_BYTES = 32 << 20
@@ -46,7 +46,7 @@ class ExactSearch:
         best = TopK(len(queries), k)
         for start, block in self._embeddings.blocks(self._block_rows):
             corpus = np.ascontiguousarray(block, dtype=np.float32)
-            slack = 2 * rounding_slack(queries, float(np.linalg.norm(corpus, axis=1).max(initial=0.0)))
+            slack = 2 * rounding_slack(queries, largest_norm(corpus))
             step = max(1, TILE_BYTES // (4 * max(1, len(corpus))))
             for first in range(0, len(queries), step):
                 part = slice(first, first + step)

@@ -35,6 +35,11 @@ def rounding_slack(queries: np.ndarray, corpus_norm: float) -> np.ndarray:
     return (queries.shape[1] + 2) * unit * np.linalg.norm(queries, axis=1) * corpus_norm
 
 
+def largest_norm(corpus: np.ndarray) -> float:
+    """Length of the longest row. corpus: (n, D) float32."""
+    return float(np.einsum("nd,nd->n", corpus, corpus).max(initial=0.0)) ** 0.5
+
+
 def order_candidates(scores: np.ndarray, indices: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The best k of each row: higher score first, then lower row. scores, indices: (Q, K), K >= k."""
     order = np.lexsort((indices, -scores), axis=-1)[:, :k]

@@ -1,4 +1,4 @@
-"""Linear layers with a fused activation, by oneDNN with weights packed once, or by plain torch."""
+"""Linear layers, by oneDNN with weights packed once or by plain torch, and activations."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from torch import Tensor
 
 from univar.model.weights import Affine
 
-_PACKING_ROWS = 4096
+_PACKING_ROWS = 2048
 """Rows that oneDNN shall expect when it chooses the layout of packed weights; any number works."""
 
-_FUSED = {"gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh"), "relu": ("relu", ""), None: ("none", "")}
-"""Activation -> oneDNN's name and algorithm of it."""
 
-
-def activate(x: Tensor, activation: str | None) -> Tensor:
+def activate(x: Tensor, activation: str) -> Tensor:
     """x: (T, F), or (T, 2 F) for "swiglu", whose second half is the gate; may overwrite x. Returns (T, F)."""
     if activation == "gelu":
         return F.gelu(x)
@@ -23,31 +20,28 @@ def activate(x: Tensor, activation: str | None) -> Tensor:
         return F.gelu(x, approximate="tanh")
     if activation == "relu":
         return x.relu_()
-    if activation == "swiglu":
-        value, gate = x.chunk(2, dim=1)
-        return F.silu(gate).mul_(value)
-    return x
+    assert activation == "swiglu"
+    value, gate = x.chunk(2, dim=1)
+    return F.silu(gate).mul_(value)
 
 
 class TorchLinear:
-    """x (T, in) -> activation(x @ weight.T + bias) (T, out), in the weight's dtype and device."""
+    """x (T, in) -> x @ weight.T + bias (T, out), in the weight's dtype and on its device."""
 
     def __init__(self, affine: Affine, dtype: torch.dtype, device: torch.device):
         self._weight = affine.weight.to(device, dtype)
         self._bias = None if affine.bias is None else affine.bias.to(device, dtype)
 
-    def __call__(self, x: Tensor, activation: str | None = None) -> Tensor:
-        return activate(F.linear(x, self._weight, self._bias), activation)
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x, self._weight, self._bias)
 
 
 class MkldnnLinear:
-    """The same by oneDNN on the CPU. The operator is private to torch: `univar.ops` tries it before it is chosen."""
+    """The same by oneDNN on the CPU. The operator is private to torch: `univar.ops` tries it first."""
 
     def __init__(self, affine: Affine, dtype: torch.dtype, device: torch.device):
         self._packed = torch.ops.mkldnn._reorder_linear_weight(affine.weight.to(dtype), _PACKING_ROWS)
         self._bias = None if affine.bias is None else affine.bias.to(dtype)
 
-    def __call__(self, x: Tensor, activation: str | None = None) -> Tensor:
-        name, algorithm = _FUSED.get(activation, ("none", ""))
-        made = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, name, [], algorithm)
-        return made if activation in _FUSED else activate(made, activation)
+    def __call__(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")

@@ -58,10 +58,11 @@ def make_folder(path: Path) -> None:
     """Create a folder and its parents; one that is there already is fine."""
     with reported("create", path):
         os_call(lambda: path.mkdir(parents=True, exist_ok=True))
-        os_call(_sync_folder, path.parent)
+        os_call(sync_folder, path.parent)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Make renames inside a folder survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -96,18 +97,6 @@ class NewFile:
     def close(self) -> None:
         """Closing is the business of `new_file`, which syncs and renames."""
 
-    def readable(self) -> bool:
-        """False: a file that is being written."""
-        return False
-
-    def writable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """False: written from front to back."""
-        return False
-
 
 @contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
@@ -122,7 +111,7 @@ def new_file(path: Path) -> Iterator[NewFile]:
             os_call(os.fsync, fd)
             os_call(os.close, open_fds.pop())
             os_call(os.replace, temporary, path)
-            os_call(_sync_folder, path.parent)
+            os_call(sync_folder, path.parent)
     except BaseException:
         for fd in open_fds:
             os.close(fd)

@@ -6,9 +6,11 @@ else believes it.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ _LIMIT_BYTES = 1 << 30
 _LARGEST = 1 << 60
 _MANIFEST_NAME = re.compile(r"manifest(-[0-9]{1,7}-of-[0-9]{1,7})?\.json")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SEAL = re.compile(rb'\{\n "checksum": "([0-9a-f]{32})",')
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -59,6 +62,13 @@ class ShardInfo:
     blocks: tuple[str, ...]
     datasets: dict[str, DatasetInfo]
 
+    @functools.cached_property
+    def line(self) -> str:
+        """The shard as one line of the manifest; made once, as every flush writes all shards again."""
+        datasets = {name: vars(info) for name, info in self.datasets.items()}
+        facts = {"file": self.file, "rows": self.rows, "size_bytes": self.size_bytes, "blocks": self.blocks}
+        return _line({**facts, "block_bytes": BLOCK_BYTES, "datasets": datasets})
+
 
 @dataclass
 class Manifest:
@@ -77,13 +87,8 @@ class Manifest:
         """Length of an embedding."""
         return self.encoder["dim"]
 
-    @property
-    def rows(self) -> int:
-        """Rows in all shards."""
-        return sum(shard.rows for shard in self.shards)
-
     def to_json(self) -> bytes:
-        """The file's bytes."""
+        """The file's bytes: keys sorted, one line for each fact, shard and run."""
         facts: dict[str, Any] = {
             "format": STORE_FORMAT,
             "encoder": self.encoder,
@@ -92,10 +97,11 @@ class Manifest:
             "text_format": self.text_format,
             "worker": list(self.worker),
             "columns": self.columns,
-            "runs": self.runs,
-            "shards": [{**asdict(shard), "block_bytes": BLOCK_BYTES} for shard in self.shards],
         }
-        return (json.dumps(facts, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+        lines = {name: _line(value) for name, value in facts.items()}
+        lines["runs"] = _lines([_line(run) for run in self.runs])
+        lines["shards"] = _lines([shard.line for shard in self.shards])
+        return seal(_object(lines))
 
 
 def manifest_name(worker: tuple[int, int]) -> str:
@@ -151,6 +157,7 @@ def read_manifest(path: Path) -> Manifest:
     """One manifest file, checked; StoreCorrupt says what is wrong with it."""
     data = fs.read_file(path, _LIMIT_BYTES)
     try:
+        _check_seal(data)
         facts = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
         if _SURROGATE.search(data):
             json.dumps(facts, ensure_ascii=False).encode()
@@ -163,6 +170,20 @@ def read_manifest(path: Path) -> Manifest:
             f"{path} is no valid manifest: {str(error)[:300]}. Restore it from a copy, "
             "or embed the answers into a new store"
         ) from None
+
+
+def seal(members: str) -> bytes:
+    """A JSON object of the given members (what follows its opening brace), preceded by their checksum."""
+    digest = hashlib.blake2b(members.encode(), digest_size=DIGEST_BYTES).hexdigest()
+    return f'{{\n "checksum": "{digest}",{members}'.encode()
+
+
+def _check_seal(data: bytes) -> None:
+    sealed = _SEAL.match(data)
+    if not sealed:
+        raise ValueError("it does not begin with its checksum")
+    digest = hashlib.blake2b(data[sealed.end() :], digest_size=DIGEST_BYTES).hexdigest()
+    _expect(digest.encode() == sealed[1], "its checksum is another, so it was damaged or edited")
 
 
 def check_encoder(encoder: Any) -> None:
@@ -180,7 +201,7 @@ def _parse(facts: Any) -> Manifest:
     _expect(facts.get("format") == STORE_FORMAT, f"format is {facts.get('format')!r}, not {STORE_FORMAT!r}")
     check_encoder(facts.get("encoder"))
     _expect(facts.get("dim") == facts["encoder"]["dim"], "dim is not the encoder's")
-    _expect(facts.get("dtype") in DTYPES, f"dtype is {facts.get('dtype')!r}, not float16 or float32")
+    _expect(facts.get("dtype") in list(DTYPES), f"dtype is {facts.get('dtype')!r}, not float16 or float32")
     _expect(isinstance(facts.get("text_format"), str), "text_format is no string")
     worker = _list(facts.get("worker"), "worker")
     _expect(len(worker) == 2, "worker is not a pair")
@@ -295,6 +316,18 @@ def _check_overlap(file: str, datasets: dict[str, DatasetInfo]) -> None:
             continue
         _expect(info.offset >= end, f"dataset {name!r} of {file} overlaps another")
         end = info.offset + info.nbytes
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def _lines(items: list[str]) -> str:
+    return "[" + ",".join(f"\n  {item}" for item in items) + ("\n ]" if items else "]")
+
+
+def _object(lines: dict[str, str]) -> str:
+    return ",".join(f'\n "{name}": {lines[name]}' for name in sorted(lines)) + "\n}\n"
 
 
 def _expect(condition: Any, complaint: str) -> None:

@@ -33,13 +33,15 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
         raise UsageError("nothing to merge: name at least one store")
     if Path(out).resolve() in [Path(path).resolve() for path in stores]:
         raise UsageError(f"{out} is among the stores to merge: write to a new folder")
-    inputs = [Store(path, check="blocks") for path in stores]
+    inputs = [Store(path) for path in stores]
     first = inputs[0]
     for other in inputs[1:]:
         _check_alike(first, other)
     shards = [shard for store in inputs for shard in store.shards]
     starts = np.cumsum([0, *map(len, shards)])
     first_rows = HashIndex()
+    for shard in shards:
+        shard.check_blocks()
     for shard, start in zip(shards, starts[:-1], strict=True):
         first_rows.insert(shard.array("row_hash"), _numbers(shard, start))
     writer = StoreWriter(out, encoder=first.encoder, dtype=first.dtype, text_format=first.text_format)

@@ -13,10 +13,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import univar
 from univar.errors import ProviderError
 from univar.store.layout import SHARD_FORMAT
 from univar.store.shard import ShardFile
+
+_READY = "ready"
+_SECONDS = 60.0
+_SECONDS_A_SHARD = 0.5
 
 
 def structure_problems(shards: list[ShardFile]) -> list[str]:
@@ -26,16 +29,17 @@ def structure_problems(shards: list[ShardFile]) -> list[str]:
     problems: list[str] = []
     left = list(shards)
     while left:
-        found, crashed = _ask_child(left)
-        problems += [str(left[number].corrupt(what)) for number, what in found if what]
-        if not crashed:
+        found, stopped = _ask_child(left)
+        problems += [str(shard.corrupt(what)) for shard, what in zip(left, found, strict=False) if what]
+        if not stopped:
             break
-        problems.append(str(left[len(found)].corrupt("the HDF5 library crashes on it")))
+        problems.append(str(left[len(found)].corrupt("the HDF5 library crashes or does not end on it")))
         left = left[len(found) + 1 :]
     return problems
 
 
-def _ask_child(shards: list[ShardFile]) -> tuple[list[tuple[int, str]], bool]:
+def _ask_child(shards: list[ShardFile]) -> tuple[list[str], bool]:
+    """What is wrong with each shard (nothing: an empty string), and whether the child stopped too early."""
     questions = [
         {
             "path": str(shard.path.absolute()),
@@ -46,16 +50,26 @@ def _ask_child(shards: list[ShardFile]) -> tuple[list[tuple[int, str]], bool]:
         }
         for shard in shards
     ]
+    output, complaint = _run_child(json.dumps(questions).encode(), _SECONDS + _SECONDS_A_SHARD * len(shards))
+    ready, *answers = output.decode().splitlines() or [""]
+    if ready != _READY:
+        raise ProviderError(f"cannot look into the shards with {sys.executable}: {complaint}")
+    return [json.loads(answer) for answer in answers], len(answers) < len(shards)
+
+
+def _run_child(questions: bytes, limit_s: float) -> tuple[bytes, str]:
+    """What the child printed until it ended, crashed or was stopped, and the end of its error output."""
     command = [sys.executable, "-m", "univar.store.structure"]
-    home = Path(univar.__file__).parent.parent  # the child's first import folder: never the user's
+    home = Path(__file__).resolve().parents[2]  # the child's first import folder: never the user's
     try:
         child = subprocess.run(
-            command, input=json.dumps(questions).encode(), cwd=home, capture_output=True, check=False
+            command, input=questions, cwd=home, capture_output=True, timeout=limit_s, check=False
         )
+    except subprocess.TimeoutExpired as error:
+        return error.stdout or b"", f"no answer in {limit_s:.0f} s"
     except OSError as error:
-        raise ProviderError(f"cannot start {sys.executable} to look into the shards: {error}") from error
-    answers = [json.loads(line) for line in child.stdout.splitlines()]
-    return list(enumerate(answers)), child.returncode != 0
+        return b"", str(error)
+    return child.stdout, child.stderr.decode(errors="replace")[-300:]
 
 
 def _problem(path: str, datasets: dict[str, Any]) -> str:
@@ -109,5 +123,6 @@ def _dataset_problem(dataset: Any, expected: list[Any] | None) -> str:
 
 
 if __name__ == "__main__":
+    print(_READY, flush=True)
     for question in json.load(sys.stdin):
         print(json.dumps(_problem(**question)), flush=True)

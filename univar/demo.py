@@ -1,0 +1,84 @@
+"""The whole chain on a shipped corpus, offline: embed, index, attribute held-out questions, draw a map."""
+
+from __future__ import annotations
+
+import importlib.resources
+import json
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from univar.attribute import Witnesses
+from univar.engine import embed
+from univar.errors import DataError
+from univar.evaluate import evaluate
+from univar.index import Index
+from univar.map import draw_map
+from univar.model.encoder import Encoder
+from univar.store import Store
+
+HELD_OUT_SHARE = 0.3
+EXAMPLES = 3
+NEIGHBOURS = 20
+
+
+def run_demo(folder: str | Path, encoder: Encoder, note: Callable[[str], None]) -> dict[str, Any]:
+    """Run the demo in `folder`; a second run continues the stores that are there.
+
+    note: gets a sentence about each step
+    Returns the report of `evaluate`, the counts of both embeddings, attributed examples and the files made.
+    """
+    folder = Path(folder)
+    reference, held_out = split_corpus(folder)
+    embedded = {}
+    for part in (reference, held_out):
+        report = embed([part], folder / part.stem, encoder=encoder)
+        note(report.summary())
+        embedded[part.stem] = report.facts()
+    train, test = Store(folder / reference.stem), Store(folder / held_out.stem)
+    index = Index.build(train)
+    index.save()
+    note("evaluating: attribution of held-out questions, bootstrap, permutations, TF-IDF baseline")
+    evaluation = evaluate(train, test)
+    draw_map(train, folder / "map.png")
+    return {
+        "folder": str(folder),
+        "embedded": embedded,
+        "evaluation": evaluation,
+        "examples": attributed_examples(index, test),
+        "map": str(folder / "map.png"),
+    }
+
+
+def split_corpus(folder: Path) -> tuple[Path, Path]:
+    """Write the shipped rows as `reference.jsonl` and `heldout.jsonl`: no question is in both."""
+    corpus = importlib.resources.files("univar.demo_data") / "answers.jsonl"
+    if not corpus.is_file():
+        raise DataError("this installation lacks the demo's answers.jsonl: install univar-embed again")
+    parts: dict[bool, list[str]] = {False: [], True: []}
+    for line in corpus.read_text(encoding="utf-8").splitlines():
+        parts[is_held_out(json.loads(line)["question_id"])].append(line + "\n")
+    folder.mkdir(parents=True, exist_ok=True)
+    reference, held_out = folder / "reference.jsonl", folder / "heldout.jsonl"
+    reference.write_text("".join(parts[False]), encoding="utf-8")
+    held_out.write_text("".join(parts[True]), encoding="utf-8")
+    return reference, held_out
+
+
+def is_held_out(question_id: str) -> bool:
+    """Whether a question is kept for the test: the same on every machine, whatever else the corpus holds."""
+    return zlib.crc32(question_id.encode()) / 2**32 < HELD_OUT_SHARE
+
+
+def attributed_examples(index: Index, test: Store) -> list[dict[str, Any]]:
+    """A few held-out answers, evenly spread: the truth, and the sources that their neighbours speak for."""
+    rows = np.linspace(0, len(test) - 1, EXAMPLES).astype(np.int64)
+    found = Witnesses(index, NEIGHBOURS).ask(test.embeddings[rows], top=3, evidence=1)
+    columns = [test.text(name, rows) for name in ("source", "question", "answer")]
+    return [
+        {"truth": source, "question": question, "answer": answer, **facts}
+        for source, question, answer, facts in zip(*columns, found, strict=True)
+    ]
