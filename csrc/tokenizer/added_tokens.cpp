@@ -1,5 +1,6 @@
 #include "tokenizer/added_tokens.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "tokenizer/unicode.h"

@@ -1,7 +1,6 @@
 // Tokens that are looked for in a text before it is cut into words: "[SEP]", "<mask>".
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -37,7 +36,7 @@ class AddedTokenFinder {
             if (token.single_word && touches_word(text, found)) continue;
             std::size_t start = found.start;
             std::size_t end = found.end;
-            if (token.lstrip) start = std::max(skip_spaces_back(text, start), done);
+            if (token.lstrip) start = skip_spaces_back(text, start);
             if (token.rstrip) end = skip_spaces(text, end);
             if (done < start && !on_text(done, start)) return;
             if (!on_token(token.id)) return;

@@ -95,6 +95,18 @@ def test_truncation_of_remembered_words_equals_the_library(minilm_library, minil
     assert np.diff(cu_seqlens).tolist() == [len(row) for row in cut]
 
 
+@pytest.mark.parametrize("unit", ["a中中中中中", "é中中中中中", "é中中中中中中中中中中中中"])
+def test_a_word_that_one_text_was_cut_in_is_whole_in_the_next(unit):
+    library, native = twins(telling_vocab([unit]))
+    ids, cu_seqlens, truncated = native.encode(*text_buffers([f"a a {unit}", unit]), max_length=20, threads=1)
+    assert not truncated.any()
+    cut, cut_seqlens, truncated = native.encode(
+        *text_buffers(["a " * 17 + unit, unit]), max_length=20, threads=1
+    )
+    assert truncated.tolist() == [True, False]
+    assert cut[cut_seqlens[1] :].tolist() == ids[cu_seqlens[1] :].tolist() == library.encode(unit).ids
+
+
 def test_threads_do_not_change_the_ids(minilm_native):
     texts = fuzzed(20_000, seed=6)
     alone, alone_cuts = native_ids(minilm_native, texts, threads=1)

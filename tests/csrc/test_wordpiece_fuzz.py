@@ -69,7 +69,7 @@ def test_combining_marks_in_every_order(strip_accents):
 @pytest.mark.parametrize("seed", range(12))
 def test_added_tokens_with_every_flag(seed):
     rng = random.Random(seed)
-    contents = ["<mask>", "<m", "ab", "abc", "Day", "[DAY]", "É", "é", "is a", "\u00a0x", "\U0001f600"]
+    contents = ["<mask>", "<m", "ab", "abc", "bc", "Day", "[DAY]", "É", "é", "is a", "\u00a0x", "\U0001f600"]
     added = [
         AddedToken(
             content,

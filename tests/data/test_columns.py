@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.data.conftest import GOOD, lines, read, written
+from univar.data.parquet_text import as_text
 from univar.errors import DataError, UsageError
 
 
@@ -114,6 +115,7 @@ def test_values_of_other_columns_become_json_text(tmp_path: Path) -> None:
         (pa.array([{"b": "é", "a": None}]), '{"a": null, "b": "é"}'),
         (pa.array([["x"]]), '["x"]'),
         (pa.array(["x"]).dictionary_encode(), "x"),
+        (pa.array([17]).dictionary_encode(), "17"),
         (pa.array(["x"], pa.large_string()), "x"),
         (pa.array(["x"], pa.string_view()), "x"),
         (pa.array([datetime.date(2026, 11, 22)]), "2026-11-22"),
@@ -136,6 +138,7 @@ def test_parquet_types_become_text(tmp_path: Path, values: pa.Array, text: str, 
         ("model", pa.array([{"name": "m"}]), "struct"),
         ("question", pa.array([b"why?"]), "binary"),
         ("extra", pa.array([b"\x00\x01"]), "binary"),
+        ("extra", pa.array([bytes(16)], pa.uuid()), "fixed_size_binary"),
         ("extra", pa.array([b"\x00\x01"], pa.binary(2)), "fixed_size_binary"),
     ],
 )
@@ -148,6 +151,14 @@ def test_parquet_type_that_cannot_be_kept_names_column_and_type(
     )
     with pytest.raises(DataError, match=rf"a\.parquet: column '{column}' has type {kind}"):
         read(tmp_path / "a.parquet")
+
+
+def test_a_code_outside_of_its_dictionary_is_an_error_not_wrong_text() -> None:
+    codes = pa.array([0, 2, None], pa.int32())
+    broken = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b"]), safe=False)
+    for values in (broken, pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), broken)):
+        with pytest.raises(DataError, match="damaged"):
+            as_text("topic", values)
 
 
 def test_nested_bytes_are_an_error_that_names_the_column(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -132,16 +134,16 @@ def test_text_that_only_claims_to_be_parquet(tmp_path: Path) -> None:
     fails(tmp_path / "a.parquet", "no parquet", "--format")
 
 
-def test_a_damaged_parquet_file_is_an_error_or_whole_text(tmp_path: Path) -> None:
-    rows = [GOOD | {"answer": f"because é {number}", "more": [str(number)]} for number in range(50)]
-    data = parquet(rows)
-    rng = random.Random(0)
-    path = tmp_path / "a.parquet"
+def read_damaged(path: Path, tries: int) -> None:
+    """Read `path` with random bytes changed, `tries` times: DataError or whole text, nothing else."""
+    data = path.read_bytes()
+    rng = random.Random(2)
     outcomes = set()
-    for _ in range(300):
+    for _ in range(tries):
         damaged = bytearray(data)
         for _ in range(rng.choice([1, 1, 3])):
-            damaged[rng.randrange(len(data))] = rng.randrange(256)
+            start = rng.choice([0, len(data) // 2])  # the footer is in the second half
+            damaged[rng.randrange(start, len(data))] = rng.randrange(256)
         path.write_bytes(damaged)
         try:
             for batch in read_rows(path, on_refused=lambda row: None):
@@ -151,6 +153,14 @@ def test_a_damaged_parquet_file_is_an_error_or_whole_text(tmp_path: Path) -> Non
         except DataError:
             outcomes.add("error")
     assert outcomes == {"read", "error"}
+
+
+def test_a_damaged_parquet_file_is_an_error_or_whole_text(tmp_path: Path) -> None:
+    rows = [GOOD | {"answer": f"because é {number}", "more": [str(number)]} for number in range(50)]
+    path = written(tmp_path / "a.parquet", rows)
+    call = f"from tests.data.test_files import *; read_damaged(Path({str(path)!r}), 1500)"
+    child = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr  # a crash of the process would be seen here
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from store_rows import ENCODER, rows
-
+from tests.store.store_rows import ENCODER, rows
 from univar.store import Store, StoreWriter
 
 ROWS = 40

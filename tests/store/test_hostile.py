@@ -3,14 +3,15 @@
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 
 import h5py
 import numpy as np
 import pytest
-from store_rows import DIM, ENCODER, contents, edit_manifest, rows, sign, write
 
+from tests.store.store_rows import DIM, ENCODER, contents, edit_manifest, rows, sign, write
 from univar.errors import ProviderError, StoreCorrupt
 from univar.store import Store, StoreWriter, structure, verify
 from univar.store.manifest import seal
@@ -126,9 +127,19 @@ def test_a_signed_shard_that_hdf5_would_read_otherwise_is_corrupt(store, tmp_pat
     with h5py.File(shard_of(store), "r+") as h5:
         trick(h5, tmp_path)
     sign(store)
-    assert not verify(store).ok
     with pytest.raises(StoreCorrupt, match=r"00000000\.h5"):
         Store(store, check="blocks")
+
+
+def test_verify_names_every_shard_that_hdf5_would_read_otherwise(tmp_path):
+    (tmp_path / "secret").write_bytes(b"SECRET--" * 100)
+    path = write(tmp_path / "s", *(rows(6, start) for start in range(len(TRICKS) + 1)))
+    for number, trick in enumerate(TRICKS):
+        with h5py.File(path / "shards" / f"{number:08d}.h5", "r+") as h5:
+            trick(h5, tmp_path)
+    sign(path)
+    named = {re.search(r"[0-9]{8}\.h5", problem)[0] for problem in verify(path).problems}
+    assert named == {f"{number:08d}.h5" for number in range(len(TRICKS))}
 
 
 def test_reading_never_follows_hdf5_out_of_the_shard(store, tmp_path):
@@ -313,6 +324,16 @@ def test_the_writer_does_not_write_through_links(store, tmp_path):
         writer.append(rows(2, 1))
     assert (tmp_path / "victim").read_text() == "precious"
     assert len(contents(Store(store))) == 8
+
+
+@pytest.mark.parametrize("name", [".lock", ".lock-0-of-1"])
+def test_a_lock_that_is_a_link_is_refused(store, tmp_path, name):
+    (tmp_path / "victim").write_text("precious")
+    (store / name).unlink()
+    (store / name).symlink_to(tmp_path / "victim")
+    with pytest.raises(StoreCorrupt, match="is a link"):
+        StoreWriter(store, encoder=ENCODER)
+    assert (tmp_path / "victim").read_text() == "precious"
 
 
 def test_column_names_cannot_leave_their_folder(tmp_path):

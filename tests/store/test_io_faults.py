@@ -5,8 +5,8 @@ import os
 import shutil
 
 import pytest
-from store_rows import ENCODER, contents, rows, write
 
+from tests.store.store_rows import ENCODER, contents, rows, write
 from univar.errors import ProviderError
 from univar.store import Store, StoreWriter, export, fs
 

@@ -3,19 +3,17 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from store_rows import rows, write
 
+from tests.conftest import REPOSITORY
+from tests.store.store_rows import rows, write
 from univar.store import Store, verify
-
-DRIVER = Path(__file__).with_name("killed_writer.py")
 
 
 def kill_writers(store, seed, kills):
-    command = [sys.executable, str(DRIVER), str(store), str(seed), str(kills)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.store.killed_writer", str(store), str(seed), str(kills)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

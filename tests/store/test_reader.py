@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from store_rows import DIM, ENCODER, rows, write
 
+from tests.store.store_rows import DIM, ENCODER, rows, write
 from univar.errors import DataError, UsageError
 from univar.store import Store, StoreWriter
 

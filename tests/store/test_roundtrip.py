@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_rows import DIM, ENCODER, contents, rows, rows_of, write
 
+from tests.store.store_rows import DIM, ENCODER, contents, rows, rows_of, write
 from univar.store import Store, StoreWriter, verify
 
 TEXT = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(

@@ -4,8 +4,8 @@ import json
 import sys
 
 import pytest
-from store_rows import flip_bit, rows, write
 
+from tests.store.store_rows import flip_bit, rows, write
 from univar.cli import main
 from univar.store import Store
 

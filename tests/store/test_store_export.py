@@ -1,11 +1,13 @@
 """Exports hold every row, in order, and open with the tools that people have."""
 
+import tracemalloc
+
 import faiss
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from store_rows import DIM, ENCODER, rows, write
 
+from tests.store.store_rows import DIM, ENCODER, rows, write
 from univar.errors import UsageError
 from univar.store import Store, StoreWriter, export
 
@@ -60,6 +62,19 @@ def test_long_shards_are_written_in_several_row_groups(tmp_path):
     export(store, tmp_path / "e.parquet")
     assert pq.ParquetFile(tmp_path / "e.parquet").num_row_groups > 1
     assert pq.read_table(tmp_path / "e.parquet").column("id").to_pylist() == store.column("id").tolist()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "npy"])
+def test_memory_does_not_grow_with_the_store(tmp_path, ending):
+    wide = 256
+    batches = [rows(400, start, dim=wide) for start in range(12)]
+    store = Store(write(tmp_path / "s", *batches, encoder={**ENCODER, "dim": wide}))
+    shard_bytes = 400 * wide * 4
+    tracemalloc.start()
+    export(store, tmp_path / f"e.{ending}")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * shard_bytes
 
 
 @pytest.mark.parametrize("ending", ["parquet", "npy", "faiss"])

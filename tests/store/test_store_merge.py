@@ -4,8 +4,8 @@ import sys
 
 import numpy as np
 import pytest
-from store_rows import DIM, ENCODER, contents, flip_bit, rows, rows_of, write
 
+from tests.store.store_rows import DIM, ENCODER, contents, flip_bit, rows, rows_of, write
 from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.store import Store, merge, verify
 

@@ -6,27 +6,28 @@ import sys
 
 import numpy as np
 import pytest
-from store_rows import DIM, ENCODER, contents, rows, write
 
+from tests.conftest import REPOSITORY
+from tests.store.store_rows import DIM, ENCODER, contents, rows, write
 from univar.errors import DataError, StoreCorrupt, StoreLocked, UsageError
 from univar.store import Store, StoreWriter, verify
 
 HOLD_LOCK = """
 import sys
-sys.path.insert(0, sys.argv[2])
-from store_rows import ENCODER
+from tests.store.store_rows import ENCODER
 from univar.store import StoreWriter
-with StoreWriter(sys.argv[1], encoder=ENCODER, worker=(0, int(sys.argv[3]))):
+with StoreWriter(sys.argv[1], encoder=ENCODER, worker=(0, 1)):
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 @pytest.fixture
-def held_store(tmp_path, request):
+def held_store(tmp_path):
     """A store that another process is writing to, as worker 0 of 1."""
-    command = [sys.executable, "-c", HOLD_LOCK, str(tmp_path / "s"), str(request.path.parent), "1"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", HOLD_LOCK, str(tmp_path / "s")]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=REPOSITORY, **pipes) as process:
         assert process.stdout.readline() == b"held\n"
         yield tmp_path / "s", process
         process.stdin.close()
@@ -122,6 +123,19 @@ def test_a_row_that_is_there_already_is_refused(tmp_path):
     twice.row_hash[1] = twice.row_hash[0]
     with StoreWriter(tmp_path / "s", encoder=ENCODER) as writer, pytest.raises(DataError, match="already"):
         writer.append(twice)
+
+
+def test_rows_that_the_caller_announced_in_known_rows_can_be_left_out_and_appended(tmp_path):
+    announced = rows(4, 0)
+    some = [3, 1]
+    kept = rows(4, 0)
+    kept.table = announced.table.take(some)
+    for name in ("embeddings", "row_hash", "text_hash", "n_tokens", "flags"):
+        setattr(kept, name, getattr(announced, name)[some])
+    with StoreWriter(tmp_path / "s", encoder=ENCODER) as writer:
+        writer.known_rows.insert(announced.row_hash, np.arange(4, dtype=np.int64))
+        writer.append(kept)
+    assert Store(tmp_path / "s").column("id").tolist() == ["0-3", "0-1"]
 
 
 @pytest.mark.parametrize(

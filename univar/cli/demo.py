@@ -14,7 +14,7 @@ from univar.cli.output import Output, output_options, printable
 @click.option("-e", "--encoder", "spec", default="minilm", show_default=True, help="Name, folder or hub id.")
 @output_options
 def demo(folder: str, spec: str, output: Output) -> None:
-    """Embed a shipped corpus, index it, attribute held-out questions and draw a map; offline, in a minute or two.
+    """Embed a shipped corpus, index it, attribute held-out questions and draw a map; offline.
 
     The corpus holds answers that two small local models gave under several system prompts and in several
     languages (examples/demo).
@@ -49,7 +49,8 @@ def _next_steps(facts: dict[str, Any]) -> list[str]:
     folder = facts["folder"]
     return [
         "",
-        f"A map of the sources is in {facts['map']}. Next, with your own answers (model, language, question, answer):",
+        f"A map of the sources is in {facts['map']}.",
+        "Next, with answers of your own (columns model, language, question, answer):",
         "  univar check answers.jsonl",
         "  univar embed answers.jsonl -o runs/answers",
         f"  univar attribute {folder}/reference -k 20 < {folder}/heldout.jsonl",

@@ -32,4 +32,4 @@ def verify(store: str, output: Output) -> None:
         report.facts(), "\n".join([*map(printable, report.problems), f"{store}: {done}: {verdict}"])
     )
     if not report.ok:
-        raise click.exceptions.Exit(EXIT_DATA)
+        raise SystemExit(EXIT_DATA)

@@ -7,6 +7,7 @@ NAME.rows.parquet, in the same order.
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,7 @@ def _write_tables(store: Store, target: fs.NewFile, *, with_embeddings: bool) ->
         use_dictionary=repeated,
         write_statistics=[name for name in first.column_names if name != "embedding"],
     ) as writer:
-        for table in (first, *tables):
+        for table in itertools.chain([first], tables):
             writer.write_table(table)
 
 

@@ -97,18 +97,6 @@ class NewFile:
     def close(self) -> None:
         """Closing is the business of `new_file`, which syncs and renames."""
 
-    def readable(self) -> bool:
-        """False: a file that is being written."""
-        return False
-
-    def writable(self) -> bool:
-        """True."""
-        return True
-
-    def seekable(self) -> bool:
-        """False: written from front to back."""
-        return False
-
 
 @contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from univar.errors import StoreLocked
+from univar.errors import StoreCorrupt, StoreLocked
 from univar.store import fs
 
 
@@ -21,6 +21,8 @@ class StoreLock:
 
     def acquire(self, timeout_s: float = 0.0) -> None:
         """Take the lock or raise StoreLocked after `timeout_s` seconds."""
+        if self.path.is_symlink():
+            raise StoreCorrupt(f"{self.path} is a link: remove it, a lock has to be a file of its own")
         try:
             fs.os_call(lambda: self._lock.acquire(timeout=timeout_s))
             fs.os_call(lambda: self.path.write_text(f"{os.getpid()}\n"))

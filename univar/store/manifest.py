@@ -87,11 +87,6 @@ class Manifest:
         """Length of an embedding."""
         return self.encoder["dim"]
 
-    @property
-    def rows(self) -> int:
-        """Rows in all shards."""
-        return sum(shard.rows for shard in self.shards)
-
     def to_json(self) -> bytes:
         """The file's bytes: keys sorted, one line for each fact, shard and run."""
         facts: dict[str, Any] = {

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import univar
 from univar.errors import ProviderError
 from univar.store.layout import SHARD_FORMAT
 from univar.store.shard import ShardFile
@@ -61,7 +60,7 @@ def _ask_child(shards: list[ShardFile]) -> tuple[list[str], bool]:
 def _run_child(questions: bytes, limit_s: float) -> tuple[bytes, str]:
     """What the child printed until it ended, crashed or was stopped, and the end of its error output."""
     command = [sys.executable, "-m", "univar.store.structure"]
-    home = Path(univar.__file__).parent.parent  # the child's first import folder: never the user's
+    home = Path(__file__).resolve().parents[2]  # the child's first import folder: never the user's
     try:
         child = subprocess.run(
             command, input=questions, cwd=home, capture_output=True, timeout=limit_s, check=False

@@ -50,8 +50,10 @@ class Embeddings:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("a store's embeddings cannot become an array without a copy")
-        everything = self._slice(0, len(self), 1)
-        return np.array(everything, dtype=dtype or self.dtype)
+        everything = np.empty(self.shape, dtype=dtype or self.dtype)
+        for start, block in self.blocks():
+            everything[start : start + len(block)] = block
+        return everything
 
     def blocks(self, max_rows: int = 65_536) -> Iterator[tuple[int, np.ndarray]]:
         """(first row, read-only view (m, D)) of consecutive rows, m <= max_rows, none across shards."""

