@@ -119,16 +119,21 @@ def test_store_of_another_encoder(univar: Run, answers: Path, store: Path, other
 
 def test_a_flipped_bit_is_found(univar: Run, answers: Path, store: Path, tiny_bert: Path) -> None:
     shard = next((store / "shards").glob("*.h5"))
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 4
-    shard.chmod(0o644)
-    shard.write_bytes(bytes(data))
+    flip_a_bit(shard)
     verified = univar("verify", store)
     assert verified.exit_code == 3
     assert shard.name in verified.stdout + verified.stderr
     appended = embed(univar, answers, store, tiny_bert)
     assert appended.exit_code == 3
     one_sentence(appended, shard.name)
+
+
+def flip_a_bit(shard: Path) -> None:
+    """Damage a shard as a bad disk would."""
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 4
+    shard.chmod(0o644)
+    shard.write_bytes(bytes(data))
 
 
 @pytest.mark.parametrize("kind", ["external", "virtual"])
@@ -197,3 +202,18 @@ def test_no_store_where_one_is_asked_for(univar: Run, tmp_path: Path) -> None:
         assert finished.exit_code in (2, 3)
         assert "nowhere" in finished.stderr
         assert "Traceback" not in finished.stderr
+
+
+@pytest.mark.parametrize("command", ["index", "export", "merge", "evaluate", "attribute"])
+def test_no_command_works_on_a_damaged_store(tmp_path: Path, univar: Run, store: Path, command: str) -> None:
+    flip_a_bit(next((store / "shards").glob("*.h5")))
+    more = {
+        "index": [],
+        "export": ["-o", tmp_path / "out.parquet"],
+        "merge": ["-o", tmp_path / "merged"],
+        "evaluate": [store],
+        "attribute": [tmp_path / "answers.jsonl"],
+    }
+    finished = univar(command, store, *more[command])
+    assert finished.exit_code == 3
+    one_sentence(finished, "shards")

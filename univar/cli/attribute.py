@@ -68,7 +68,7 @@ def attribute(
 
     column = by.replace("-", "_")
     results = attribute_answers(
-        Store(store),
+        Store(store, check="blocks"),
         input,
         k=neighbours,
         by=column,
