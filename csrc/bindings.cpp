@@ -193,13 +193,13 @@ void check_bf16(std::size_t dim) {
                  "dim must be a multiple of 32 up to " << univar::kMaxDim << ", got " << dim);
 }
 
-// Number of texts; cu_seqlens must rise from 0, to `tokens` unless that is negative.
+// Number of texts; cu_seqlens must rise from 0, to `tokens` at most unless that is negative.
 std::size_t check_texts(const Array<std::int32_t>& cu_seqlens, py::ssize_t tokens) {
     UNIVAR_CHECK(cu_seqlens.ndim() == 1 && cu_seqlens.shape(0) > 0, "cu_seqlens must be (texts + 1,) int32");
     const std::int32_t* at = cu_seqlens.data();
     const auto texts = static_cast<std::size_t>(cu_seqlens.shape(0) - 1);
-    UNIVAR_CHECK(at[0] == 0 && (tokens < 0 || at[texts] == tokens),
-                 "cu_seqlens must rise from 0 to the tokens");
+    UNIVAR_CHECK(at[0] == 0 && (tokens < 0 || at[texts] <= tokens),
+                 "cu_seqlens must rise from 0 to the number of tokens");
     for (std::size_t i = 0; i < texts; ++i) UNIVAR_CHECK(at[i] < at[i + 1], "text " << i << " is empty");
     return texts;
 }

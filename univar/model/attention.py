@@ -20,9 +20,10 @@ from univar.model.packing import Layout
 
 
 def sdpa_groups(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor] | None = None) -> Tensor:
-    """qkv: (T, 3, heads, head_dim); bias: tokens L -> (heads, L, L) added to the scores. Returns (T, dim)."""
+    """qkv: (rows, 3, heads, head_dim); bias: tokens L -> (heads, L, L) added to the scores. Returns (rows, dim)."""
     tokens, _, heads, head_dim = qkv.shape
     out = torch.empty(tokens, heads * head_dim, dtype=qkv.dtype, device=qkv.device)
+    out[layout.tokens :] = 0
     for first, texts, length in layout.groups:
         span = slice(first, first + texts * length)
         q, k, v = qkv[span].view(texts, length, 3, heads, head_dim).permute(2, 0, 3, 1, 4)

@@ -50,7 +50,7 @@ class PackedTransformer:
 
     @torch.inference_mode()
     def __call__(self, ids: np.ndarray, layout: Layout) -> Tensor:
-        """ids: (T,) int32, tokens of all texts of `layout`; returns (n, dim) float32, rows of length 1."""
+        """ids: (layout.rows,) int32; returns (n, dim) float32, rows of length 1."""
         x = self._steps.embed(ids, layout)
         angles = None if self._config.rotary_base is None else self._angles(layout)
         for layer in self._layers:
@@ -71,7 +71,7 @@ class PackedTransformer:
         )
 
     def _run(self, layer: _Layer, x: Tensor, layout: Layout, angles: tuple[Tensor, Tensor] | None) -> Tensor:
-        """One layer, (T, dim) -> (T, dim)."""
+        """One layer, (rows, dim) -> (rows, dim)."""
         qkv = layer.qkv(x).view(len(x), 3, self._config.heads, self._config.head_dim)
         if angles is not None:
             _rotate(qkv[:, :2], *angles)
@@ -80,7 +80,7 @@ class PackedTransformer:
         return self._steps.add_norm(layer.down(hidden), x, layer.output_norm)
 
     def _angles(self, layout: Layout) -> tuple[Tensor, Tensor]:
-        """Cosines and sines of the rotary embedding, each (T, 1, 1, head_dim / 2) float32."""
+        """Cosines and sines of the rotary embedding, each (rows, 1, 1, head_dim / 2) float32."""
         assert self._config.rotary_base is not None
         steps = torch.arange(0, self._config.head_dim, 2, device=self._device, dtype=torch.float32)
         frequencies = self._config.rotary_base ** (-steps / self._config.head_dim)

@@ -15,9 +15,24 @@ from univar import _native
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the texts of one packed batch lie. cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]."""
+    """Where the texts of one packed batch lie.
+
+    cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]. A token matrix has `rows` rows, a few
+    more than there are tokens: oneDNN compiles anew for each number of rows it meets, at the price of a layer.
+    """
 
     cu_seqlens: np.ndarray
+
+    @property
+    def tokens(self) -> int:
+        """Tokens T of all texts."""
+        return int(self.cu_seqlens[-1])
+
+    @property
+    def rows(self) -> int:
+        """T rounded up to one of at most 32 numbers between two powers of two."""
+        step = max(16, (1 << (self.tokens - 1).bit_length()) // 64)
+        return -(-self.tokens // step) * step
 
     @property
     def lengths(self) -> np.ndarray:
@@ -31,9 +46,11 @@ class Layout:
 
     @cached_property
     def positions(self) -> Tensor:
-        """(T,) int64 place of each token in its text."""
+        """(rows,) int64 place of each token in its text, 0 in the rows after the last token."""
+        places = np.zeros(self.rows, np.int64)
         starts = np.repeat(self.cu_seqlens[:-1], self.lengths)
-        return torch.from_numpy(np.arange(self.cu_seqlens[-1], dtype=np.int64) - starts)
+        np.subtract(np.arange(self.tokens), starts, out=places[: self.tokens])
+        return torch.from_numpy(places)
 
     @cached_property
     def groups(self) -> list[tuple[int, int, int]]:
@@ -59,11 +76,13 @@ def micro_batches(
     """Cut packed texts into batches of at most `max_tokens` tokens, texts of like length together.
 
     ids: (T,) int32; cu_seqlens: (n + 1,) int64. Yields, longest texts first, the texts' numbers (b,) int64, their ids
-    one after the other (t,) int32, and their layout. A longer text is a batch alone.
+    one after the other (layout.rows,) int32, 0 after the last token, and their layout. A longer text is a batch
+    alone.
     """
     lengths = np.diff(cu_seqlens)
     order, cuts = _native.pack(lengths, max_tokens)
     for first, last in zip(cuts[-2::-1], cuts[:0:-1], strict=True):
         rows = order[first:last]
         batch_ids, batch_cu_seqlens = take_texts(ids, cu_seqlens, rows)
-        yield rows, batch_ids, Layout(batch_cu_seqlens.astype(np.int32))
+        layout = Layout(batch_cu_seqlens.astype(np.int32))
+        yield rows, np.pad(batch_ids, (0, layout.rows - layout.tokens)), layout

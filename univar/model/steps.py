@@ -52,18 +52,18 @@ class TorchSteps:
         return self._norm(affine, self._dtype)
 
     def embed(self, ids: np.ndarray, layout: Layout) -> Tensor:
-        """ids (T,) int32 -> (T, dim): word and position rows added and normalised in fp32."""
+        """ids (rows,) int32 -> (rows, dim): word and position rows added and normalised in fp32."""
         x = F.embedding(torch.from_numpy(ids).to(self._device), self._word)
         if self._position is not None:
             x += F.embedding(layout.positions.to(self._device), self._position)
         return self._normalize(x, self._embedding_norm).to(self._dtype)
 
     def attend(self, qkv: Tensor, layout: Layout) -> Tensor:
-        """qkv: (T, 3, heads, head_dim) -> (T, dim)."""
+        """qkv: (rows, 3, heads, head_dim) -> (rows, dim)."""
         return varlen(qkv, layout) if self._varlen else sdpa_groups(qkv, layout, self._bias)
 
     def add_norm(self, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
-        """layer_norm(x + residual), (T, dim); may overwrite x."""
+        """layer_norm(x + residual), (rows, dim); may overwrite x."""
         return self._normalize(x.add_(residual), norm)
 
     def activate(self, hidden: Tensor) -> Tensor:
@@ -71,9 +71,9 @@ class TorchSteps:
         return activate(hidden, self._config.activation)
 
     def pool(self, x: Tensor, layout: Layout) -> Tensor:
-        """(T, dim) -> (n, dim) float32 on the CPU, rows of length 1."""
+        """(rows, dim) -> (n, dim) float32 on the CPU, rows of length 1."""
         cu_seqlens = torch.from_numpy(layout.cu_seqlens).to(self._device)
-        return pool_normalize(x, cu_seqlens, self._config.pooling).cpu()
+        return pool_normalize(x[: layout.tokens], cu_seqlens, self._config.pooling).cpu()
 
     def _norm(self, affine: Affine, dtype: torch.dtype) -> Norm:
         assert affine.bias is not None
@@ -97,6 +97,7 @@ class NativeSteps(TorchSteps):
 
     def embed(self, ids: np.ndarray, layout: Layout) -> Tensor:
         out = torch.empty(len(ids), self._config.dim, dtype=self._dtype)
+        out[layout.tokens :] = 0
         norm = self._embedding_norm
         position = 0 if self._position is None else self._position.data_ptr()
         _native.embed_bf16(
@@ -115,6 +116,7 @@ class NativeSteps(TorchSteps):
     def attend(self, qkv: Tensor, layout: Layout) -> Tensor:
         tokens, _, heads, head_dim = qkv.shape
         out = torch.empty(tokens, heads * head_dim, dtype=self._dtype)
+        out[layout.tokens :] = 0
         _native.attention_bf16(qkv.data_ptr(), layout.cu_seqlens, heads, head_dim, out.data_ptr())
         return out
 
