@@ -24,8 +24,8 @@ def export(store: str, out: str, format_: str | None, force: bool, output: Outpu
     \b
     Example:
         univar export runs/answers -o answers.parquet
-        univar export runs/answers -o answers.npy
-        univar export runs/answers -o answers.faiss
+        univar export runs/answers -o vectors.npy
+        univar export runs/answers -o index.faiss
     """
     from univar.store import Store
     from univar.store import export as export_store
