@@ -14,14 +14,14 @@ _LAZY = {
     "Encoder": "univar.model.encoder",
     "Store": "univar.store",
     "Index": "univar.index",
-    "attribute": "univar.attribute",
+    "attribute": "univar.attribution",
     "embed": "univar.engine",
 }
 
 __all__ = ["Encoder", "Index", "Store", "__version__", "attribute", "embed"]
 
 if TYPE_CHECKING:
-    from univar.attribute import attribute
+    from univar.attribution import attribute
     from univar.engine import embed
     from univar.index import Index
     from univar.model.encoder import Encoder

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from univar.attribute import Witnesses
+from univar.attribution import Witnesses
 from univar.engine import embed
 from univar.errors import DataError
 from univar.evaluate import evaluate

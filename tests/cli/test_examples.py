@@ -50,12 +50,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path
     lines = "".join(f"{row['model']},{row['language']},{row['question']},{row['answer']}\n" for row in rows)
     (tmp_path / "answers.csv.gz").write_bytes(gzip.compress((header + lines).encode()))
     monkeypatch.chdir(tmp_path)
-    for store, questions in (("answers", range(10)), ("train", range(10)), ("eval", range(10, 15))):
+    for store, questions in (("answers", range(10)), ("eval", range(10, 15))):
         wanted = {f"q{number}" for number in questions}
-        part = write_jsonl(tmp_path / f"{store}.jsonl", [r for r in rows if r["question_id"] in wanted])
+        part = write_jsonl(tmp_path / "part.jsonl", [row for row in rows if row["question_id"] in wanted])
         assert univar("embed", part, "-o", f"runs/{store}", "-q").exit_code == 0
-    shutil.copy(tmp_path / "answers.jsonl", tmp_path / "train.jsonl")
-    write_jsonl(tmp_path / "answers.jsonl", rows)
+    for copy in ("train", "a", "b"):
+        shutil.copytree("runs/answers", f"runs/{copy}")
+    for index in range(2):
+        worker = ("--shard", f"{index}/2")
+        assert univar("embed", "answers.jsonl", "-o", "runs/sharded", *worker, "-q").exit_code == 0
     return tmp_path
 
 

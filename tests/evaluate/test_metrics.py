@@ -77,6 +77,11 @@ def test_an_interval_of_some_rows_equals_that_of_a_set_of_its_own():
     )
 
 
+def test_an_interval_of_some_rows_leaves_out_the_others():
+    bootstrap = QuestionBootstrap(np.array([0, 0, 1, 1]), 500, seed=3)
+    assert bootstrap.of_share(np.array([0, 1]), np.array([1, 0])).tolist() == [0.5, 0.5]
+
+
 def test_f1_intervals_hold_the_value():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 3, 90)

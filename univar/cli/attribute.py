@@ -56,7 +56,7 @@ def attribute(
         univar attribute runs/answers < unknown.jsonl
         univar attribute runs/answers unknown.jsonl -k 20 --by model --json
     """
-    from univar.attribute import attribute_answers
+    from univar.attribution import attribute_answers
     from univar.store import Store
 
     refused = 0
@@ -68,7 +68,7 @@ def attribute(
 
     column = by.replace("-", "_")
     results = attribute_answers(
-        Store(store),
+        Store(store, check="blocks"),
         input,
         k=neighbours,
         by=column,

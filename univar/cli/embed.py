@@ -87,7 +87,7 @@ def embed(
     Example:
         univar embed answers.jsonl -o runs/answers
         univar embed answers.csv.gz -o runs/csv --map answer=response
-        cat answers.jsonl | univar embed - -o runs/answers --encoder e5-multilingual
+        cat answers.jsonl | univar embed - -o runs/multilingual --encoder e5-multilingual
     """
     from univar import engine
     from univar.cli.progress import ProgressReporter

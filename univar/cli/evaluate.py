@@ -76,8 +76,8 @@ def evaluate(
     if out is not None and Path(out).exists() and not force:
         raise UsageError(f"{out} exists: choose another name for --out, or give --force")
     report = run(
-        Store(train),
-        Store(eval),
+        Store(train, check="blocks"),
+        Store(eval, check="blocks"),
         k=parse_numbers(neighbours),
         targets=[column(target) for target in targets],
         within=column(within) if within else None,

@@ -24,12 +24,12 @@ def export(store: str, out: str, format_: str | None, force: bool, output: Outpu
     \b
     Example:
         univar export runs/answers -o answers.parquet
-        univar export runs/answers -o answers.npy
-        univar export runs/answers -o answers.faiss
+        univar export runs/answers -o vectors.npy
+        univar export runs/answers -o index.faiss
     """
     from univar.store import Store
     from univar.store import export as export_store
 
-    facts = export_store(Store(store), out, format_, force=force)
+    facts = export_store(Store(store, check="blocks"), out, format_, force=force)
     files = " and ".join(facts["files"])
     output.result(facts, f"{facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB -> {files}")

@@ -32,7 +32,7 @@ def index(store: str, kind: str, threads: int | None, output: Output) -> None:
     from univar.index import Index
     from univar.store import Store
 
-    built = Index.build(Store(store), kind, threads)
+    built = Index.build(Store(store, check="blocks"), kind, threads)
     built.save()
     facts = built.info
     output.result(

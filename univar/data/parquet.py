@@ -42,7 +42,7 @@ def _pieces(
     options = {
         "read_dictionary": _nested_strings(metadata),
         "buffer_size": READ_BYTES,
-        "pre_buffer": False,  # it keeps every row group that was read
+        "pre_buffer": False,  # it would hold whole row groups
         "page_checksum_verification": True,
     }
     with open(path, "rb") as raw, pq.ParquetFile(path, metadata=metadata, **options) as file:

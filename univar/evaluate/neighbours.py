@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from univar.attribute.vote import neighbour_labels, votes
+from univar.attribution.vote import neighbour_labels, votes
 from univar.evaluate.metrics import judge
 from univar.evaluate.split import Group
 from univar.index.exact import ExactSearch

@@ -33,7 +33,7 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
         raise UsageError("nothing to merge: name at least one store")
     if Path(out).resolve() in [Path(path).resolve() for path in stores]:
         raise UsageError(f"{out} is among the stores to merge: write to a new folder")
-    inputs = [Store(path) for path in stores]
+    inputs = [Store(path, check="blocks") for path in stores]
     first = inputs[0]
     for other in inputs[1:]:
         _check_alike(first, other)

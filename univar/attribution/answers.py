@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from univar import schema
-from univar.attribute.vote import neighbour_labels, ranked, votes
+from univar.attribution.vote import neighbour_labels, ranked, votes
 from univar.errors import DataError, UsageError
 from univar.index import Index
 

@@ -71,9 +71,8 @@ def votes(scores: np.ndarray, labels: np.ndarray, n_labels: int) -> tuple[np.nda
     near = scores[found].astype(np.float64)
     counts = np.bincount(cells, minlength=n_queries * n_labels).reshape(n_queries, n_labels)
     similarity = np.bincount(cells, near, n_queries * n_labels).reshape(n_queries, n_labels)
-    one_vote = (
-        2.0 * np.bincount(query_of, np.abs(near), n_queries) + 1.0
-    )  # more than any difference in similarity
+    # worth more than any difference in similarity
+    one_vote = 2.0 * np.bincount(query_of, np.abs(near), n_queries) + 1.0
     shares = counts / np.maximum(1, found.sum(axis=1, keepdims=True))
     return shares.astype(np.float32), counts * one_vote[:, None] + similarity
 

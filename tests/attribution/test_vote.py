@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.index.stores import write_store
-from univar.attribute import attribute
-from univar.attribute.vote import NO_LABEL, ranked, votes
+from univar.attribution import attribute
+from univar.attribution.vote import NO_LABEL, ranked, votes
 from univar.errors import UsageError
 from univar.index import Index
 

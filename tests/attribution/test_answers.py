@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from tests.conftest import answer_rows, write_jsonl
 from tests.index.stores import write_store
-from univar.attribute import Witnesses, attribute_answers
+from univar.attribution import Witnesses, attribute_answers
 from univar.errors import DataError
 from univar.index import Index
 
