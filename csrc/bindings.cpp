@@ -188,7 +188,7 @@ T* at(std::uintptr_t address) {
 }
 
 void check_bf16(std::size_t dim) {
-    UNIVAR_CHECK(univar::bf16_kernels_usable(), "this CPU has no AMX-BF16");
+    UNIVAR_CHECK(univar::bf16_kernels_usable(), "the bf16 kernels need a CPU with AMX-BF16");
     UNIVAR_CHECK(dim > 0 && dim % 32 == 0 && dim <= univar::kMaxDim,
                  "dim must be a multiple of 32 up to " << univar::kMaxDim << ", got " << dim);
 }
@@ -213,6 +213,8 @@ void bind_encoder(py::module_& m) {
                             "amx_bf16"_a = cpu.amx_bf16);
         },
         "Instruction sets that this process may use, by name.");
+    m.def("bf16_kernels_usable", &univar::bf16_kernels_usable,
+          "Whether the functions ending in _bf16 run here: they need AMX, and a compiler that knew it.");
     // Addresses of torch's tensors: torch has no place in this module, and NumPy no bfloat16.
     using Address = std::uintptr_t;
     m.def(

@@ -6,6 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from univar._native import bf16_kernels_usable
 from univar._native import cpu_features as native_features
 from univar.errors import UsageError
 
@@ -99,9 +100,9 @@ def choose_attention(device: torch.device, dtype: str) -> Choice:
     one call per run of equally long texts.
     """
     if device.type == "cpu":
-        if dtype == "bf16" and cpu_features()["amx_bf16"]:
+        if dtype == "bf16" and bf16_kernels_usable():
             return Choice("native", "bf16 on a CPU with AMX-BF16")
-        return Choice("sdpa", f"{dtype} on a CPU" if dtype != "bf16" else "the CPU has no AMX-BF16")
+        return Choice("sdpa", f"{dtype} on a CPU" if dtype != "bf16" else "no AMX-BF16 in CPU or build")
     if dtype == "fp32":
         return Choice("sdpa", "varlen kernels take no fp32")
     if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):

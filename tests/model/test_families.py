@@ -149,3 +149,13 @@ def test_plain_linears_give_the_same_as_packed_ones(tiny_bert: Path, monkeypatch
     monkeypatch.setattr(ops, "mkldnn_linear_works", lambda: False)
     plain = Encoder(tiny_bert, dtype="fp32", device="cpu").forward_packed(ids, cu_seqlens)
     np.testing.assert_allclose(plain, packed, atol=1e-6)
+
+
+def test_bf16_without_our_kernels_stays_near_fp32(
+    tmp_path: Path, tiny_bert: Path, texts_ids: Packed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = hugging_face_folder(tmp_path / "model", "bert", tiny_bert)
+    exact = Encoder(folder, dtype="fp32", device="cpu").forward_packed(*texts_ids)
+    monkeypatch.setattr(ops, "bf16_kernels_usable", lambda: False)
+    got = Encoder(folder, dtype="bf16", device="cpu").forward_packed(*texts_ids)
+    assert (got * exact).sum(axis=1).min() > 0.999

@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from univar.kernels.reference import pool_normalize
 
-from univar import _native, ops
+from univar import _native
 from univar.model import attention
 from univar.model.attention import sdpa_groups, varlen, wrap_varlen
 from univar.model.packing import Layout, micro_batches
 
-needs_amx = pytest.mark.skipif(not ops.cpu_features()["amx_bf16"], reason="this CPU has no AMX-BF16")
+needs_amx = pytest.mark.skipif(not _native.bf16_kernels_usable(), reason="no AMX-BF16 here")
 BF16_STEP = 2**-7  # relative distance of two neighbouring bf16 numbers
 
 

@@ -24,7 +24,7 @@ from univar.model.weights import load_weights
 
 logger = logging.getLogger("univar")
 
-BATCH_TOKENS = {"cpu": 4096, "cuda": 65_536}
+BATCH_TOKENS = {"cpu": 2048, "cuda": 65_536}
 """Tokens of one micro-batch; on the CPU each worker thread has one in hand."""
 
 
@@ -213,7 +213,7 @@ def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
     all_started = threading.Barrier(n)
 
     def start(_: int) -> None:
-        torch.get_num_threads()  # torch sets a thread up on its first question, and would undo what came before
+        torch.get_num_threads()  # the first question sets a thread up, and would undo an earlier setting
         torch.set_num_threads(1)
         all_started.wait()
 
