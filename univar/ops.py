@@ -6,7 +6,7 @@ import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from univar import _native
+from univar._native import cpu_features as native_features
 from univar.errors import UsageError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def choose_dtype(name: str, device: torch.device) -> Choice:
 
 def cpu_features() -> dict[str, bool]:
     """CPU instruction sets that decide between implementations, as the operating system lets us use them."""
-    return dict(_native.cpu_features())
+    return dict(native_features())
 
 
 def mkldnn_linear_works() -> bool:

@@ -17,6 +17,7 @@ from tests.conftest import answer_rows
 from tests.model.conftest import edit_json
 from univar import Encoder
 from univar.errors import DataError, UsageError
+from univar.model.steps import TorchSteps
 
 TEXTS = [row["answer"] for row in answer_rows(30)]
 TOLERANCE = {"fp32": 1e-6, "bf16": 4e-3}  # what univar.model.forward promises
@@ -98,6 +99,15 @@ def test_cls_pooling_takes_the_first_token(editable_bert: Path) -> None:
         states = transformers.AutoModel.from_pretrained(editable_bert)(torch.from_numpy(ids).long()[None])
     first = torch.nn.functional.normalize(states.last_hidden_state[:, 0])
     np.testing.assert_allclose(encoder.encode(TEXTS[0]), first.numpy(), atol=3e-6)
+
+
+def test_each_worker_runs_torch_in_one_thread(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = Encoder(tiny_bert, dtype="fp32", device="cpu", threads=2)
+    seen = set()
+    embed = TorchSteps.embed
+    monkeypatch.setattr(TorchSteps, "embed", lambda *args: seen.add(torch.get_num_threads()) or embed(*args))
+    encoder.encode(TEXTS)
+    assert seen == {1}
 
 
 def test_threads_of_the_caller_keep_their_torch_setting(tiny_bert: Path) -> None:

@@ -210,12 +210,14 @@ def _with_bar(
 def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
     """n threads in which torch uses one thread each; the setting of all other threads stays."""
     before = torch.get_num_threads()
-    workers = ThreadPoolExecutor(
-        n, thread_name_prefix="univar-encoder", initializer=torch.set_num_threads, initargs=(1,)
-    )
-    barrier = threading.Barrier(n)
-    list(
-        workers.map(lambda _: barrier.wait(), range(n))
-    )  # all threads start now, then the setting is put back
+    all_started = threading.Barrier(n)
+
+    def start(_: int) -> None:
+        torch.get_num_threads()  # torch sets a thread up on its first question, and would undo what came before
+        torch.set_num_threads(1)
+        all_started.wait()
+
+    workers = ThreadPoolExecutor(n, thread_name_prefix="univar-encoder")
+    list(workers.map(start, range(n)))
     torch.set_num_threads(before)
     return workers

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from univar import _native
+from univar._native import pack
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def micro_batches(
     batch alone.
     """
     lengths = np.diff(cu_seqlens)
-    order, cuts = _native.pack(lengths, max_tokens)
+    order, cuts = pack(lengths, max_tokens)
     for first, last in zip(cuts[-2::-1], cuts[:0:-1], strict=True):
         rows = order[first:last]
         batch_ids, batch_cu_seqlens = take_texts(ids, cu_seqlens, rows)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from univar import _native
+from univar._native import add_layer_norm_bf16, attention_bf16, embed_bf16, gelu_bf16, pool_bf16
 from univar.kernels.reference import pool_normalize
 from univar.model.attention import relative_bias, sdpa_groups, varlen
 from univar.model.config import ModelConfig
@@ -101,7 +101,7 @@ class NativeSteps(TorchSteps):
         out[layout.tokens :] = 0
         norm = self._embedding_norm
         position = 0 if self._position is None else self._position.data_ptr()
-        _native.embed_bf16(
+        embed_bf16(
             ids,
             layout.cu_seqlens,
             self._word.data_ptr(),
@@ -118,13 +118,13 @@ class NativeSteps(TorchSteps):
         tokens, _, heads, head_dim = qkv.shape
         out = torch.empty(tokens, heads * head_dim, dtype=self._dtype)
         out[layout.tokens :] = 0
-        _native.attention_bf16(qkv.data_ptr(), layout.cu_seqlens, heads, head_dim, out.data_ptr())
+        attention_bf16(qkv.data_ptr(), layout.cu_seqlens, heads, head_dim, out.data_ptr())
         return out
 
     def add_norm(self, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
         rows, dim = x.shape
         weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
-        _native.add_layer_norm_bf16(
+        add_layer_norm_bf16(
             x.data_ptr(), residual.data_ptr(), weight, bias, self._config.norm_eps, rows, dim, x.data_ptr()
         )
         return x
@@ -132,11 +132,11 @@ class NativeSteps(TorchSteps):
     def activate(self, hidden: Tensor) -> Tensor:
         if self._config.activation != "gelu":
             return super().activate(hidden)
-        _native.gelu_bf16(hidden.data_ptr(), hidden.numel())
+        gelu_bf16(hidden.data_ptr(), hidden.numel())
         return hidden
 
     def pool(self, x: Tensor, layout: Layout) -> Tensor:
         out = torch.empty(len(layout.cu_seqlens) - 1, self._config.dim, dtype=torch.float32)
         first_only = self._config.pooling == "cls"
-        _native.pool_bf16(x.data_ptr(), layout.cu_seqlens, self._config.dim, first_only, out.data_ptr())
+        pool_bf16(x.data_ptr(), layout.cu_seqlens, self._config.dim, first_only, out.data_ptr())
         return out

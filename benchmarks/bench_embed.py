@@ -1,0 +1,391 @@
+"""Bulk embedding in texts per second: univar beside sentence-transformers, OpenVINO and onnxruntime.
+
+All contenders run in one process on the same texts with the same limit, one after the other within each
+round, tokenisation included; the order changes from round to round. Ratios are taken round by round. Peers
+other than sentence-transformers get texts sorted by tokens, batches of 32, and Hugging Face's fast tokenizer.
+The share of the GEMM rate is the arithmetic of univar's bf16 encoder over what oneDNN's bf16 product of the
+same shapes does in the same round, per CPU-second.
+
+    python benchmarks/bench_embed.py --data ../shared/data --out benchmarks/results/embed.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would spin beside the encoders'
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from univar import Encoder
+from univar.model.spec import resolve
+from univar.model.tokenizer import load_tokenizer
+from univar.schema import qa_texts
+
+BASE = "sentence-transformers fp32 (default)"
+BATCH = 32  # sentence-transformers' default, and the best of 8, 32, 128 for the others
+PACKAGES = ("univar-embed", "torch", "sentence-transformers", "transformers", "openvino", "onnxruntime")
+
+
+@dataclass
+class Contender:
+    """encode: texts -> (N, dim); cpu_s, wall_s: one figure a round."""
+
+    name: str
+    encode: Callable[[list[str]], np.ndarray]
+    cpu_s: list[float] = field(default_factory=list)
+    wall_s: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is the same for all contenders."""
+
+    folder: Path
+    max_length: int
+    threads: int
+
+
+def univar_contenders(setting: Setting) -> list[Contender]:
+    def encoder(dtype: str) -> Callable[[list[str]], np.ndarray]:
+        return Encoder(
+            setting.folder,
+            dtype=dtype,
+            device="cpu",
+            max_length=setting.max_length,
+            threads=setting.threads,
+        ).encode
+
+    return [Contender("univar bf16", encoder("bf16")), Contender("univar fp32", encoder("fp32"))]
+
+
+def sentence_transformers_contenders(setting: Setting) -> list[Contender]:
+    from sentence_transformers import SentenceTransformer
+
+    def encoder(**settings: object) -> Callable[[list[str]], np.ndarray]:
+        model = SentenceTransformer(str(setting.folder), device="cpu", **settings)
+        model.max_seq_length = setting.max_length
+        return lambda texts: np.asarray(model.encode(texts, convert_to_tensor=True).float())
+
+    return [
+        Contender(BASE, encoder()),
+        Contender("sentence-transformers bf16", encoder(model_kwargs={"dtype": torch.bfloat16})),
+    ]
+
+
+class Pooled(torch.nn.Module):
+    """The encoder with mean pooling and length 1, as one graph for the engines to convert."""
+
+    def __init__(self, folder: Path):
+        from transformers import AutoModel
+
+        super().__init__()
+        self.model = AutoModel.from_pretrained(folder, attn_implementation="sdpa").eval()
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        states = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        mask = attention_mask.unsqueeze(-1).to(states.dtype)
+        return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
+
+
+def sorted_batches(tokenizer, texts: list[str]) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """(rows, padded inputs) in batches of texts of like length, longest first."""
+    encodings = [encoding.ids for encoding in tokenizer.encode_batch_fast(texts)]
+    lengths = np.array([len(ids) for ids in encodings])
+    order = np.argsort(-lengths, kind="stable")
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
+        ids = np.zeros((len(rows), lengths[rows[0]]), np.int64)
+        for place, row in enumerate(rows):
+            ids[place, : lengths[row]] = encodings[row]
+        mask = (np.arange(ids.shape[1]) < lengths[rows, None]).astype(np.int64)
+        yield rows, {"input_ids": ids, "attention_mask": mask}
+
+
+def fast_tokenizer(setting: Setting):
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(setting.folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(setting.max_length)
+    return tokenizer
+
+
+def openvino_contenders(setting: Setting) -> list[Contender]:
+    """One stream with all threads, and one stream a thread."""
+    import openvino
+
+    ones = torch.ones(2, 8, dtype=torch.long)
+    graph = openvino.convert_model(
+        Pooled(setting.folder), example_input={"input_ids": ones, "attention_mask": ones}
+    )
+    tokenizer = fast_tokenizer(setting)
+
+    def encoder(streams: int) -> Callable[[list[str]], np.ndarray]:
+        hints = {
+            "INFERENCE_PRECISION_HINT": "bf16",
+            "INFERENCE_NUM_THREADS": setting.threads,
+            "NUM_STREAMS": streams,
+        }
+        queue = openvino.AsyncInferQueue(openvino.Core().compile_model(graph, "CPU", hints), streams)
+
+        def encode(texts: list[str]) -> np.ndarray:
+            out: dict[int, np.ndarray] = {}
+
+            def keep(request, rows: np.ndarray) -> None:
+                out.update(zip(rows, request.get_output_tensor(0).data.copy(), strict=True))
+
+            queue.set_callback(keep)
+            for rows, inputs in sorted_batches(tokenizer, texts):
+                queue.start_async(inputs, rows)
+            queue.wait_all()
+            return np.stack([out[row] for row in range(len(texts))])
+
+        return encode
+
+    streams = sorted({1, setting.threads})
+    return [Contender(f"openvino bf16, {n} stream{'s' * (n > 1)}", encoder(n)) for n in streams]
+
+
+def onnxruntime_contenders(setting: Setting) -> list[Contender]:
+    import onnxruntime
+
+    ones = torch.ones(2, 8, dtype=torch.long)
+    names = ["input_ids", "attention_mask"]
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "model.onnx"
+        axes = {name: {0: "texts", 1: "tokens"} for name in names}
+        torch.onnx.export(
+            Pooled(setting.folder),
+            (ones, ones),
+            path,
+            input_names=names,
+            dynamic_axes=axes,
+            opset_version=17,
+            dynamo=False,
+        )
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = setting.threads
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    tokenizer = fast_tokenizer(setting)
+
+    def encode(texts: list[str]) -> np.ndarray:
+        out: dict[int, np.ndarray] = {}
+        for rows, inputs in sorted_batches(tokenizer, texts):
+            out.update(zip(rows, session.run(None, inputs)[0], strict=True))
+        return np.stack([out[row] for row in range(len(texts))])
+
+    return [Contender("onnxruntime fp32", encode)]
+
+
+def contenders(setting: Setting, only: list[str]) -> tuple[list[Contender], list[str]]:
+    """Those that are installed, and the names of the packages that are not."""
+    makers = {"openvino": openvino_contenders, "onnxruntime": onnxruntime_contenders}
+    missing = [name for name in makers if importlib.util.find_spec(name) is None]
+    made = [*sentence_transformers_contenders(setting), *univar_contenders(setting)]
+    for name, maker in makers.items():
+        if name not in missing and (not only or any(name in wanted for wanted in only)):
+            made += maker(setting)
+    kept = [one for one in made if not only or one.name == BASE or any(word in one.name for word in only)]
+    return kept, missing
+
+
+def timed(call: Callable[[], object]) -> tuple[float, float, object]:
+    """CPU and wall seconds of one call, and what it gave."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = call()
+    return time.process_time() - cpu, time.perf_counter() - wall, result
+
+
+def gemm_rate(dim: int, intermediate: int, rows: int = 2048) -> float:
+    """FLOP per CPU-second of torch's bf16 linears in the shapes of one layer, in one thread, warmed up."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # two would spin while they wait for each other, and CPU time counts that
+    shapes = [(dim, 3 * dim), (dim, dim), (dim, intermediate), (intermediate, dim)]
+    products = [(torch.randn(rows, i).bfloat16(), torch.randn(o, i).bfloat16()) for i, o in shapes]
+
+    def layers(n: int) -> None:
+        for _ in range(n):
+            for x, weight in products:
+                torch.nn.functional.linear(x, weight)
+
+    with torch.inference_mode():
+        layers(5)
+        cpu, _, _ = timed(lambda: layers(50))
+    torch.set_num_threads(before)
+    return 50 * sum(2 * rows * i * o for i, o in shapes) / cpu
+
+
+def model_flop(config: dict, lengths: np.ndarray) -> float:
+    """FLOP of linears and attention over texts of `lengths` (N,) tokens."""
+    dim, intermediate = config["hidden_size"], config["intermediate_size"]
+    linears = 2 * (4 * dim * dim + 2 * dim * intermediate)
+    return config["num_hidden_layers"] * float((lengths * (linears + 4.0 * dim * lengths)).sum())
+
+
+def summary(one: Contender, base: Contender, n: int, cosine: float) -> dict[str, object]:
+    def ratios(own: list[float], others: list[float]) -> dict[str, float]:
+        values = [other / mine for mine, other in zip(own, others, strict=True)]
+        return {
+            "median": round(statistics.median(values), 2),
+            "min": round(min(values), 2),
+            "max": round(max(values), 2),
+        }
+
+    return {
+        "texts_per_s": round(n / statistics.median(one.wall_s), 1),
+        "texts_per_cpu_s": round(n / statistics.median(one.cpu_s), 1),
+        "times_base_wall": ratios(one.wall_s, base.wall_s),
+        "times_base_cpu": ratios(one.cpu_s, base.cpu_s),
+        "min_cosine_to_base": round(cosine, 6),
+        "wall_s_of_rounds": [round(value, 3) for value in one.wall_s],
+        "cpu_s_of_rounds": [round(value, 3) for value in one.cpu_s],
+    }
+
+
+def measure(runners: list[Contender], texts: list[str], rounds: int, rate: Callable[[], float]) -> dict:
+    """Figures of every contender, and the GEMM rate of every round."""
+    outputs = {one.name: one.encode(texts) for one in runners}
+    base = next(one for one in runners if one.name == BASE)
+    rates = []
+    for number in range(rounds):
+        rates.append(rate())
+        for one in runners[number % len(runners) :] + runners[: number % len(runners)]:
+            cpu, wall, _ = timed(lambda one=one: one.encode(texts))
+            one.cpu_s.append(cpu)
+            one.wall_s.append(wall)
+    cosines = {name: float((got * outputs[BASE]).sum(axis=1).min()) for name, got in outputs.items()}
+    found = {one.name: summary(one, base, len(texts), cosines[one.name]) for one in runners}
+    return {"contenders": found, "gemm_gflop_per_cpu_s": [round(value / 1e9, 1) for value in rates]}
+
+
+def add_comparisons(result: dict, runners: list[Contender], flop: float) -> None:
+    """univar bf16 against the best other contender of bf16 round by round, and its share of the GEMM rate."""
+    named = {one.name: one for one in runners}
+    ours = named.get("univar bf16")
+    peers = [one for one in runners if "bf16" in one.name and one is not ours]
+    if ours is None:
+        return
+    rates = [flop / cpu / 1e9 for cpu in ours.cpu_s]
+    result["univar_bf16_gflop_per_cpu_s"] = [round(rate, 1) for rate in rates]
+    shares = [rate / gemm for rate, gemm in zip(rates, result["gemm_gflop_per_cpu_s"], strict=True)]
+    result["univar_bf16_share_of_gemm"] = round(statistics.median(shares), 3)
+    if peers:
+        best = min(peers, key=lambda one: statistics.median(one.wall_s))
+        for kind in ("wall_s", "cpu_s"):
+            pairs = zip(getattr(best, kind), getattr(ours, kind), strict=True)
+            values = [round(peer / own, 2) for peer, own in pairs]
+            result[f"times_best_bf16_peer_{kind[:-2]}"] = {
+                "peer": best.name,
+                "median": statistics.median(values),
+                "min": min(values),
+                "max": max(values),
+            }
+
+
+def print_result(max_length: int, result: dict) -> None:
+    print(f"\nlimit {max_length} tokens, {result['tokens']} tokens in all")
+    print(f"{'':38}{'texts/s':>9}{'per CPU-s':>11}{'x base wall':>22}{'x base CPU':>22}{'min cosine':>12}")
+    for name, row in result["contenders"].items():
+        wall, cpu = (
+            "{median:.2f} ({min:.2f}-{max:.2f})".format(**row[f"times_base_{kind}"])
+            for kind in ("wall", "cpu")
+        )
+        rates = f"{row['texts_per_s']:>9}{row['texts_per_cpu_s']:>11}"
+        print(f"{name:38}{rates}{wall:>22}{cpu:>22}{row['min_cosine_to_base']:>12.5f}")
+    for key, value in result.items():
+        if key.startswith(("times_best", "univar_bf16_share")):
+            print(f"{key}: {value}")
+
+
+def machine() -> dict[str, object]:
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+    return {
+        "cpu": ", ".join(sorted(models)) or platform.processor(),
+        "cores": os.cpu_count(),
+        "load_1min": round(os.getloadavg()[0], 2),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def versions() -> dict[str, str | None]:
+    def version(name: str) -> str | None:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    return {name: version(name) for name in PACKAGES}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    here = Path(__file__).resolve().parent.parent
+    data = Path(os.environ.get("UNIVAR_DATA", here.parent / "shared" / "data"))
+    parser.add_argument("--data", type=Path, default=data, help="folder of answers_eval.parquet")
+    parser.add_argument("--encoder", default="minilm", help="a BERT encoder with mean pooling")
+    parser.add_argument("--texts", type=int, default=2_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--max-length", type=int, nargs="+", default=[256, 512])
+    parser.add_argument(
+        "--only", nargs="*", default=[], help="words of contenders' names; the base always runs"
+    )
+    parser.add_argument("--out", type=Path, help="JSON file for the result")
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    table = pq.read_table(options.data / "answers_eval.parquet", columns=["question", "answer"])
+    columns = [table[name].combine_chunks() for name in ("question", "answer")]
+    texts = qa_texts(*columns).to_pylist()[: options.texts]
+    folder = resolve(options.encoder).folder
+    config = json.loads((folder / "config.json").read_text())
+    sizes = (config["hidden_size"], config["intermediate_size"])
+    results = {}
+    for max_length in options.max_length:
+        runners, missing = contenders(Setting(folder, max_length, options.threads), options.only)
+        lengths = np.diff(load_tokenizer(folder, max_length).encode(texts).cu_seqlens)
+        flop = model_flop(config, lengths)
+        result = {"tokens": int(lengths.sum()), "gflop": round(flop / 1e9, 1)}
+        result |= measure(runners, texts, options.rounds, lambda: gemm_rate(*sizes))
+        add_comparisons(result, runners, flop)
+        print_result(max_length, result)
+        results[f"max_length {max_length}"] = result
+    for name in missing:
+        print(f"{name}: not installed")
+    if options.out:
+        report = {
+            "benchmark": "embed",
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine(),
+            "versions": versions(),
+            "encoder": options.encoder,
+            "texts": len(texts),
+            "threads": options.threads,
+            "rounds": options.rounds,
+            "missing": missing,
+            "results": results,
+        }
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
