@@ -37,7 +37,7 @@ class CMakeBuild(build_ext):
 setup(
     packages=[*find_packages(include=["univar", "univar.*"]), "univar.kernels", "univar.demo_data"],
     package_dir={"univar.kernels": "kernels", "univar.demo_data": "examples/demo"},
-    package_data={"univar": ["py.typed"], "univar.demo_data": ["*.jsonl"]},
+    package_data={"univar": ["py.typed", "_native.pyi"], "univar.demo_data": ["*.jsonl"]},
     ext_modules=[Extension("univar._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )

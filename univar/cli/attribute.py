@@ -51,7 +51,7 @@ def attribute(
     nearest rows that speak for a label: no probability. With --json there is one object a line. Exit code 4
     means that some rows were refused.
 
-    \\b
+    \b
     Example:
         univar attribute runs/answers < unknown.jsonl
         univar attribute runs/answers unknown.jsonl -k 20 --by model --json

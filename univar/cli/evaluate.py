@@ -64,7 +64,7 @@ def evaluate(
     Rows of EVAL whose question is in TRAIN are dropped. Models are comparable only where they answered the
     same questions: use --within with the column of the corpus.
 
-    \\b
+    \b
     Example:
         univar evaluate runs/train runs/eval
         univar evaluate runs/train runs/eval --within language --target model -k 5,20 --json

@@ -213,7 +213,7 @@ def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
     all_started = threading.Barrier(n)
 
     def start(_: int) -> None:
-        torch.get_num_threads()  # the first question sets a thread up, and would undo an earlier setting
+        torch.get_num_threads()  # torch sets a thread up at its first question, undoing what came before
         torch.set_num_threads(1)
         all_started.wait()
 
