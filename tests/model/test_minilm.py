@@ -38,6 +38,7 @@ def test_minilm_equals_sentence_transformers_on_real_answers(real_data: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_minilm_equals_sentence_transformers_on_two_thousand_answers(real_data: Path) -> None:
     assert_equal_to_sentence_transformers(real_texts(real_data, n=2_000, step=8), max_length=512)
 
