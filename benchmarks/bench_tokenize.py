@@ -10,26 +10,23 @@ because not every contender can be kept to one thread.
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.metadata
 import importlib.util
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-os.environ["TOKENIZERS_PARALLELISM"] = (
-    "false"  # the library's threads are many and spin; read at its first batch
-)
+# The library's threads are many and spin; it reads this at its first batch.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["RAYON_NUM_THREADS"] = "1"
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from facts import data_folder, write_result
 
 from univar.model.tokenizer import load_tokenizer
 from univar.schema import qa_texts
@@ -168,29 +165,6 @@ def measure(contenders: list[Contender], texts: list[str], rounds: int) -> dict[
     }
 
 
-def machine() -> dict[str, object]:
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
-    return {
-        "cpu": ", ".join(sorted(models)) or platform.processor(),
-        "cores": os.cpu_count(),
-        "load_1min": round(os.getloadavg()[0], 2),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-    }
-
-
-def versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in ("univar-embed", "tokenizers", "tokie", "nanotoken", "pyarrow", "numpy"):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def print_table(results: dict[str, dict]) -> None:
     names = list(next(iter(results.values()))["contenders"])
     print(f"{'MB per CPU-second (ratio)':32}" + "".join(f"{group:>18}" for group in results))
@@ -210,9 +184,7 @@ def default_model() -> Path | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    here = Path(__file__).resolve().parent.parent
-    data = Path(os.environ.get("UNIVAR_DATA", here.parent / "shared" / "data"))
-    parser.add_argument("--data", type=Path, default=data, help="folder of answers_eval.parquet")
+    parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_eval.parquet")
     parser.add_argument(
         "--model", type=Path, default=default_model(), help="folder of a WordPiece tokenizer.json"
     )
@@ -231,18 +203,9 @@ def main() -> None:
     print_table(results)
     for name in missing:
         print(f"{name}: not installed")
-    if options.out:
-        report = {
-            "benchmark": "tokenize",
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "machine": machine(),
-            "versions": versions(),
-            "rounds": options.rounds,
-            "missing": missing,
-            "groups": results,
-        }
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    packages = ("univar-embed", "tokenizers", "tokie", "nanotoken", "pyarrow", "numpy")
+    facts = {"rounds": options.rounds, "missing": missing, "groups": results}
+    write_result(options.out, "tokenize", packages, facts)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import date
 from pathlib import Path
 
 import psutil
+from facts import write_result
 
 MIB = 2**20
 WORDS = (
@@ -109,7 +109,7 @@ def main() -> None:
         corpus, calm, killed = (Path(folder) / name for name in ("corpus.jsonl", "calm", "killed"))
         write_corpus(corpus, args.rows, args.seed)
         report, samples = run_sampled(corpus, calm)
-        facts = {"date": date.today().isoformat(), "rows": args.rows, "report": report}
+        facts = {"rows": args.rows, "report": report}
         facts["memory"] = summary(samples, loaded_model_mib())
         span_s = 2 * samples[-1][0] / (args.kills + 1)
         facts["kills"] = run_killed(corpus, killed, args.kills, span_s, args.seed)
@@ -122,9 +122,7 @@ def main() -> None:
     )
     rows_once = facts["verify"].get("rows") == args.rows and verified.returncode == 0
     print("every row once, verify clean" if rows_once else "NOT every row once")
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+    write_result(args.out, "soak", ("univar-embed", "torch", "h5py"), facts)
     raise SystemExit(0 if rows_once else 1)
 
 
