@@ -316,8 +316,8 @@ def main() -> None:
     parser.add_argument("--encoder", default="minilm", help="a BERT encoder with mean pooling")
     parser.add_argument("--texts", type=int, default=2_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--max-length", type=int, nargs="+", default=[256, 512])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--max-length", type=int, nargs="+", default=[256])
     parser.add_argument(
         "--only", nargs="*", default=[], help="words of contenders' names; the base always runs"
     )

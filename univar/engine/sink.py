@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from univar.engine.report import EmbedReport
 from univar.engine.windows import Window
 from univar.store import FLAG_REUSED, FLAG_TRUNCATED, EmbeddedRows, StoreWriter
+
+
+def release_freed_memory() -> None:
+    """Give freed memory back to the system, where the allocators can.
+
+    Windows are allocated in one thread and freed in another, which lets allocators hoard pages.
+    """
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)
 
 
 @dataclass(frozen=True)
@@ -42,6 +55,7 @@ class Sink:
         age_s = time.monotonic() - self._last_flush
         if self._writer.pending_rows >= self._shard_rows or age_s >= self._flush_s:
             self._writer.flush()
+            release_freed_memory()
             self._last_flush = time.monotonic()
 
     def _borrow(self, result: WindowResult) -> None:
