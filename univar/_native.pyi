@@ -38,23 +38,34 @@ class WordPiece:
 
 def pack(lengths: NDArray[np.int64], max_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def cpu_features() -> dict[str, bool]: ...
-def bf16_kernels_usable() -> bool: ...
+def usable_cpus() -> int: ...
+def choose_isa(dtype: str, limit: str = ...) -> str: ...
 
-# Matrices of bfloat16 and float32 are passed as addresses: NumPy has no bfloat16.
-def embed_bf16(
-    ids: NDArray[np.int32],
-    cu_seqlens: NDArray[np.int32],
-    word: int,
-    position: int,
-    weight: int,
-    bias: int,
-    eps: float,
-    dim: int,
-    out: int,
-) -> None: ...
-def add_layer_norm_bf16(
-    x: int, residual: int, weight: int, bias: int, eps: float, rows: int, dim: int, out: int
-) -> None: ...
-def gelu_bf16(x: int, n: int) -> None: ...
-def attention_bf16(qkv: int, cu_seqlens: NDArray[np.int32], heads: int, head_dim: int, out: int) -> None: ...
-def pool_bf16(x: int, cu_seqlens: NDArray[np.int32], dim: int, first_only: bool, out: int) -> None: ...
+_Linear = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+_Norm = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+class Run:
+    def take(self) -> NDArray[np.int64] | None: ...
+    @property
+    def embeddings(self) -> NDArray[np.float32]: ...
+
+class NativeEncoder:
+    def __init__(
+        self,
+        *,
+        word: NDArray[np.float32],
+        position: NDArray[np.float32] | None,
+        embedding_norm: _Norm,
+        layers: Sequence[tuple[_Linear, _Linear, _Linear, _Linear, _Norm, _Norm]],
+        heads: int,
+        intermediate: int,
+        positions: int,
+        activation: str,
+        pooling: str,
+        norm_eps: float,
+        rotary_base: float,
+        dtype: str,
+        isa: str,
+        threads: int,
+    ) -> None: ...
+    def start(self, ids: NDArray[np.int32], cu_seqlens: NDArray[np.int64]) -> Run: ...

@@ -78,6 +78,9 @@ class Forward {
                      Workspace& workspace, float* out) const = 0;
 
     virtual std::size_t dim() const = 0;
+
+    // Tokens of one call that suit the caches; more are fine.
+    virtual std::size_t block_tokens() const { return 256; }
 };
 
 // The best instruction set that this processor has for `dtype`, at most `limit`.
