@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings_forward.h"
 #include "check.h"
 #include "encoder/bf16_kernels.h"
 #include "encoder/cpu.h"
@@ -209,8 +210,9 @@ void bind_encoder(py::module_& m) {
         "cpu_features",
         [] {
             const univar::CpuFeatures& cpu = univar::cpu_features();
-            return py::dict("avx2"_a = cpu.avx2, "avx512"_a = cpu.avx512, "avx512_bf16"_a = cpu.avx512_bf16,
-                            "amx_bf16"_a = cpu.amx_bf16);
+            return py::dict("avx2"_a = cpu.avx2, "avx512"_a = cpu.avx512, "avx512_vnni"_a = cpu.avx512_vnni,
+                            "avx512_bf16"_a = cpu.avx512_bf16, "amx_bf16"_a = cpu.amx_bf16,
+                            "amx_int8"_a = cpu.amx_int8);
         },
         "Instruction sets that this process may use, by name.");
     m.def("bf16_kernels_usable", &univar::bf16_kernels_usable,
@@ -287,4 +289,5 @@ PYBIND11_MODULE(_native, m) {
     bind_pack(m);
     bind_wordpiece(m);
     bind_encoder(m);
+    bind_forward(m);
 }
