@@ -24,10 +24,10 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-from univar.errors import UsageError
 from univar.kernels import info_nce_torch, reference
 from univar.kernels.info_nce_block import Block
+
+from univar.errors import UsageError
 
 SameSource = Literal["negatives", "drop", "multipos"]
 Impl = Literal["auto", "triton", "chunked", "dense"]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-
 from univar.kernels.info_nce_block import Block, Gradients
 
 TILE = 1024
