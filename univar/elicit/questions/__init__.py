@@ -1,4 +1,4 @@
-"""The question bank: value-eliciting questions and controls, shipped with the package or from a user's file."""
+"""The question bank: value-eliciting questions and controls, shipped ones and those of a user's file."""
 
 from univar.elicit.questions.bank import CORE_LANGUAGES, Question, load_bank, select
 from univar.elicit.questions.files import read_questions, write_questions
