@@ -1,7 +1,5 @@
 // The files bindings*.cpp alone know Python: they check shapes, release the GIL, turn exceptions into
 // Python's.
-#include "bindings.h"
-
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -14,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "bindings_encoder.h"
+#include "bindings_forward.h"
 #include "check.h"
 #include "hash_index.h"
 #include "pack.h"
@@ -24,7 +24,8 @@ using namespace py::literals;
 
 namespace {
 
-using univar::Array;
+template <typename T>
+using Array = py::array_t<T, py::array::c_style | py::array::forcecast>;
 
 // A NumPy array that owns the vector's memory; nothing is copied.
 template <typename T>
@@ -189,5 +190,6 @@ PYBIND11_MODULE(_native, m) {
     bind_hash_index(m);
     bind_pack(m);
     bind_wordpiece(m);
-    univar::bind_encoder(m);
+    bind_encoder(m);
+    bind_forward(m);
 }

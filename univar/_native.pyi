@@ -1,6 +1,7 @@
 """Types of the C++ extension; what each function does is said in its docstring (csrc/bindings.cpp)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,31 +42,19 @@ def cpu_features() -> dict[str, bool]: ...
 def usable_cpus() -> int: ...
 def choose_isa(dtype: str, limit: str = ...) -> str: ...
 
-_Linear = tuple[NDArray[np.float32], NDArray[np.float32] | None]
-_Norm = tuple[NDArray[np.float32], NDArray[np.float32]]
+class Forward:
+    def __init__(
+        self, shape: dict[str, Any], weights: dict[str, Any], dtype: str, isa: str = ...
+    ) -> None: ...
+    @property
+    def isa(self) -> str: ...
+    def run(self, ids: NDArray[np.int32], cu_seqlens: NDArray[np.int32]) -> NDArray[np.float32]: ...
+
+class ForwardPool:
+    def __init__(self, forward: Forward, threads: int) -> None: ...
+    def start(self, ids: NDArray[np.int32], cu_seqlens: NDArray[np.int64]) -> Run: ...
 
 class Run:
     def take(self) -> NDArray[np.int64] | None: ...
     @property
     def embeddings(self) -> NDArray[np.float32]: ...
-
-class NativeEncoder:
-    def __init__(
-        self,
-        *,
-        word: NDArray[np.float32],
-        position: NDArray[np.float32] | None,
-        embedding_norm: _Norm,
-        layers: Sequence[tuple[_Linear, _Linear, _Linear, _Linear, _Norm, _Norm]],
-        heads: int,
-        intermediate: int,
-        positions: int,
-        activation: str,
-        pooling: str,
-        norm_eps: float,
-        rotary_base: float,
-        dtype: str,
-        isa: str,
-        threads: int,
-    ) -> None: ...
-    def start(self, ids: NDArray[np.int32], cu_seqlens: NDArray[np.int64]) -> Run: ...

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from univar import _native
+from univar._native import choose_isa as native_isa
 from univar.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,14 +108,15 @@ def choose_forward(device: torch.device, dtype: str, config: ModelSizes) -> Choi
         return Choice("torch", "CUDA device")
     if config.family == "mpnet":
         return Choice("torch", "the native forward has no bias by distance (mpnet)")
-    if dtype != "bf16":
-        return Choice("torch", f"{dtype} on a CPU")
-    if config.dim % 32 or config.head_dim % 32 or config.intermediate % 32:
+    if dtype == "bf16" and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
         return Choice("torch", "the native bf16 forward needs dims in multiples of 32")
+    limit = isa_limit()
     try:
-        return Choice(_native.choose_isa(dtype, isa_limit()), "the best here for bf16")
+        chosen = native_isa(dtype, limit)
     except ValueError as error:
         return Choice("torch", str(error))
+    allowed = "" if limit == ISAS[-1] else f" that UNIVAR_ISA={limit} allows"
+    return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
 
 
 def mkldnn_linear_works() -> bool:

@@ -40,9 +40,7 @@ class PackedTransformer:
     def __init__(self, config: ModelConfig, weights: Weights, dtype: str, device: torch.device):
         self._config, self._dtype, self._device = config, TORCH_DTYPES[dtype], device
         self._linear = MkldnnLinear if ops.choose_linear(device).chosen == "mkldnn" else TorchLinear
-        use_varlen = (
-            ops.choose_attention(device, dtype).chosen == "varlen" and weights.relative_bias is None
-        )
+        use_varlen = ops.choose_attention(device, dtype).chosen == "varlen" and weights.relative_bias is None
         self._steps = TorchSteps(config, weights, self._dtype, device, use_varlen)
         self._layers = [self._layer(layer) for layer in weights.layers]
 
