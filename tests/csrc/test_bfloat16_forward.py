@@ -6,24 +6,25 @@ layers end up within a few such steps of the exact embedding, whose values are a
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
 import pytest
-from univar._native import Forward, cpu_features
 
 from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
+from univar._native import Forward, cpu_features
 
 pytestmark = pytest.mark.skipif(not cpu_features()["amx_bf16"], reason="this CPU has no AMX-BF16")
 
 SHAPES = {
     "MiniLM": {},
-    "base": dict(dim=768, intermediate=1024, layers=1),
-    "large, first token": dict(dim=1024, heads=16, layers=1, pooling="cls"),
-    "nomic": dict(dim=768, activation="swiglu", rotary_base=1000.0, intermediate=608, layers=1),
-    "heads of 128": dict(dim=256, heads=2, activation="relu", rotary_base=10_000.0),
-    "heads of 96": dict(dim=192, heads=2, activation="gelu_tanh", rotary_base=500.0),
-    "one panel": dict(dim=32, heads=1, intermediate=32),
+    "base": {"dim": 768, "intermediate": 1024, "layers": 1},
+    "large, first token": {"dim": 1024, "heads": 16, "layers": 1, "pooling": "cls"},
+    "nomic": {"dim": 768, "activation": "swiglu", "rotary_base": 1000.0, "intermediate": 608, "layers": 1},
+    "heads of 128": {"dim": 256, "heads": 2, "activation": "relu", "rotary_base": 10_000.0},
+    "heads of 96": {"dim": 192, "heads": 2, "activation": "gelu_tanh", "rotary_base": 500.0},
+    "one panel": {"dim": 32, "heads": 1, "intermediate": 32},
 }
 
 ODD_LENGTHS = [1, 2, 15, 16, 17, 31, 32, 33, 511, 513]
@@ -75,7 +76,7 @@ def test_a_text_does_not_depend_on_its_neighbours() -> None:
     model = Forward(shape, make_weights(shape), "bf16")
     ids, cu_seqlens = make_texts(shape, [7, 130, 61, 1, 200, 300, 16])
     together = model.run(ids, cu_seqlens)
-    for i, (first, last) in enumerate(zip(cu_seqlens[:-1], cu_seqlens[1:], strict=True)):
+    for i, (first, last) in enumerate(itertools.pairwise(cu_seqlens)):
         alone = model.run(ids[first:last], np.array([0, last - first], np.int32))
         np.testing.assert_array_equal(alone[0], together[i])
 
@@ -85,7 +86,7 @@ def test_scores_of_any_size(scale: float) -> None:
     """Beyond the range in which softmax needs no highest score: all weight on one key, never NaN."""
     shape = make_shape(dim=64, heads=2, layers=1)
     weights = make_weights(shape)
-    weight, bias = weights["layers"][0]["qkv"]
+    weight, _bias = weights["layers"][0]["qkv"]
     weight[:128] *= scale**0.5
     texts = make_texts(shape, [1, 50, 33])
     got = Forward(shape, weights, "bf16").run(*texts)

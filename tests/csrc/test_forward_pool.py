@@ -1,12 +1,12 @@
-"""A forward on threads of its own: every row once, the same bits whatever the threads, and it can be stopped."""
+"""A forward on threads of its own: every row once, the same bits whatever the threads, and it can stop."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from univar._native import Forward, ForwardPool, cpu_features, usable_cpus
 
 from tests.csrc.forward_twin import make_shape, make_texts, make_weights
+from univar._native import Forward, ForwardPool, cpu_features, usable_cpus
 
 LENGTHS = [int(n) for n in np.random.default_rng(0).integers(1, 300, 60)]
 

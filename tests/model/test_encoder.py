@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tests.conftest import answer_rows
 from tests.model.conftest import edit_json
-from univar import Encoder
+from univar import Encoder, ops
 from univar.errors import DataError, UsageError
 from univar.model.steps import TorchSteps
 
@@ -101,6 +101,7 @@ def test_cls_pooling_takes_the_first_token(editable_bert: Path) -> None:
 
 
 def test_each_worker_runs_torch_in_one_thread(tiny_bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "choose_forward", lambda *_: ops.Choice("torch", "asked for"))
     encoder = Encoder(tiny_bert, dtype="fp32", device="cpu", threads=2)
     seen = set()
     embed = TorchSteps.embed

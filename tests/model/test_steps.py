@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+
 from univar.model import attention
 from univar.model.attention import sdpa_groups, varlen, wrap_varlen
 from univar.model.packing import Layout, micro_batches

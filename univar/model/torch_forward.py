@@ -1,4 +1,4 @@
-"""The forward in torch over any number of packed texts: micro-batches, on the CPU one to each worker thread."""
+"""The forward in torch over any number of packed texts: on the CPU one micro-batch to each worker."""
 
 from __future__ import annotations
 
