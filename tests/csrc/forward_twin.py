@@ -5,22 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import itertools
 
 Arrays = dict[str, Any]
 
 
 def make_shape(**changes: Any) -> Arrays:
     """A small BERT; `changes` name other sizes, activation, pooling or a rotary base."""
-    shape = dict(
-        dim=384,
-        heads=12,
-        intermediate=512,
-        layers=2,
-        vocab=50,
-        positions=600,
-        activation="gelu",
-        pooling="mean",
-    )
+    shape = {
+        "dim": 384,
+        "heads": 12,
+        "intermediate": 512,
+        "layers": 2,
+        "vocab": 50,
+        "positions": 600,
+        "activation": "gelu",
+        "pooling": "mean",
+    }
     return {**shape, "norm_eps": 1e-12, "rotary_base": 0.0, **changes}
 
 
@@ -66,7 +67,7 @@ def make_texts(shape: Arrays, lengths: list[int], seed: int = 1) -> tuple[np.nda
 
 def forward(shape: Arrays, weights: Arrays, ids: np.ndarray, cu_seqlens: np.ndarray) -> np.ndarray:
     """Embeddings (n, dim) float64, rows of length 1."""
-    rows = [_embed(shape, weights, ids[a:b]) for a, b in zip(cu_seqlens[:-1], cu_seqlens[1:], strict=True)]
+    rows = [_embed(shape, weights, ids[a:b]) for a, b in itertools.pairwise(cu_seqlens)]
     return np.array(rows).reshape(len(rows), shape["dim"])
 
 
