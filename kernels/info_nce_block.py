@@ -68,7 +68,7 @@ class Tiles(Protocol):
         """What `Block.anchor` and `Block.positive` have to be."""
 
     def log_sums(self, block: Block) -> tuple[Tensor, Tensor]:
-        """log of the sum of exp(logit) of each row (m,) and column (n,), float64; -inf where nothing counts."""
+        """log of the sum of exp(logit) by row (m,) and by column (n,), float64; -inf where nothing counts."""
 
     def gradients(self, block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradients:
         """lse_rows (m,), lse_cols (n,) float64 or None for rows only: over all logits, own ones included."""

@@ -2,8 +2,8 @@
 
 A process works through its own m rows of logits and all N columns. `Gathered` brings all positives here
 first; `Ring` passes blocks of positives on from process to process, each with the sums of its columns (or
-its gradient) so far, so that no process ever holds more than two blocks. Labels are gathered in both. Sums are
-added up in the same order in every run.
+its gradient) so far, so that no process ever holds more than two blocks. Labels are gathered in both. Sums
+are added up in the same order in every run.
 """
 
 from __future__ import annotations
