@@ -1,0 +1,97 @@
+"""One optimizer step: views, packed forward, loss over the global batch, backward, update."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from univar.data.views import PairBatch, TokenCorpus
+from univar.errors import DataError
+from univar.model.trainable import TrainableEncoder
+from univar.train.gradients import Backpropagation
+from univar.train.objective import Objective
+from univar.train.optimizer import clip, make_optimizer
+from univar.train.processes import Processes
+from univar.train.settings import TrainSettings
+
+_NAMED_ROWS = 6
+
+
+@dataclass(frozen=True)
+class StepFacts:
+    """What a step gave: its loss, the norm of its gradient before clipping, and this process's tokens."""
+
+    loss: float
+    gradient_norm: float
+    tokens: int
+
+
+class Stepper:
+    """Model, loss and optimizer of a run."""
+
+    def __init__(
+        self,
+        model: TrainableEncoder,
+        settings: TrainSettings,
+        processes: Processes,
+        workers: ThreadPoolExecutor,
+        n_workers: int,
+    ) -> None:
+        self.model, self.objective = model, Objective(settings).to(model.word.device)
+        self._settings, self._processes = settings, processes
+        self._backpropagation = Backpropagation(model, workers, n_workers, settings.chunk_tokens)
+        named = [*model.named_parameters(), *self.objective.named_parameters()]
+        self.optimizer = make_optimizer(named, settings)
+
+    def run(self, corpus: TokenCorpus, batch: PairBatch, learning_rate: float, max_length: int) -> StepFacts:
+        """Take one step on the pairs of the whole batch, of which this process computes its part.
+
+        Raises DataError, before anything is changed, where loss or gradient are not finite.
+        """
+        own = batch.part(self._processes.rank, self._processes.world)
+        ids, cu_seqlens = corpus.views([*own.anchors, *own.positives], max_length)
+        loss, embeddings = self._backpropagation.run(
+            ids, cu_seqlens, lambda leaf: self._global_loss(leaf, batch, len(own))
+        )
+        weights = self._backpropagation.parameters
+        self._processes.add_up([p.grad for p in weights if p.grad is not None])
+        norm = clip([*weights, *self.objective.parameters()], self._settings.clip)
+        facts = StepFacts(float(loss), norm, len(ids))
+        if not (math.isfinite(facts.loss) and math.isfinite(norm)):
+            raise DataError(_not_finite(corpus, own, embeddings, facts))
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return facts
+
+    def _global_loss(self, leaf: Tensor, batch: PairBatch, own: int) -> Tensor:
+        """The loss of all processes' pairs. Gradients reach this process's rows and the temperature."""
+        sides = []
+        first = self._processes.rank * len(batch) // self._processes.world
+        for side in (leaf[:own], leaf[own:]):
+            everyone = self._processes.gather(side.detach())
+            sides.append(torch.cat([everyone[:first], side, everyone[first + own :]]))
+        sources = torch.from_numpy(batch.sources).to(leaf.device)
+        loss = self.objective(*sides, sources)
+        if self.objective.log_scale.requires_grad:
+            (self.objective.log_scale.grad,) = torch.autograd.grad(
+                loss, [self.objective.log_scale], retain_graph=True
+            )
+        return loss
+
+
+def _not_finite(corpus: TokenCorpus, own: PairBatch, embeddings: Tensor, facts: StepFacts) -> str:
+    bad = (~torch.isfinite(embeddings).all(dim=1)).nonzero().flatten().tolist() or range(len(embeddings))
+    views = [*own.anchors, *own.positives]
+    places = list(dict.fromkeys(corpus.place(int(row)) for view in bad for row in np.asarray(views[view])))
+    named = ", ".join(places[:_NAMED_ROWS]) + (f" and {len(places) - _NAMED_ROWS} more" if len(places) > _NAMED_ROWS else "")
+    return (
+        f"training diverged (loss {facts.loss}, gradient norm {facts.gradient_norm}) at {named}; the last good "
+        "checkpoint is kept: look at these rows, or continue with --resume after lowering --lr"
+    )
