@@ -29,7 +29,7 @@ class TrainableAffine(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(affine.weight.clone())
         self.bias = None if affine.bias is None else nn.Parameter(affine.bias.clone())
-        self.delta: Callable[[], Tensor] | None = None
+        self.delta: nn.Module | None = None
         """What an adapter adds to the weight, (out, in) float32."""
 
     def linear(self, x: Tensor) -> Tensor:

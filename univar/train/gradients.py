@@ -46,14 +46,16 @@ class Backpropagation:
         chunks = list(micro_batches(ids, cu_seqlens, self._budget(len(ids))))
         keep = len(chunks) <= KEPT_CHUNKS * self._n_workers
         outputs = self._each(chunks, lambda number: self._forward(chunks[number], keep))
-        embeddings = torch.empty(len(cu_seqlens) - 1, outputs[0].shape[1], device=outputs[0].device)
-        for (rows, _, _), output in zip(chunks, outputs, strict=True):
-            embeddings[torch.from_numpy(rows)] = output.detach()
-        embeddings.requires_grad_()
+        embeddings = _in_order(chunks, outputs).requires_grad_()
         loss = loss_of(embeddings)
         (gradient,) = torch.autograd.grad(loss, embeddings)
         self._backward(chunks, outputs if keep else None, gradient)
         return loss.detach(), embeddings.detach()
+
+    def embed(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> Tensor:
+        """Embeddings (n, dim) of packed texts, without gradients."""
+        chunks = list(micro_batches(ids, cu_seqlens, self._budget(len(ids))))
+        return _in_order(chunks, self._each(chunks, lambda number: self._forward(chunks[number], False)))
 
     def _budget(self, tokens: int) -> int:
         """Tokens of a chunk: as many as allowed, fewer where threads would have nothing to do."""
@@ -93,3 +95,12 @@ class Backpropagation:
         for own in sums:
             for parameter, total in zip(self.parameters, own or (), strict=False):
                 parameter.grad = total if parameter.grad is None else parameter.grad.add_(total)
+
+
+def _in_order(chunks: Sequence[Chunk], outputs: Sequence[Tensor]) -> Tensor:
+    """Embeddings of all texts in the order they were given, detached."""
+    first = outputs[0]
+    embeddings = torch.empty(sum(len(rows) for rows, _, _ in chunks), first.shape[1], device=first.device)
+    for (rows, _, _), output in zip(chunks, outputs, strict=True):
+        embeddings[torch.from_numpy(rows)] = output.detach()
+    return embeddings

@@ -44,7 +44,7 @@ class Stepper:
     ) -> None:
         self.model, self.objective = model, Objective(settings).to(model.word.device)
         self._settings, self._processes = settings, processes
-        self._backpropagation = Backpropagation(model, workers, n_workers, settings.chunk_tokens)
+        self.backpropagation = Backpropagation(model, workers, n_workers, settings.chunk_tokens)
         named = [*model.named_parameters(), *self.objective.named_parameters()]
         self.optimizer = make_optimizer(named, settings)
 
@@ -55,10 +55,10 @@ class Stepper:
         """
         own = batch.part(self._processes.rank, self._processes.world)
         ids, cu_seqlens = corpus.views([*own.anchors, *own.positives], max_length)
-        loss, embeddings = self._backpropagation.run(
+        loss, embeddings = self.backpropagation.run(
             ids, cu_seqlens, lambda leaf: self._global_loss(leaf, batch, len(own))
         )
-        weights = self._backpropagation.parameters
+        weights = self.backpropagation.parameters
         self._processes.add_up([p.grad for p in weights if p.grad is not None])
         norm = clip([*weights, *self.objective.parameters()], self._settings.clip)
         facts = StepFacts(float(loss), norm, len(ids))

@@ -100,7 +100,7 @@ class ViewSampler:
         """The paper's: a shuffled epoch of rows gives the sources, each view is drawn on its own."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._epoch[0] != epoch:
-            shuffle = np.random.Generator(np.random.Philox(key=[self._seed, 2**63 + epoch]))
+            shuffle = np.random.Generator(np.random.Philox(key=[self._seed, (1 << 62) + epoch]))
             self._epoch = (epoch, shuffle.permutation(self._usable))
         rows = self._epoch[1][place * self._batch : (place + 1) * self._batch]
         sources = self._corpus.sources[rows].astype(np.int64)
