@@ -6,7 +6,7 @@ too, so that training computes no padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -91,26 +91,39 @@ class TrainableEncoder(nn.Module):
 
     dtype:         of the matrix products; parameters and their gradients stay float32
     checkpointing: keep only each layer's input for the backward and compute the rest again
+    normalize:     False gives rows as they are pooled, whose lengths a loss may use
     """
 
     def __init__(
-        self, config: ModelConfig, weights: Weights, dtype: torch.dtype, checkpointing: bool = False
+        self,
+        config: ModelConfig,
+        weights: Weights,
+        dtype: torch.dtype,
+        checkpointing: bool = False,
+        normalize: bool = True,
     ) -> None:
         super().__init__()
         self.config, self.dtype, self.checkpointing = config, dtype, checkpointing
+        self._normalize = normalize
         self.word = nn.Parameter(weights.word.clone())
         self.position = None if weights.position is None else nn.Parameter(weights.position.clone())
+        # The one token type is trained as a vector of its own, as everywhere else: it lies in a table already,
+        # so this is what is added to it.
+        token_type = torch.zeros(1, config.dim) if weights.has_token_type else None
+        self.token_type = None if token_type is None else nn.Parameter(token_type)
         bias = weights.relative_bias
         self.relative_bias = None if bias is None else nn.Parameter(bias.clone())
         self.embedding_norm = TrainableAffine(weights.embedding_norm)
         self.layers = nn.ModuleList(TrainableLayer(layer, config) for layer in weights.layers)
 
     def forward(self, ids: np.ndarray, layout: Layout) -> Tensor:
-        """ids: (layout.rows,) int32 of texts sorted by length; returns (n, dim) float32, rows of length 1."""
+        """ids: (layout.rows,) int32 of texts sorted by length; returns (n, dim) float32."""
         device = self.word.device
         x = F.embedding(torch.from_numpy(ids).to(device), self.word)
         if self.position is not None:
             x = x + F.embedding(layout.positions.to(device), self.position)
+        if self.token_type is not None:
+            x = x + self.token_type
         x = self.embedding_norm.normalize(x, self.config.norm_eps).to(self.dtype)
         angles = None if self.config.rotary_base is None else rotary_angles(self.config, layout, device)
         bias = None if self.relative_bias is None else relative_bias(self.relative_bias.to(self.dtype))
@@ -120,22 +133,28 @@ class TrainableEncoder(nn.Module):
             else:
                 x = layer(x, layout, angles, bias)
         cu_seqlens = torch.from_numpy(layout.cu_seqlens).to(device)
-        return pool_normalize(x[: layout.tokens], cu_seqlens, self.config.pooling)
-
-    def linears(self) -> Iterator[tuple[str, TrainableAffine]]:
-        """(name, linear layer) of every matrix that an adapter may change."""
-        for number, layer in enumerate(self.layers):
-            for part in ("qkv", "out", "up", "down"):
-                yield f"layers.{number}.{part}", getattr(layer, part)
+        if self._normalize:
+            return pool_normalize(x[: layout.tokens], cu_seqlens, self.config.pooling)
+        if self.config.pooling == "cls":
+            return x.index_select(0, cu_seqlens[:-1].long()).float()
+        return torch.segment_reduce(x[: layout.tokens].float(), "mean", lengths=cu_seqlens.diff().long())
 
     def weights(self) -> Weights:
         """As they are now, adapters merged, detached."""
+        word, position = self.word.detach(), None if self.position is None else self.position.detach()
+        if self.token_type is not None:
+            word, position = (
+                (word + self.token_type.detach(), None)
+                if position is None
+                else (word, position + self.token_type.detach())
+            )
         return Weights(
-            word=self.word.detach(),
-            position=None if self.position is None else self.position.detach(),
+            word=word,
+            position=position,
             embedding_norm=self.embedding_norm.affine(),
             relative_bias=None if self.relative_bias is None else self.relative_bias.detach(),
             layers=[layer.weights() for layer in self.layers],  # type: ignore[operator]
+            has_token_type=self.token_type is not None,
         )
 
 

@@ -12,6 +12,7 @@ from univar.kernels.info_nce import info_nce
 from univar.train.settings import TrainSettings
 
 BARLOW_OFF_DIAGONAL = 0.0051
+VALUE_WEIGHT = 200.0
 MAX_LOG_SCALE = math.log(100.0)
 
 
@@ -24,8 +25,18 @@ class Objective(nn.Module):
         scale = torch.tensor(-math.log(settings.temperature))
         self.log_scale = nn.Parameter(scale, requires_grad=settings.learn_temperature)
 
-    def forward(self, anchor: Tensor, positive: Tensor, sources: Tensor) -> Tensor:
-        """anchor, positive: (B, D) float32, rows of length 1; sources: (B,) int64. Returns ()."""
+    def forward(self, anchor: Tensor, positive: Tensor, sources: Tensor, non_value: Tensor) -> Tensor:
+        """The loss, ().
+
+        anchor, positive: (B, D) float32, rows of length 1, or as they are pooled for "value_aware"
+        sources: (B,) int64; non_value: (M, D) of texts without values, empty but for "value_aware"
+        """
+        if self._settings.loss != "value_aware":
+            return self._contrast(anchor, positive, sources)
+        contrast = self._contrast(F.normalize(anchor, dim=1), F.normalize(positive, dim=1), sources)
+        return contrast + VALUE_WEIGHT * value_distance(torch.cat([anchor, positive]), non_value)
+
+    def _contrast(self, anchor: Tensor, positive: Tensor, sources: Tensor) -> Tensor:
         dims = sorted({*self._settings.matryoshka, anchor.shape[1]})
         total = anchor.new_zeros(())
         for dim in dims:
@@ -46,6 +57,15 @@ class Objective(nn.Module):
             same_source=self._settings.same_source,  # type: ignore[arg-type]
             symmetric=self._settings.symmetric,
         )
+
+
+def value_distance(value: Tensor, non_value: Tensor) -> Tensor:
+    """How far non-value rows are from zero, and value rows from a length of at least 1; ().
+
+    value: (N, D), non_value: (M, D) float32; squares are averaged over rows and dims
+    """
+    short = (1 - torch.linalg.vector_norm(value, dim=1)).clamp(min=0).square().mean() / value.shape[1]
+    return short + non_value.square().mean()
 
 
 def barlow_twins(anchor: Tensor, positive: Tensor) -> Tensor:

@@ -27,18 +27,17 @@ class Processes:
             dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
         return cls(dist.get_rank(), world)
 
-    def gather(self, own: Tensor) -> Tensor:
-        """The rows of all processes in the order of their ranks, without gradients. own: (n_rank, D)."""
+    def gather(self, own: Tensor) -> list[Tensor]:
+        """The rows of each process in the order of their ranks, without gradients. own: (n_rank, D)."""
         if self.world == 1:
-            return own
+            return [own]
         sizes = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(self.world)]
         dist.all_gather(sizes, torch.tensor([len(own)], device=own.device))
-        most = max(int(size) for size in sizes)
-        padded = own.new_zeros(most, own.shape[1])
+        padded = own.new_zeros(max(int(size) for size in sizes), own.shape[1])
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in range(self.world)]
         dist.all_gather(parts, padded)
-        return torch.cat([part[: int(size)] for part, size in zip(parts, sizes, strict=True)])
+        return [part[: int(size)] for part, size in zip(parts, sizes, strict=True)]
 
     def add_up(self, gradients: list[Tensor]) -> None:
         """Replace each tensor by the sum over all processes."""

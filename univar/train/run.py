@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from univar import ops
 from univar.data.views import TokenCorpus, ViewSampler, build_corpus
-from univar.errors import DataError, UsageError
+from univar.errors import UsageError
 from univar.model.adapter import attach
 from univar.model.config import ModelConfig, read_config
 from univar.model.encoder import _one_threaded_workers as one_threaded_workers
@@ -21,7 +22,7 @@ from univar.model.spec import ResolvedSpec, resolve
 from univar.model.tokenizer import load_tokenizer
 from univar.model.trainable import TrainableEncoder
 from univar.model.weights import load_weights
-from univar.store.fs import make_folder, new_file
+from univar.store.fs import make_folder
 from univar.train import checkpoint
 from univar.train.metrics import MetricsFile, Tracker, open_tracker
 from univar.train.optimizer import learning_rate
@@ -69,6 +70,7 @@ class Run:
         folder: Path,
         settings: TrainSettings,
         *,
+        non_value: Sequence[str] = (),
         resume: bool = False,
         device: str = "auto",
         threads: int | None = None,
@@ -92,15 +94,22 @@ class Run:
         self.threads = (threads or torch.get_num_threads()) if self.device.type == "cpu" else 1
         make_folder(folder)
         tokenizer = load_tokenizer(self.config.folder, self.max_length, self.threads)
-        self.corpus: TokenCorpus = build_corpus(
-            inputs,
-            tokenizer,
-            cache=folder / "tokens",
-            tokenizer_id=self.source.revision,
-            mask=settings.mask_names,
-            format=format,
-            rename=rename,
-        )
+        if (settings.loss == "value_aware") != bool(non_value):
+            raise UsageError("--loss value_aware and --non-value FILE (answers without values) go together")
+
+        def tokenised(files: Sequence[str]) -> TokenCorpus:
+            return build_corpus(
+                files,
+                tokenizer,
+                cache=folder / "tokens",
+                tokenizer_id=self.source.revision,
+                mask=settings.mask_names,
+                format=format,
+                rename=rename,
+            )
+
+        self.corpus: TokenCorpus = tokenised(inputs)
+        self._non_value = tokenised(non_value) if non_value else None
         self._prepare(found[-1] if found else None, log)
 
     def _prepare(self, last: Path | None, log: str | None) -> None:
@@ -109,7 +118,13 @@ class Run:
         self.sampler = ViewSampler(self.corpus, train, settings.views, settings.batch, settings.seed)
         self._validator = Validator(self.corpus, train, held_out, self.max_length, settings.seed)
         weights = load_weights(self.config)
-        model = TrainableEncoder(self.config, weights, TORCH_DTYPES[self.dtype], settings.checkpointing)
+        model = TrainableEncoder(
+            self.config,
+            weights,
+            TORCH_DTYPES[self.dtype],
+            settings.checkpointing,
+            normalize=settings.loss != "value_aware",
+        )
         if settings.lora_rank:
             attach(model, settings.lora_rank, settings.seed)
         self.model = model.to(self.device)
@@ -139,6 +154,7 @@ class Run:
                 {
                     "settings": self.settings.to_dict(),
                     "corpus": self.corpus.folder.name,
+                    "non_value": self._non_value.folder.name if self._non_value else None,
                     "base": self.source.revision,
                     "dtype": self.dtype,
                 }
@@ -182,12 +198,19 @@ class Run:
         progress.share = self.processes.agree(self._share())
         rate = learning_rate(self.settings, progress.step, progress.share)
         batch = self.sampler.batch(progress.step)
-        facts = self.stepper.run(self.corpus, batch, rate, self.max_length)
+        facts = self.stepper.run(self.corpus, batch, rate, self.max_length, self._non_value_rows())
         progress.loss, progress.gradient_norm = facts.loss, facts.gradient_norm
         progress.tokens += facts.tokens
         progress.step += 1
         self._last_rate = rate
         return facts
+
+    def _non_value_rows(self) -> tuple[TokenCorpus, np.ndarray] | None:
+        """As many rows of the corpus without values as there are pairs, by seed and step alone."""
+        if self._non_value is None:
+            return None
+        rng = np.random.Generator(np.random.Philox(key=[self.settings.seed + 1, self.progress.step]))
+        return self._non_value, rng.integers(0, len(self._non_value), self.settings.batch)
 
     def _share(self) -> float:
         """Share of the run that is done, by steps or by the clock, whichever is further."""
@@ -267,11 +290,3 @@ class Run:
             if sink is not None:
                 sink.close()
 
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file, whole or not at all."""
-    with new_file(path) as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())
-
-
-__all__ = ["DataError", "Progress", "Run", "write_json"]

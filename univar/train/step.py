@@ -48,13 +48,26 @@ class Stepper:
         named = [*model.named_parameters(), *self.objective.named_parameters()]
         self.optimizer = make_optimizer(named, settings)
 
-    def run(self, corpus: TokenCorpus, batch: PairBatch, learning_rate: float, max_length: int) -> StepFacts:
+    def run(
+        self,
+        corpus: TokenCorpus,
+        batch: PairBatch,
+        learning_rate: float,
+        max_length: int,
+        non_value: tuple[TokenCorpus, np.ndarray] | None = None,
+    ) -> StepFacts:
         """Take one step on the pairs of the whole batch, of which this process computes its part.
 
+        non_value: a corpus without values and rows of it, for the loss "value_aware"
         Raises DataError, before anything is changed, where loss or gradient are not finite.
         """
         own = batch.part(self._processes.rank, self._processes.world)
         ids, cu_seqlens = corpus.views([*own.anchors, *own.positives], max_length)
+        if non_value is not None:
+            others, rows = non_value
+            mine = np.array_split(rows, self._processes.world)[self._processes.rank]
+            more, ends = others.views(list(mine[:, None]), max_length)
+            ids, cu_seqlens = np.concatenate([ids, more]), np.concatenate([cu_seqlens, cu_seqlens[-1] + ends[1:]])
         loss, embeddings = self.backpropagation.run(
             ids, cu_seqlens, lambda leaf: self._global_loss(leaf, batch, len(own))
         )
@@ -72,18 +85,19 @@ class Stepper:
 
     def _global_loss(self, leaf: Tensor, batch: PairBatch, own: int) -> Tensor:
         """The loss of all processes' pairs. Gradients reach this process's rows and the temperature."""
-        sides = []
-        first = self._processes.rank * len(batch) // self._processes.world
-        for side in (leaf[:own], leaf[own:]):
-            everyone = self._processes.gather(side.detach())
-            sides.append(torch.cat([everyone[:first], side, everyone[first + own :]]))
+        anchor, positive, non_value = map(self._of_all, leaf.split([own, own, len(leaf) - 2 * own]))
         sources = torch.from_numpy(batch.sources).to(leaf.device)
-        loss = self.objective(*sides, sources)
+        loss = self.objective(anchor, positive, sources, non_value)
         if self.objective.log_scale.requires_grad:
             (self.objective.log_scale.grad,) = torch.autograd.grad(
                 loss, [self.objective.log_scale], retain_graph=True
             )
         return loss
+
+    def _of_all(self, own: Tensor) -> Tensor:
+        """All processes' rows in order; gradients reach this process's `own` (n, D)."""
+        parts = self._processes.gather(own.detach())
+        return torch.cat([*parts[: self._processes.rank], own, *parts[self._processes.rank + 1 :]])
 
 
 def _not_finite(corpus: TokenCorpus, own: PairBatch, embeddings: Tensor, facts: StepFacts) -> str:

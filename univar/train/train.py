@@ -49,6 +49,7 @@ def train(
     out: str | os.PathLike[str],
     settings: TrainSettings,
     *,
+    non_value: Sequence[str | os.PathLike[str]] = (),
     resume: bool = False,
     force: bool = False,
     device: str = "auto",
@@ -62,7 +63,8 @@ def train(
 ) -> TrainReport:
     """Train `settings.base` on answers and write the encoder folder `out`.
 
-    inputs:  answer files or stores; resume: go on where a killed run with the same arguments was
+    inputs:  answer files or stores; non_value: such without values, for the loss "value_aware"
+    resume:  go on where a killed run with the same arguments was
     force:   replace `out`; checkpoint_every: steps between checkpoints, kept in `<out>.run` until the end
     log:     "tensorboard", "trackio" or "wandb" beside `training/metrics.jsonl`
     Under torchrun every process calls this; process 0 writes.
@@ -76,6 +78,7 @@ def train(
         [str(path) for path in inputs],
         working,
         settings,
+        non_value=[str(path) for path in non_value],
         resume=resume,
         device=device,
         threads=threads,

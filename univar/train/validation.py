@@ -68,7 +68,8 @@ class Validator:
         """Attribute each query to the asked source whose references are most similar in the mean."""
         rows = [np.array([row]) for row in np.concatenate([self._queries, self._references])]
         embeddings = backpropagation.embed(*self._corpus.views(rows, self._max_length))
-        queries, references = embeddings[: len(self._queries)], embeddings[len(self._queries) :]
+        embeddings = torch.nn.functional.normalize(embeddings, dim=1)
+        queries, references = embeddings.split([len(self._queries), len(self._references)])
         sources = torch.from_numpy(self._corpus.sources[self._references].astype(np.int64))
         sums = torch.zeros(len(self._corpus.source_names), embeddings.shape[1])
         sums.index_add_(0, sources, references.cpu())
