@@ -115,7 +115,7 @@ class Model:
             **({"options": dict(self.options)} if self.options else {}),
         }
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
         """What so many tokens cost, in the currency of the prices."""
         return (prompt_tokens * self.price_input + completion_tokens * self.price_output) / 1e6
 
@@ -244,7 +244,7 @@ def _model(
         seeded=table.take("seeded", bool, True),
         requests_per_minute=table.take("requests_per_minute", float, 0),
         tokens_per_minute=table.take("tokens_per_minute", float, 0),
-        concurrency=table.positive("concurrency", int, 16),
+        concurrency=table.positive("concurrency", int, 4 if api == "gguf" else 16),
         timeout_s=table.positive("timeout_s", float, 120),
         attempts=table.positive("attempts", int, 6),
         price_input=table.take("price_input", float, 0),

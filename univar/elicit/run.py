@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from univar.elicit.asks import Ask, AskFailed, ModelGone, Outcome, Permanent, Reply, Transient
 from univar.elicit.endpoint import Endpoint
+from univar.elicit.gguf import served
 from univar.elicit.limits import Breaker, Pace
 from univar.elicit.local import LocalModel, load_local
 from univar.elicit.models import Model
@@ -129,7 +130,7 @@ class Run:
                 for worker in self._workers(_Lane(self, model, sources, session, paces))
             ]
             try:
-                await asyncio.gather(*remote, self._local_models())
+                await asyncio.gather(*remote, self._local_models(session))
             finally:
                 watcher.cancel()
 
@@ -137,11 +138,20 @@ class Run:
         count = min(lane.model.concurrency, self._max_connections)
         return [asyncio.create_task(lane.work()) for _ in range(count)]
 
-    async def _local_models(self) -> None:
+    async def _local_models(self, session: aiohttp.ClientSession) -> None:
         """One model after the other: each wants all of the machine."""
         for model, sources in self._by_model.items():
-            if model.local and not self.ending:
+            if not model.local or self.ending or self.idle(sources):
+                continue
+            if model.api == "gguf":
+                with served(model) as endpoint:
+                    await asyncio.gather(*self._workers(_Lane(self, endpoint, sources, session, {})))
+            else:
                 await _ask_local(self, model, sources)
+
+    def idle(self, sources: list[Source]) -> bool:
+        """Whether nothing is pending for `sources`."""
+        return next(self.state.pending(sources, 1), None) is None
 
     async def _watch(self) -> None:
         """Carry `stop`, which a signal may set, over to the tasks that sleep."""
