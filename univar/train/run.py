@@ -104,6 +104,7 @@ class Run:
                 cache=folder / "tokens",
                 tokenizer_id=self.source.revision,
                 mask=settings.mask_names,
+                where=settings.where,
                 format=format,
                 rename=rename,
             )
