@@ -104,12 +104,14 @@ class Run:
                 cache=folder / "tokens",
                 tokenizer_id=self.source.revision,
                 mask=settings.mask_names,
+                where=settings.where,
                 format=format,
                 rename=rename,
             )
 
-        self.corpus: TokenCorpus = tokenised(inputs)
-        self._non_value = tokenised(non_value) if non_value else None
+        with self.processes.first_alone():  # the others find the tokens made
+            self.corpus: TokenCorpus = tokenised(inputs)
+            self._non_value = tokenised(non_value) if non_value else None
         self._prepare(found[-1] if found else None, log)
 
     def _prepare(self, last: Path | None, log: str | None) -> None:
