@@ -1,0 +1,36 @@
+// Which implementation of the forward runs.
+#include "check.h"
+#include "encoder/cpu.h"
+#include "encoder/forward.h"
+
+namespace univar {
+
+Isa choose_isa(Dtype dtype, Isa limit) {
+    const CpuFeatures& cpu = cpu_features();
+    if (dtype == Dtype::kBfloat16) {
+        UNIVAR_CHECK(limit == Isa::kAmx && cpu.amx_bf16,
+                     "bfloat16 needs a processor with AMX, and leave to use it");
+        return Isa::kAmx;
+    }
+    const bool bytes = dtype == Dtype::kInt8;
+    if (bytes && limit >= Isa::kAmx && cpu.amx_int8) return Isa::kAmx;
+    if (limit >= Isa::kAvx512 && (bytes ? cpu.avx512_vnni : cpu.avx512)) return Isa::kAvx512;
+    if (limit >= Isa::kAvx2 && cpu.avx2) return Isa::kAvx2;
+    return Isa::kPortable;
+}
+
+std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,
+                                      Isa isa) {
+    switch (dtype) {
+        case Dtype::kFloat32:
+            return make_float32_forward(shape, weights, isa);
+        case Dtype::kBfloat16:
+            return make_bfloat16_forward(shape, weights);
+        case Dtype::kInt8:
+            return make_int8_forward(shape, weights, isa);
+    }
+    UNIVAR_CHECK(false, "unknown number format");
+    return nullptr;
+}
+
+}  // namespace univar
