@@ -47,10 +47,11 @@ def _load(model: Model, key: str) -> Any:
     parameters.api_keys = [key]
     parameters.ui = parameters.warmup = False
     parameters.verbosity = -1
+    for cores in (parameters.cpuparams, parameters.cpuparams_batch):
+        cores.poll = 0  # threads that wait must not take the cores from those that work
+        cores.n_threads = model.options.get("threads", cores.n_threads)
     if "gpu_layers" in model.options:
         parameters.n_gpu_layers = model.options["gpu_layers"]
-    if "threads" in model.options:
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = model.options["threads"]
     try:
         return xllamacpp.Server(parameters)
     except (RuntimeError, ValueError) as error:
