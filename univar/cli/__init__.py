@@ -25,6 +25,7 @@ COMMANDS = {
     "index": "build the search index of a store",
     "attribute": "say which model and language answers came from",
     "evaluate": "attribution accuracy with honest statistics",
+    "train": "a value encoder from answers",
     "export-model": "an encoder as a SentenceTransformer folder",
 }
 

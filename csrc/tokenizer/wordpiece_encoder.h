@@ -1,4 +1,4 @@
-// One worker: turns texts into ids, with the buffers and the memory of units that it needs on the way.
+// One worker of WordPiece, with the buffers and the memory of units that it needs on the way.
 #pragma once
 
 #include <cstddef>
@@ -6,25 +6,21 @@
 #include <string>
 #include <string_view>
 
-#include "tokenizer/id_buffer.h"
+#include "tokenizer/segment_encoder.h"
 #include "tokenizer/word_cache.h"
 #include "tokenizer/wordpiece.h"
 
 namespace univar {
 
-class TextEncoder {
+class WordPieceEncoder final : public SegmentEncoder {
   public:
-    // text_bytes: about how much text is to come.
-    TextEncoder(const WordPiece& model, std::size_t max_length, std::size_t text_bytes);
-
-    // Appends the ids of one text with [CLS] and [SEP]. Returns whether the text had to be cut.
-    bool encode(std::string_view text, const char* readable_end, IdBuffer& ids);
+    explicit WordPieceEncoder(const WordPiece& model);
 
   private:
     using ShortCache = WordCache<2, 11>;  // 64 bytes an entry: one cache line
     using LongCache = WordCache<6, 19>;   // 128 bytes
 
-    bool add_segment(std::string_view text);
+    bool add_segment(std::string_view text) override;
     bool add_units(std::string_view text);
     bool add_unit(std::string_view text, std::size_t& position);
     bool add_short_unit(std::string_view unit, ShortCache::Key key);
@@ -32,18 +28,12 @@ class TextEncoder {
     void add_characters(std::string_view unit, bool may_stop);
     void add_normalized(std::string_view text);
     void add_word(std::string_view word);
-    void add_token(std::int32_t id);
-    bool has_room() const { return ids_->size() <= limit_; }
 
     const WordPiece& model_;
-    const std::size_t max_length_;
     ShortCache short_units_;
     LongCache long_units_;
     std::int32_t punctuation_[128];
     std::string word_;
-    const char* readable_end_ = nullptr;
-    IdBuffer* ids_ = nullptr;
-    std::size_t limit_ = 0;  // ids of a text that just fits, without [SEP]
 };
 
 }  // namespace univar
