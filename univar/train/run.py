@@ -17,9 +17,9 @@ from univar.data.views import TokenCorpus, ViewSampler, build_corpus
 from univar.errors import UsageError
 from univar.model.adapter import attach
 from univar.model.config import ModelConfig, read_config
-from univar.model.encoder import _one_threaded_workers as one_threaded_workers
 from univar.model.spec import ResolvedSpec, resolve
 from univar.model.tokenizer import load_tokenizer
+from univar.model.torch_forward import one_threaded_workers
 from univar.model.trainable import TrainableEncoder
 from univar.model.weights import load_weights
 from univar.store.fs import make_folder
