@@ -17,6 +17,7 @@
 #include "check.h"
 #include "hash_index.h"
 #include "pack.h"
+#include "tokenizer/unigram.h"
 #include "tokenizer/wordpiece.h"
 
 namespace py = pybind11;
@@ -112,6 +113,36 @@ py::array_t<std::int32_t> to_numpy(univar::IdBuffer&& ids) {
 // (content, id, single_word, lstrip, rstrip, normalized)
 using AddedTokenRow = std::tuple<std::string, std::int32_t, bool, bool, bool, bool>;
 
+std::vector<univar::AddedToken> tokens_of(const std::vector<AddedTokenRow>& rows) {
+    std::vector<univar::AddedToken> tokens;
+    for (const auto& [content, id, single_word, lstrip, rstrip, normalized] : rows)
+        tokens.push_back({content, id, single_word, lstrip, rstrip, normalized});
+    return tokens;
+}
+
+void bind_tokenizer(py::module_& m) {
+    py::class_<univar::Tokenizer>(m, "Tokenizer", "What WordPiece and Unigram have in common.")
+        .def(
+            "encode",
+            [](const univar::Tokenizer& self, const py::array& offsets, const Array<std::uint8_t>& data,
+               std::size_t max_length, int threads) {
+                const univar::Texts texts = texts_of(offsets, data);
+                univar::TokenBatch batch;
+                {
+                    py::gil_scoped_release release;
+                    batch = self.encode(texts, max_length, threads);
+                }
+                return py::make_tuple(to_numpy(std::move(batch.ids)), to_numpy(std::move(batch.cu_seqlens)),
+                                      to_numpy(std::move(batch.is_truncated)).attr("view")("bool"));
+            },
+            "offsets"_a, "data"_a, py::kw_only(), "max_length"_a, "threads"_a,
+            "Tokens of texts data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64, data (bytes,) "
+            "uint8. Returns ids (T,) int32 with cls and sep, cu_seqlens (n + 1,) int64, truncated (n,) bool. "
+            "Bytes that are not UTF-8 count as bytes.decode('utf-8', 'replace') has them.")
+        .def("forget_words", &univar::Tokenizer::forget_words,
+             "Drop the words remembered from earlier calls.");
+}
+
 std::unique_ptr<univar::WordPiece> make_wordpiece(const std::vector<std::string>& vocab,
                                                   const std::vector<AddedTokenRow>& added_tokens,
                                                   std::string unk, std::string cls, std::string sep,
@@ -125,14 +156,12 @@ std::unique_ptr<univar::WordPiece> make_wordpiece(const std::vector<std::string>
     options.prefix = std::move(prefix);
     options.max_input_chars_per_word = max_input_chars_per_word;
     options.normalizer = {clean_text, handle_chinese_chars, strip_accents.value_or(lowercase), lowercase};
-    std::vector<univar::AddedToken> added;
-    for (const auto& [content, id, single_word, lstrip, rstrip, normalized] : added_tokens)
-        added.push_back({content, id, single_word, lstrip, rstrip, normalized});
-    return std::make_unique<univar::WordPiece>(vocab, added, options);
+    return std::make_unique<univar::WordPiece>(vocab, tokens_of(added_tokens), options);
 }
 
 void bind_wordpiece(py::module_& m) {
-    py::class_<univar::WordPiece>(m, "WordPiece", "BERT's tokenizer; ids equal Hugging Face's.")
+    py::class_<univar::WordPiece, univar::Tokenizer>(m, "WordPiece",
+                                                     "BERT's tokenizer; ids equal Hugging Face's.")
         .def(py::init(&make_wordpiece), "vocab"_a, py::kw_only(),
              "added_tokens"_a = std::vector<AddedTokenRow>{}, "unk"_a = "[UNK]", "cls"_a = "[CLS]",
              "sep"_a = "[SEP]", "lowercase"_a = true, "strip_accents"_a = py::none(),
@@ -141,26 +170,36 @@ void bind_wordpiece(py::module_& m) {
              "vocab: the piece of each id, \"\" for an unused id. added_tokens: rows of (content, id, "
              "single_word, "
              "lstrip, rstrip, normalized), looked for before the text is cut into words. strip_accents: None "
-             "follows lowercase.")
-        .def(
-            "encode",
-            [](const univar::WordPiece& self, const py::array& offsets, const Array<std::uint8_t>& data,
-               std::size_t max_length, int threads) {
-                const univar::Texts texts = texts_of(offsets, data);
-                univar::TokenBatch batch;
-                {
-                    py::gil_scoped_release release;
-                    batch = self.encode(texts, max_length, threads);
-                }
-                return py::make_tuple(to_numpy(std::move(batch.ids)), to_numpy(std::move(batch.cu_seqlens)),
-                                      to_numpy(std::move(batch.is_truncated)).attr("view")("bool"));
-            },
-            "offsets"_a, "data"_a, py::kw_only(), "max_length"_a, "threads"_a,
-            "Tokens of texts data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64, data (bytes,) "
-            "uint8. "
-            "Returns ids (T,) int32 with cls and sep, cu_seqlens (n + 1,) int64, truncated (n,) bool. Bytes "
-            "that "
-            "are not UTF-8 count as bytes.decode('utf-8', 'replace') has them.");
+             "follows lowercase.");
+}
+
+std::unique_ptr<univar::Unigram> make_unigram(const std::vector<std::string>& vocab,
+                                              const std::vector<double>& scores, std::int32_t unk,
+                                              std::int32_t cls, std::int32_t sep, const py::bytes& charsmap,
+                                              const std::vector<AddedTokenRow>& added_tokens,
+                                              bool collapse_spaces, bool strip_left, bool strip_right,
+                                              bool split_at_whitespace) {
+    UNIVAR_CHECK(vocab.size() == scores.size(),
+                 "vocab has " << vocab.size() << " pieces, scores " << scores.size());
+    univar::Frame frame{cls, sep, univar::AddedTokenFinder(tokens_of(added_tokens))};
+    return std::make_unique<univar::Unigram>(
+        vocab, scores, unk, std::string_view(charsmap), std::move(frame),
+        univar::SpmOptions{collapse_spaces, strip_left, strip_right, split_at_whitespace});
+}
+
+void bind_unigram(py::module_& m) {
+    py::class_<univar::Unigram, univar::Tokenizer>(m, "Unigram",
+                                                   "XLM-R's and e5's tokenizer; ids equal Hugging Face's.")
+        .def(py::init(&make_unigram), "vocab"_a, "scores"_a, py::kw_only(), "unk"_a, "cls"_a, "sep"_a,
+             "charsmap"_a = py::bytes(), "added_tokens"_a = std::vector<AddedTokenRow>{},
+             "collapse_spaces"_a = false, "strip_left"_a = false, "strip_right"_a = false,
+             "split_at_whitespace"_a = false,
+             "vocab: the piece of each id; scores: log probability of each; unk, cls, sep: ids. charsmap: "
+             "SentencePiece's precompiled_charsmap, decoded. added_tokens: as for WordPiece, all looked for "
+             "in "
+             "the text as it is. collapse_spaces: several blanks are one. strip_left, strip_right: white "
+             "space at the ends goes. split_at_whitespace: white space of every kind parts words and is no "
+             "token.");
 }
 
 void bind_pack(py::module_& m) {
@@ -189,7 +228,9 @@ PYBIND11_MODULE(_native, m) {
     m.doc() = "univar's C++ engine: tokenizer, packer, hash index.";
     bind_hash_index(m);
     bind_pack(m);
+    bind_tokenizer(m);
     bind_wordpiece(m);
+    bind_unigram(m);
     bind_encoder(m);
     bind_forward(m);
 }

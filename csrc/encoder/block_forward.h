@@ -21,7 +21,8 @@ namespace univar {
 // Rows of a linear layer, copied together: weight (out, in), bias (out,) or empty.
 struct DenseLinear {
     std::vector<float> weight, bias;
-    std::size_t in, out;
+    std::size_t in, out = 0;
+    explicit DenseLinear(std::size_t columns) : in(columns) {}
 };
 
 // Columns [first_in, first_in + in) of rows [first, first + rows) of `from`, times `factor`, after what `to`
@@ -48,9 +49,10 @@ struct RotaryTables {
 void check_shape(const ModelShape& shape, const ModelWeights& weights);
 
 // An Engine packs matrices and multiplies by them:
-//   Matrix                                     a packed DenseLinear
+//   Element, Matrix                            of the packed values; a packed DenseLinear
 //   Operand                                    rows made ready to be multiplied, with its memory
-//   Matrix pack(const DenseLinear&) const
+//   std::size_t packed_size(in, out) const     in elements, a multiple of a cache line
+//   Matrix pack(const DenseLinear&, Element* memory) const
 //   void prepare(const float* x, stride, rows, columns, Operand&) const
 //   void multiply(const Operand&, rows, const Matrix&, const Into&) const
 //   void attend(const HeadAttention&) const;  std::size_t attention_scratch(tokens, head_dim) const
@@ -95,10 +97,11 @@ class BlockForward : public Forward {
         NormWeights view() const { return {weight.data(), bias.data()}; }
     };
 
+    // Matrices in the order of their use, one after the other in memory: queries, keys and values of each
+    // head; out; and for each slice of the hidden states gate (kSwiglu only), up, down.
     struct Layer {
-        std::vector<Matrix> heads;  // queries, keys, values of one head
-        Matrix out;
-        std::vector<Matrix> gates, ups, downs;  // slices of the hidden states
+        AlignedArray<typename Engine::Element> memory;
+        std::vector<Matrix> matrices;
         OwnNorm attention_norm, output_norm;
     };
 
@@ -110,7 +113,8 @@ class BlockForward : public Forward {
 
     static constexpr std::size_t kSlice = 384;  // hidden dims at a time
     static constexpr std::size_t kSlack = 64;   // floats a kernel may read, not use, after the last row
-    static constexpr std::size_t kBlockBytes = std::size_t{5} << 18;
+    static constexpr std::size_t kBlockBytes = std::size_t{3} << 19;
+    static constexpr std::size_t kMinBlockTokens = 256;  // with fewer, reading weights takes too long
 
     // Floats from row to row: an odd number of cache lines, so that rows don't fall on each other.
     static std::size_t padded(std::size_t n) { return (n + 31) / 32 * 32 + 16; }
@@ -119,7 +123,8 @@ class BlockForward : public Forward {
     static constexpr std::size_t kHiddenRow = kSlice + 16;
 
     std::size_t block_tokens() const {
-        return kBlockBytes / (sizeof(float) * (2 * row() + head_row() + kHiddenRow));
+        const std::size_t token_bytes = sizeof(float) * (2 * row() + head_row() + kHiddenRow);
+        return std::max(kBlockBytes / token_bytes, kMinBlockTokens);
     }
 
     static std::size_t length(const std::int32_t* cu_seqlens, std::size_t first, std::size_t last) {
@@ -132,38 +137,44 @@ class BlockForward : public Forward {
     }
 
     Layer pack(const LayerWeights& from) const {
-        const std::size_t d = shape_.head_dim();
+        const std::vector<DenseLinear> parts = parts_of(from);
+        std::size_t size = 0;
+        for (const DenseLinear& part : parts) size += engine_.packed_size(part.in, part.out);
         Layer layer;
-        const float query_factor =
-            1.44269504f / std::sqrt(static_cast<float>(d));  // log2(e): see HeadAttention
-        for (std::size_t head = 0; head < shape_.heads; ++head) {
-            DenseLinear dense{{}, {}, shape_.dim, 0};
-            append_rows(dense, from.qkv, head * d, d, 0, query_factor);
-            append_rows(dense, from.qkv, shape_.dim + head * d, d, 0);
-            append_rows(dense, from.qkv, 2 * shape_.dim + head * d, d, 0);
-            layer.heads.push_back(engine_.pack(dense));
-        }
-        layer.out = pack_rows(from.out, 0, shape_.dim, 0, shape_.dim);
-        for (std::size_t first = 0; first < shape_.intermediate; first += kSlice) {
-            const std::size_t n = std::min(kSlice, shape_.intermediate - first);
-            layer.ups.push_back(pack_rows(from.up, first, n, 0, shape_.dim));
-            if (shape_.activation == Activation::kSwiglu)
-                layer.gates.push_back(pack_rows(from.up, shape_.intermediate + first, n, 0, shape_.dim));
-            LinearWeights down = from.down;
-            if (first != 0) down.bias = nullptr;  // once is enough
-            layer.downs.push_back(pack_rows(down, 0, shape_.dim, first, n));
+        layer.memory.reserve(size);
+        auto* memory = layer.memory.data();
+        for (const DenseLinear& part : parts) {
+            layer.matrices.push_back(engine_.pack(part, memory));
+            memory += engine_.packed_size(part.in, part.out);
         }
         layer.attention_norm = OwnNorm(from.attention_norm, shape_.dim);
         layer.output_norm = OwnNorm(from.output_norm, shape_.dim);
         return layer;
     }
 
-    Matrix pack_rows(const LinearWeights& from, std::size_t first, std::size_t rows, std::size_t first_in,
-                     std::size_t in) const {
-        DenseLinear dense{{}, {}, in, 0};
-        append_rows(dense, from, first, rows, first_in);
-        return engine_.pack(dense);
+    std::vector<DenseLinear> parts_of(const LayerWeights& from) const {
+        const std::size_t dim = shape_.dim, d = shape_.head_dim();
+        std::vector<DenseLinear> parts;
+        const float query_factor = 1.44269504f / std::sqrt(static_cast<float>(d));  // see HeadAttention
+        for (std::size_t head = 0; head < shape_.heads; ++head) {
+            DenseLinear& qkv = parts.emplace_back(dim);
+            append_rows(qkv, from.qkv, head * d, d, 0, query_factor);
+            append_rows(qkv, from.qkv, dim + head * d, d, 0);
+            append_rows(qkv, from.qkv, 2 * dim + head * d, d, 0);
+        }
+        append_rows(parts.emplace_back(dim), from.out, 0, dim, 0);
+        for (std::size_t first = 0; first < shape_.intermediate; first += kSlice) {
+            const std::size_t n = std::min(kSlice, shape_.intermediate - first);
+            if (gated()) append_rows(parts.emplace_back(dim), from.up, shape_.intermediate + first, n, 0);
+            append_rows(parts.emplace_back(dim), from.up, first, n, 0);
+            LinearWeights down = from.down;
+            if (first != 0) down.bias = nullptr;  // once is enough
+            append_rows(parts.emplace_back(n), down, 0, dim, first);
+        }
+        return parts;
     }
+
+    bool gated() const { return shape_.activation == Activation::kSwiglu; }
 
     void run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts, Buffers& b,
                    float* out) const {
@@ -210,7 +221,7 @@ class BlockForward : public Forward {
         const std::size_t tokens = length(cu_seqlens, 0, texts), d = shape_.head_dim();
         engine_.prepare(b.x.data(), row(), tokens, shape_.dim, b.operand);
         for (std::size_t head = 0; head < shape_.heads; ++head) {
-            engine_.multiply(b.operand, tokens, layer.heads[head], Into{b.head.data(), head_row()});
+            engine_.multiply(b.operand, tokens, layer.matrices[head], Into{b.head.data(), head_row()});
             for (std::size_t i = 0; i < texts; ++i) {
                 const std::size_t first = length(cu_seqlens, 0, i);
                 float* queries = b.head.data() + first * head_row();
@@ -228,7 +239,8 @@ class BlockForward : public Forward {
             }
         }
         engine_.prepare(b.y.data(), row(), tokens, shape_.dim, b.operand);
-        engine_.multiply(b.operand, tokens, layer.out, Into{b.x.data(), row(), b.x.data(), row()});
+        engine_.multiply(b.operand, tokens, layer.matrices[shape_.heads],
+                         Into{b.x.data(), row(), b.x.data(), row()});
         normalize(b.x.data(), tokens, layer.attention_norm);
     }
 
@@ -242,20 +254,19 @@ class BlockForward : public Forward {
     // x = norm(x + down(activation(up(x)))); x and y change places.
     void feed_forward(const Layer& layer, std::size_t tokens, Buffers& b) const {
         engine_.prepare(b.x.data(), row(), tokens, shape_.dim, b.operand);
-        for (std::size_t i = 0; i < layer.ups.size(); ++i) {
+        const float* sum = b.x.data();
+        for (const Matrix* next = &layer.matrices[shape_.heads + 1]; next <= &layer.matrices.back(); ++next) {
             Into up{b.hidden.data(), kHiddenRow};
-            if (layer.gates.empty()) {
-                up.activation = shape_.activation;
-            } else {
-                Into gate = up;
-                gate.activation = shape_.activation;
-                engine_.multiply(b.operand, tokens, layer.gates[i], gate);
+            up.activation = shape_.activation;
+            if (gated()) {
+                engine_.multiply(b.operand, tokens, *next++, up);
+                up.activation.reset();
                 up.times = up.c;
             }
-            engine_.multiply(b.operand, tokens, layer.ups[i], up);
-            engine_.prepare(b.hidden.data(), kHiddenRow, tokens, layer.ups[i].out, b.slice);
-            const float* sum = i == 0 ? b.x.data() : b.y.data();
-            engine_.multiply(b.slice, tokens, layer.downs[i], Into{b.y.data(), row(), sum, row()});
+            engine_.multiply(b.operand, tokens, *next, up);
+            engine_.prepare(b.hidden.data(), kHiddenRow, tokens, next->out, b.slice);
+            engine_.multiply(b.slice, tokens, *++next, Into{b.y.data(), row(), sum, row()});
+            sum = b.y.data();
         }
         std::swap(b.x, b.y);
         normalize(b.x.data(), tokens, layer.output_norm);

@@ -32,10 +32,11 @@ namespace {
 
 class Float32Engine {
   public:
+    using Element = float;
     struct Matrix {
-        AlignedArray<float> panels;
+        const float* panels;
         std::vector<float> bias;
-        std::size_t in = 0, out = 0;
+        std::size_t in, out;
     };
     struct Operand {
         const float* x = nullptr;
@@ -46,14 +47,17 @@ class Float32Engine {
 
     const Float32Kernels& kernels() const { return *kernels_; }
 
-    Matrix pack(const DenseLinear& from) const {
-        const std::size_t panel = kernels_->panel, panels = (from.out + panel - 1) / panel;
-        Matrix matrix{AlignedArray<float>(panels * panel * from.in), from.bias, from.in, from.out};
-        float* to = matrix.panels.data();
-        for (std::size_t first = 0; first < from.out; first += panel)
+    std::size_t packed_size(std::size_t in, std::size_t out) const {
+        const std::size_t panels = (out + kernels_->panel - 1) / kernels_->panel;
+        return (panels * kernels_->panel * in + 15) / 16 * 16;
+    }
+
+    Matrix pack(const DenseLinear& from, float* memory) const {
+        Matrix matrix{memory, from.bias, from.in, from.out};
+        for (std::size_t first = 0; first < from.out; first += kernels_->panel)
             for (std::size_t k = 0; k < from.in; ++k)
-                for (std::size_t column = first; column < first + panel; ++column)
-                    *to++ = column < from.out ? from.weight[column * from.in + k] : 0.0f;
+                for (std::size_t column = first; column < first + kernels_->panel; ++column)
+                    *memory++ = column < from.out ? from.weight[column * from.in + k] : 0.0f;
         return matrix;
     }
 
@@ -65,7 +69,7 @@ class Float32Engine {
         Product product{};
         product.a = operand.x, product.a_stride = operand.stride;
         product.rows = rows, product.depth = matrix.in;
-        product.b = matrix.panels.data(), product.b_stride = kernels_->panel;
+        product.b = matrix.panels, product.b_stride = kernels_->panel;
         product.panel_stride = kernels_->panel * matrix.in, product.columns = matrix.out;
         product.bias = matrix.bias.empty() ? nullptr : matrix.bias.data();
         product.add = into.add, product.add_stride = into.add_stride;

@@ -7,7 +7,10 @@ namespace UNIVAR_SIMD {
 
 constexpr std::size_t kPanel = kTileVectors * kLanes;
 
-// kRows x kVectors sums in registers. The last vector stores `last` lanes.
+constexpr std::size_t kRowsAhead = 12;  // of the right operand, fetched from the level-2 cache before use
+
+// kRows x kVectors sums in registers. The last vector stores `last` lanes. While it runs, its share of the
+// next panel comes into the level-2 cache.
 template <int kRows, int kVectors>
 UNIVAR_TARGET void multiply_tile(const Product& p, std::size_t row, std::size_t column, std::size_t last) {
     const float* a = p.a + row * p.a_stride;
@@ -15,9 +18,18 @@ UNIVAR_TARGET void multiply_tile(const Product& p, std::size_t row, std::size_t 
     Vec sums[kRows][kVectors];
     for (int i = 0; i < kRows; ++i)
         for (int j = 0; j < kVectors; ++j) sums[i][j] = set1(0.0f);
-    for (std::size_t k = 0; k < p.depth; ++k, b += p.b_stride) {
+    const std::size_t tiles = (p.rows + kTileRows - 1) / kTileRows;
+    const std::size_t step = p.panel_stride * sizeof(float) / (tiles * p.depth) + 1;
+    const char* next_panel =
+        reinterpret_cast<const char*>(b + p.panel_stride) + row / kTileRows * p.depth * step;
+    for (std::size_t k = 0; k < p.depth; ++k, b += p.b_stride, next_panel += step) {
+        __builtin_prefetch(next_panel, 0, 2);
         Vec right[kVectors];
-        for (int j = 0; j < kVectors; ++j) right[j] = load(b + static_cast<std::size_t>(j) * kLanes);
+        for (int j = 0; j < kVectors; ++j) {
+            const float* at = b + static_cast<std::size_t>(j) * kLanes;
+            __builtin_prefetch(at + kRowsAhead * p.b_stride, 0, 3);
+            right[j] = load(at);
+        }
         for (int i = 0; i < kRows; ++i) {
             const Vec left = set1(a[static_cast<std::size_t>(i) * p.a_stride + k]);
             for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(left, right[j], sums[i][j]);

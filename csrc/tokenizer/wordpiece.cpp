@@ -37,10 +37,9 @@ WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::vector<Ad
     : options_(options),
       pieces_(vocab, options.prefix),
       unk_(id_of(options.unk, pieces_, {})),
-      cls_(id_of(options.cls, pieces_, added_tokens)),
-      sep_(id_of(options.sep, pieces_, added_tokens)),
       chars_(options.normalizer, pieces_, unk_),
-      raw_tokens_(select(added_tokens, false)),
+      frame_{id_of(options.cls, pieces_, added_tokens), id_of(options.sep, pieces_, added_tokens),
+             AddedTokenFinder(select(added_tokens, false))},
       normalized_tokens_(normalize_contents(select(added_tokens, true), options.normalizer)) {
     UNIVAR_CHECK(options.max_input_chars_per_word > 0, "max_input_chars_per_word must be > 0");
 }

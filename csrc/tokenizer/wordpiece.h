@@ -10,6 +10,7 @@
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/char_table.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/segment_encoder.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
 
@@ -38,10 +39,8 @@ class WordPiece final : public Tokenizer {
     WordPieceOptions options_;
     PieceTrie pieces_;
     std::int32_t unk_ = -1;
-    std::int32_t cls_ = -1;
-    std::int32_t sep_ = -1;
     CharTable chars_;
-    AddedTokenFinder raw_tokens_;
+    Frame frame_;
     AddedTokenFinder normalized_tokens_;
 };
 

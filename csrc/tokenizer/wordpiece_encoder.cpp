@@ -15,46 +15,13 @@ constexpr int kLongBits = 11;   // 512 KiB
 constexpr std::size_t kShortBytes = 16;
 constexpr std::size_t kLongBytes = 47;  // and one for the length: a unit may hold zeros itself
 
-// Chinese and Japanese are written without blanks: their units are sentences, which never come again.
-bool begins_sentence(char lead) {
-    const auto byte = static_cast<std::uint8_t>(lead);
-    return byte >= 0xE3 && byte <= 0xE9;
-}
-
 }  // namespace
 
 WordPieceEncoder::WordPieceEncoder(const WordPiece& model)
-    : model_(model), short_units_(kShortBits), long_units_(kLongBits) {
+    : SegmentEncoder(model.frame_), model_(model), short_units_(kShortBits), long_units_(kLongBits) {
     for (char32_t c = 0; c < 128; ++c) punctuation_[c] = static_cast<std::int32_t>(model.chars_[c].value);
 }
 
-bool WordPieceEncoder::encode(std::string_view text, const char* readable_end, std::size_t max_length,
-                              IdBuffer& ids) {
-    std::string valid;
-    readable_end_ = readable_end;
-    if (!is_valid_utf8(text)) {
-        valid = replace_invalid_utf8(text);
-        text = valid;
-        readable_end_ = valid.data() + valid.size();
-    }
-    ids_ = &ids;
-    const std::size_t begin = ids.size();
-    limit_ = begin + max_length - 1;
-    add_token(model_.cls_);
-    model_.raw_tokens_.split(
-        text,
-        [&](std::size_t from, std::size_t until) { return add_segment(text.substr(from, until - from)); },
-        [&](std::int32_t id) {
-            add_token(id);
-            return has_room();
-        });
-    const bool is_truncated = !has_room();
-    if (is_truncated) ids.set_size(limit_);
-    add_token(model_.sep_);
-    return is_truncated;
-}
-
-// All these return whether the text may still fit: there is no use in going on where it doesn't.
 bool WordPieceEncoder::add_segment(std::string_view text) {
     if (model_.normalized_tokens_.empty()) return add_units(text);
     const std::string normalized = normalize(text, model_.options_.normalizer);
@@ -97,8 +64,7 @@ bool WordPieceEncoder::add_unit(std::string_view text, std::size_t& position) {
         length == available || (length < kShortBytes && kByteKinds[start[length]] != ByteKind::kUnit);
     if (ends_here && length <= kShortBytes) {
         position += length;
-        block = {swar::keep(block[0], length), swar::keep(block[1], length < 8 ? 0 : length - 8)};
-        return add_short_unit({start, length}, block);
+        return add_short_unit({start, length}, keep(block, length));
     }
     length = unit_length(text.substr(position));
     position += length;
@@ -201,11 +167,6 @@ void WordPieceEncoder::add_word(std::string_view word) {
         ids_->push(match.id);
         done += match.length;
     }
-}
-
-void WordPieceEncoder::add_token(std::int32_t id) {
-    ids_->reserve_more(1);
-    ids_->push(id);
 }
 
 }  // namespace univar

@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import itertools
 
 Arrays = dict[str, Any]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.embed import stop_on_signals
 from univar.cli.elicit_progress import ElicitProgress
+from univar.cli.embed import stop_on_signals
 from univar.cli.languages import parse_languages
 from univar.cli.output import Output, output_options, printable, table
 from univar.cli.progress import duration

@@ -98,6 +98,8 @@ class Elicitation:
         self.out = Path(out)
         if self.out.suffix != ".jsonl":
             raise UsageError(f"{self.out} does not end in .jsonl: name the answer file so")
+        if self.out.exists() and not state_path(self.out).exists():
+            raise UsageError(f"{self.out} is there already and no elicitation of ours: name other answers")
         sources = sum(len(model.personas) for model in models)
         if sources * len(questions) * samples > MAX_REQUESTS:
             raise UsageError(
