@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
+
 from univar._native import WordPiece
 
 
@@ -26,7 +27,7 @@ def minilm_library(minilm_folder: Path) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def minilm_native(minilm_folder: Path) -> WordPiece:
-    from univar.model.tokenizer_files import read_wordpiece
+    from univar.model.tokenizer_files import read_native
 
-    files = read_wordpiece(minilm_folder)
+    files = read_native(minilm_folder)
     return WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
