@@ -9,7 +9,7 @@ namespace univar {
 
 namespace {
 
-constexpr int kShortBits = 15;  // 2 MiB
+constexpr int kShortBits = 16;  // 4 MiB
 constexpr int kLongBits = 13;   // 2 MiB
 constexpr std::size_t kLongBytes = 48;
 constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};  // no UTF-8

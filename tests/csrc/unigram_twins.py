@@ -9,9 +9,9 @@ import struct
 from collections.abc import Iterable, Sequence
 
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
-from univar._native import Unigram
 
 from tests.csrc.twins import fuzzed
+from univar._native import Unigram
 from univar.model.unigram_files import unigram_of
 
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
@@ -21,14 +21,15 @@ METASPACE = "\u2581"
 CLUSTERS = [
     "\r\n", "\r", "\n", "e\u0301", "e\u0301\u0323", "a\u200d", "\u00a9\u200d\u00a9", "\u00ae\u200d\u2764",
     "\u2764\u200d\u2122\u0301", "\u2122\u0301", "\u2122\u200d\u2122\u0301", "\u00a9\u0301\u200d\u2122\u0301",
-    "\u0600a", "\u0600 ", "\u0600\u0301", "\u06dd\uac00", "\u06dd\uac00\u11a8", "\u070f\r", "\U000110bd\u0301a",
-    "\uac00\u0301", "\u1100\u1161", "\u1100\u1161\u0301", "\uac00\u11a8\u0301", "\u11a8\u0301", "\u1161\u0301",
-    "\u0915\u094d\u0915\u0301", "\u0915\u094d\u0958\u0301", "\u0915\u0301\u094d\u200d\u0958\u0301",
+    "\u0600a", "\u0600 ", "\u0600\u0301", "\u06dd\uac00", "\u06dd\uac00\u11a8", "\u070f\r",
+    "\U000110bd\u0301a", "\uac00\u0301", "\u1100\u1161", "\u1100\u1161\u0301", "\uac00\u11a8\u0301", "\u11a8\u0301",
+    "\u1161\u0301", "\u0915\u094d\u0915\u0301", "\u0915\u094d\u0958\u0301", "\u0915\u0301\u094d\u200d\u0958\u0301",
     "\u0958\u0301", "\u0915\u200c\u094d\u0958\u0301", "\u0915\u093f\u0301", "\u0e33", "\u0e01\u0e33",
     "\U0001f1e6\U0001f1e6\U0001f1e6\u0301", "a\U0001e8d0", "\U0001d165\u0301", "\ue0001\u0301\u0301",
     "\u00bd\u0301", "\u2460\u0301", "\ufb01\u0301", "\u2165\u0301", "\u00a0\u0301", "\u3000\u0301", " \u0301",
     METASPACE, f"{METASPACE}\u0301", f" {METASPACE}", f"{METASPACE} ", "  ", "   ", "\t", "\u0085", "\u2003",
-    "\u200b", "\ufeff", "\x00", "a\x00", "\uff1cs\uff1e", "\uff1cunk\uff1e", "<unk>", "\ufdfa", "<s>", "</s> ",
+    "\u200b", "\ufeff", "\x00", "a\x00", "\uff1cs\uff1e", "\uff1cunk\uff1e", "<unk>", "\ufdfa", "<s>",
+    "</s> ",
 ]  # fmt: skip
 
 
