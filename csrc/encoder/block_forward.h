@@ -38,6 +38,13 @@ struct Into {
     std::size_t add_stride = 0;
     const float* times = nullptr;  // with the stride of c
     std::optional<Activation> activation = std::nullopt;
+
+    void tell(Outcome& outcome) const {
+        outcome.add = add, outcome.add_stride = add_stride;
+        outcome.times = times, outcome.times_stride = stride;
+        outcome.activation = activation;
+        outcome.c = c, outcome.c_stride = stride;
+    }
 };
 
 // Cosines and sines of the rotary embedding: (positions, head_dim / 2) each.
