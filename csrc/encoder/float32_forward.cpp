@@ -32,6 +32,7 @@ namespace {
 
 class Float32Engine {
   public:
+    static constexpr bool kRounds = false;
     using Element = float;
     struct Matrix {
         const float* panels;
@@ -61,7 +62,8 @@ class Float32Engine {
         return matrix;
     }
 
-    void prepare(const float* x, std::size_t stride, std::size_t, std::size_t, Operand& operand) const {
+    void prepare(const float* x, std::size_t stride, std::size_t, std::size_t, const float*,
+                 Operand& operand) const {
         operand = {x, stride};
     }
 

@@ -29,6 +29,7 @@ namespace {
 
 class Int8Engine {
   public:
+    static constexpr bool kRounds = true;
     using Element = std::int8_t;
     struct Matrix {
         const std::int8_t* panels;
@@ -74,11 +75,11 @@ class Int8Engine {
     }
 
     void prepare(const float* x, std::size_t stride, std::size_t rows, std::size_t columns,
-                 Operand& operand) const {
+                 const float* factors, Operand& operand) const {
         operand.stride = depth(columns) + 64;  // rows don't fall on each other in the cache
         operand.rows.reserve(rows * operand.stride);
         operand.steps.reserve(rows);
-        bytes_->round_rows(x, stride, rows, columns, operand.rows.data(), operand.stride,
+        bytes_->round_rows(x, stride, rows, columns, factors, operand.rows.data(), operand.stride,
                            operand.steps.data());
     }
 

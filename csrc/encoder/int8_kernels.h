@@ -23,10 +23,11 @@ struct ByteProduct : Outcome {
 struct Int8Kernels {
     int left_offset;  // what is added to the left operand's numbers
 
-    // to = x / step, rounded, plus left_offset, where 127 steps are the row's largest magnitude; then zeros
-    // up to a multiple of 4 columns. x: (rows, columns); to: (rows, to_stride); steps: (rows,).
+    // to = x factors / step, rounded, plus left_offset, where 127 steps are the row's largest magnitude; then
+    // zeros up to a multiple of 4 columns. x: (rows, columns); factors: (columns,) or null; to: (rows,
+    // to_stride); steps: (rows,).
     void (*round_rows)(const float* x, std::size_t stride, std::size_t rows, std::size_t columns,
-                       std::uint8_t* to, std::size_t to_stride, float* steps);
+                       const float* factors, std::uint8_t* to, std::size_t to_stride, float* steps);
 
     void (*multiply)(const ByteProduct& product);
 };

@@ -7,23 +7,31 @@
 namespace univar {
 namespace UNIVAR_SIMD {
 
+// The n values from column i on, times their factors; the others are 0.
+UNIVAR_STEP Vec scaled(const float* x, const float* factors, std::size_t i, std::size_t n) {
+    const Vec value = n == kLanes ? load(x + i) : load_first(x + i, n);
+    if (factors == nullptr) return value;
+    return mul(value, n == kLanes ? load(factors + i) : load_first(factors + i, n));
+}
+
 UNIVAR_BYTES_TARGET inline void round_rows(const float* x, std::size_t stride, std::size_t rows,
-                                           std::size_t columns, std::uint8_t* to, std::size_t to_stride,
-                                           float* steps) {
+                                           std::size_t columns, const float* factors, std::uint8_t* to,
+                                           std::size_t to_stride, float* steps) {
     const std::size_t whole = columns / kLanes * kLanes, rest = columns - whole;
     const Vec zero = set1(0.0f);
     for (std::size_t row = 0; row < rows; ++row, x += stride, to += to_stride) {
-        Vec highest = rest == 0 ? zero : load_first(x + whole, rest);
+        Vec highest = rest == 0 ? zero : scaled(x, factors, whole, rest);
         highest = max(highest, sub(zero, highest));
         for (std::size_t i = 0; i < whole; i += kLanes) {
-            const Vec value = load(x + i);
+            const Vec value = scaled(x, factors, i, kLanes);
             highest = max(highest, max(value, sub(zero, value)));
         }
         const float magnitude = max_lanes(highest);
         steps[row] = magnitude / 127.0f;
         const Vec factor = set1(magnitude > 0 ? 127.0f / magnitude : 0.0f);
-        for (std::size_t i = 0; i < whole; i += kLanes) store_bytes(to + i, mul(load(x + i), factor), kLanes);
-        if (rest != 0) store_bytes(to + whole, mul(load_first(x + whole, rest), factor), rest);
+        for (std::size_t i = 0; i < whole; i += kLanes)
+            store_bytes(to + i, mul(scaled(x, factors, i, kLanes), factor), kLanes);
+        if (rest != 0) store_bytes(to + whole, mul(scaled(x, factors, whole, rest), factor), rest);
         for (std::size_t i = columns; i % 4 != 0; ++i) to[i] = kLeftOffset;
     }
 }
