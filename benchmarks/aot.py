@@ -5,10 +5,12 @@ python benchmarks/aot.py            # prints the table of docs/kernels.md
 
 from __future__ import annotations
 
+import argparse
+import json
 import re
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,29 +49,27 @@ class Resources:
     registers: int
     stack_bytes: int
     shared_bytes: int
-    instructions: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def spills(self) -> int:
-        """Loads and stores of registers that did not fit."""
-        return self.instructions["LDL"] + self.instructions["STL"]
+    instructions: dict[str, int]
 
 
 def variants() -> list[Variant]:
     """Everything that the launches in kernels/ can ask for, in two dims and the dtypes that matter."""
     made = []
     for target in TARGETS:
-        for dtype, dim in (("bf16", 384), ("bf16", 768), ("fp16", 384), ("fp32", 384)):
+        for dtype, dim in (("bf16", 384), ("bf16", 768), ("fp16", 384)):
             for tame, drop in ((True, False), (True, True), (False, False), (False, True)):
-                if dtype == "bf16" or (tame and not drop):
-                    made += info_nce_variants(target, dtype, dim, tame, drop)
+                made += info_nce_variants(target, dtype, dim, tame, drop, "tf32")
+        for precision in ("tf32", "tf32x3"):
+            made += info_nce_variants(target, "fp32", 384, True, False, precision)
         for size in (32, 16):
             made.append(knn_groups_variant(target, 384, size))
         made.append(knn_rescore_variant(target, 384))
     return made
 
 
-def info_nce_variants(target: str, dtype: str, dim: int, tame: bool, drop: bool) -> list[Variant]:
+def info_nce_variants(
+    target: str, dtype: str, dim: int, tame: bool, drop: bool, precision: str
+) -> list[Variant]:
     size = 4 if dtype == "fp32" else 2
     tma = TARGETS[target] >= 90
     made = []
@@ -86,7 +86,7 @@ def info_nce_variants(target: str, dtype: str, dim: int, tame: bool, drop: bool)
             "BLOCK_N": config.block_n,
             "BLOCK_K": config.block_k,
             "GROUP_M": 8,
-            "PRECISION": "tf32",
+            "PRECISION": precision,
             "TMA": tma,
             "UPCAST": False,
         }
@@ -110,10 +110,9 @@ def info_nce_variants(target: str, dtype: str, dim: int, tame: bool, drop: bool)
             name = f"{kernel.__name__.removesuffix('_kernel')} {dtype} D={dim}{' drop' if drop else ''}"
             if kernel is info_nce_bwd_kernel:
                 constants = {**constants, "ON_DIAGONAL": bool(place)}
-            name += f"{'' if tame else ' tracked'}{place}"
-            made.append(
-                Variant(name, kernel, target, signature, constants, config.num_warps, config.num_stages)
-            )
+            name += f"{'' if tame else ' tracked'}{' tf32x3' if precision == 'tf32x3' else ''}{place}"
+            how = (config.num_warps, config.num_stages)
+            made.append(Variant(name, kernel, target, signature, constants, *how))
     return made
 
 
@@ -176,15 +175,40 @@ def _objdump(flag: str, file: str) -> str:
     return subprocess.run([_OBJDUMP, flag, file], check=True, capture_output=True, text=True).stdout
 
 
+def facts(variant: Variant) -> dict[str, Any]:
+    """What one variant takes, and what it may take."""
+    made = compile_variant(variant)
+    return {
+        "name": variant.name,
+        "target": variant.target,
+        "warps": variant.warps,
+        "registers": made.registers,
+        "stack_bytes": made.stack_bytes,
+        "shared_bytes": made.shared_bytes,
+        "shared_limit": SHARED_LIMIT[variant.target],
+        "uses_tensor_cores": variant.uses_tensor_cores,
+        "spills": made.instructions["LDL"] + made.instructions["STL"],
+        **made.instructions,
+    }
+
+
 def main() -> None:
-    shown = INSTRUCTIONS[:6]
-    print(f"| kernel | target | warps | registers | shared KB | spills | {' | '.join(shown)} |")
-    print("|---" * (6 + len(shown)) + "|")
-    for variant in variants():
-        made = compile_variant(variant)
-        cells = [variant.name, variant.target, variant.warps, made.registers, made.shared_bytes // 1000]
-        cells += [made.spills, *(made.instructions[name] for name in shown)]
-        print(f"| {' | '.join(str(cell) for cell in cells)} |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--target", choices=TARGETS, help="default: all")
+    parser.add_argument("--only", nargs="*", default=[], help="variants whose name begins or ends like this")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    ends = tuple(args.only) or ("",)
+    wanted = [v for v in variants() if v.name.endswith(ends) or v.name.startswith(ends)]
+    rows = [facts(variant) for variant in wanted if args.target in (None, variant.target)]
+    if args.json:
+        print(json.dumps(rows))
+        return
+    shown = ("target", "warps", "registers", "shared_bytes", "spills", *INSTRUCTIONS[:6])
+    print(f"| kernel | {' | '.join(shown)} |")
+    print("|---" * (1 + len(shown)) + "|")
+    for row in rows:
+        print(f"| {row['name']} | {' | '.join(str(row[name]) for name in shown)} |")
 
 
 if __name__ == "__main__":

@@ -158,7 +158,7 @@ def _options(block: Block, config: Config) -> dict[str, object]:
         "BLOCK_N": config.block_n,
         "BLOCK_K": config.block_k,
         "GROUP_M": 8,
-        "PRECISION": "tf32" if may_round else "ieee",
+        "PRECISION": "tf32" if may_round else "tf32x3",
         "TMA": has_tma(block.anchor.device),
         "UPCAST": bool(triton.knobs.runtime.interpret),  # it multiplies the bit patterns of bfloat16
         "num_warps": config.num_warps,
