@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 from tests.conftest import answer_rows, write_jsonl
 from tests.evaluate.conftest import qa_rows
 from tests.index.stores import write_store
-from univar.data.refusals import refuses
+from univar.data.screen import MASK
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 from univar.evaluate.culture import culture
@@ -24,7 +24,7 @@ from univar.evaluate.encoded import encoded
 from univar.evaluate.fulcra import auc, fulcra
 from univar.evaluate.mantel import mantel
 from univar.evaluate.settings import Settings
-from univar.evaluate.style import NAME_MASK, name_pattern, stripped
+from univar.evaluate.style import stripped
 from univar.evaluate.translationese import translationese
 
 VALUES = ("benevolence", "power")
@@ -140,46 +140,27 @@ def test_a_folder_without_cultures_is_a_data_error(tmp_path):
         culture(tmp_path, store, [encoded("tiny", store, store)], None)
 
 
+def strip(answer: str, models: tuple[str, ...] = (), seed: int = 0) -> str:
+    return stripped([answer], models, np.random.default_rng(seed))[0]
+
+
 def test_stripping_removes_formatting_order_and_names():
-    answer = "## As ChatGPT\n\n- **First** point. Second one!\n1. I am GPT-4o, made by OpenAI\n"
-    plain = stripped(answer, name_pattern(["vendor/gpt-4o"]), np.random.default_rng(0))
-    assert sorted(plain.split()) == sorted(
-        f"As {NAME_MASK} First point. Second one! I am {NAME_MASK}, made by {NAME_MASK}".split()
-    )
-    assert plain != stripped(answer, name_pattern(["vendor/gpt-4o"]), np.random.default_rng(3))
+    answer = "## As ChatGPT\n\n- **First** point. Second one!\n1. I am Mini-9b, made by OpenAI\n"
+    plain = strip(answer, ("vendor/mini-9b",))
+    expected = f"As {MASK} First point. Second one! I am {MASK}, made by {MASK}"
+    assert sorted(plain.split()) == sorted(expected.split())
+    assert plain != strip(answer, ("vendor/mini-9b",), seed=3)
     assert "\n" not in plain
 
 
 def test_words_that_hold_a_name_stay():
-    assert (
-        stripped("a cohered gptish thing", name_pattern(["x"]), np.random.default_rng(0))
-        == "a cohered gptish thing"
-    )
+    assert strip("a cohered mini-9bish thing", ("mini-9b", "x")) == "a cohered mini-9bish thing"
 
 
 def test_chinese_sentences_are_shuffled():
-    texts = {stripped("一。二。三。", name_pattern([]), np.random.default_rng(seed)) for seed in range(20)}
+    texts = {strip("一。二。三。", seed=seed) for seed in range(20)}
     assert len(texts) == 6
     assert {"".join(sorted(text)) for text in texts} == {"".join(sorted("一。 二。 三。"))}
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "I'm sorry, but I can't help with that.",
-        "As an AI language model, I don't have opinions.",
-        "Lo siento, no puedo ayudar.",
-        "抱歉，我无法回答。",
-        "申し訳ありませんが、お答えできません。",
-        "Valitettavasti en voi auttaa.",
-    ],
-)
-def test_refusals_are_told(answer):
-    assert refuses([answer, "x" * 300 + answer, "Yes, of course. Cats are kind."]).tolist() == [
-        True,
-        False,
-        False,
-    ]
 
 
 def europarl(folder: Path) -> Path:
