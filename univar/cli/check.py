@@ -47,6 +47,8 @@ def _text(report: CheckReport) -> str:
         ("answers another model gave too", report.shared_answers.count, report.shared_answers.first),
         ("short answers", report.short_answers.count, report.short_answers.first),
         ("answers naming their own model", report.label_leaks.count, report.label_leaks.first),
+        ("answers naming any model or maker", report.naming_models.count, report.naming_models.first),
+        ("answers that begin as refusals do", report.refusals.count, report.refusals.first),
     ]
     firsts = [f"{first[0]['file']}:{first[0]['row']}" if first else "" for _, _, first in counts]
     found = [[name, f"{count:,}", place] for (name, count, _), place in zip(counts, firsts, strict=True)]

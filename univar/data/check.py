@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from univar._native import HashIndex
 from univar.data.read import read_rows
 from univar.data.rows import RefusedRow, RowBatch, is_empty
+from univar.data.screen import names_models, refuses
 from univar.schema import IDENTITY_COLUMNS, content_hashes, source_label
 
 SHORT_ANSWER = 12
@@ -63,6 +64,8 @@ class CheckReport:
     shared_answers: Finding = field(default_factory=Finding)
     short_answers: Finding = field(default_factory=Finding)
     label_leaks: Finding = field(default_factory=Finding)
+    naming_models: Finding = field(default_factory=Finding)
+    refusals: Finding = field(default_factory=Finding)
     sources: list[SourceFacts] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -79,6 +82,8 @@ def check_rows(
     shared_answers: rows whose question and answer an earlier row of another model has too.
     short_answers: answers of fewer than SHORT_ANSWER characters.
     label_leaks: answers with their own model's name (what follows its last slash) as a word, in any case.
+    naming_models, refusals: answers that name any assistant or its maker, or begin as refusals do
+        (`univar.data.screen`); `univar train` can mask the names.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
     """
@@ -103,6 +108,8 @@ def check_rows(
         report.shared_answers.add_all(batch, (answered >= 0) & (answered != models))
         report.short_answers.add_all(batch, n_chars < SHORT_ANSWER)
         report.label_leaks.add_all(batch, _leaks(column["model"], column["answer"]))
+        report.naming_models.add_all(batch, names_models(column["answer"]))
+        report.refusals.add_all(batch, refuses(column["answer"]))
     report.sources = sources.facts()
     report.notes = _notes(report)
     return report

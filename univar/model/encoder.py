@@ -15,12 +15,12 @@ import torch
 
 from univar import ops
 from univar.errors import DataError, UsageError
+from univar.model.adapter import adapted_weights
 from univar.model.config import read_config
 from univar.model.forward import PackedTransformer
 from univar.model.packing import Layout, micro_batches
 from univar.model.spec import resolve
 from univar.model.tokenizer import Tokenizer, Tokens, load_tokenizer
-from univar.model.weights import load_weights
 
 logger = logging.getLogger("univar")
 
@@ -31,7 +31,8 @@ BATCH_TOKENS = {"cpu": 2048, "cuda": 65_536}
 class Encoder:
     """A text encoder by name, folder or hub id. Rows it gives always have length 1.
 
-    spec:         "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, or a hub id
+    spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, a
+                  hub id, or one of these with an adapter: "minilm+folder"
     dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
                   "fp16"
     device:       "auto", "cpu", "cuda" or "cuda:N"
@@ -64,7 +65,9 @@ class Encoder:
         self.dim: int = self._checked_dim(truncate_dim)
         self._threads = threads or torch.get_num_threads()
         self.tokenizer: Tokenizer = load_tokenizer(self._config.folder, self.max_length, self._threads)
-        self._forward = PackedTransformer(self._config, load_weights(self._config), self._dtype, self._device)
+        self._forward = PackedTransformer(
+            self._config, adapted_weights(self._source, self._config), self._dtype, self._device
+        )
         self.batch_tokens: int = BATCH_TOKENS[self._device.type]
         self._workers = _one_threaded_workers(self._threads if self._device.type == "cpu" else 1)
 
