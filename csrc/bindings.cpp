@@ -1,4 +1,5 @@
-// The one file that knows Python: checks shapes, releases the GIL, turns exceptions into Python's.
+// The files bindings*.cpp alone know Python: they check shapes, release the GIL, turn exceptions into
+// Python's.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -11,11 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "bindings_encoder.h"
+#include "bindings_forward.h"
 #include "check.h"
-#include "encoder/bf16_kernels.h"
-#include "encoder/cpu.h"
 #include "hash_index.h"
 #include "pack.h"
+#include "tokenizer/unigram.h"
 #include "tokenizer/wordpiece.h"
 
 namespace py = pybind11;
@@ -111,6 +113,36 @@ py::array_t<std::int32_t> to_numpy(univar::IdBuffer&& ids) {
 // (content, id, single_word, lstrip, rstrip, normalized)
 using AddedTokenRow = std::tuple<std::string, std::int32_t, bool, bool, bool, bool>;
 
+std::vector<univar::AddedToken> tokens_of(const std::vector<AddedTokenRow>& rows) {
+    std::vector<univar::AddedToken> tokens;
+    for (const auto& [content, id, single_word, lstrip, rstrip, normalized] : rows)
+        tokens.push_back({content, id, single_word, lstrip, rstrip, normalized});
+    return tokens;
+}
+
+void bind_tokenizer(py::module_& m) {
+    py::class_<univar::Tokenizer>(m, "Tokenizer", "What WordPiece and Unigram have in common.")
+        .def(
+            "encode",
+            [](const univar::Tokenizer& self, const py::array& offsets, const Array<std::uint8_t>& data,
+               std::size_t max_length, int threads) {
+                const univar::Texts texts = texts_of(offsets, data);
+                univar::TokenBatch batch;
+                {
+                    py::gil_scoped_release release;
+                    batch = self.encode(texts, max_length, threads);
+                }
+                return py::make_tuple(to_numpy(std::move(batch.ids)), to_numpy(std::move(batch.cu_seqlens)),
+                                      to_numpy(std::move(batch.is_truncated)).attr("view")("bool"));
+            },
+            "offsets"_a, "data"_a, py::kw_only(), "max_length"_a, "threads"_a,
+            "Tokens of texts data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64, data (bytes,) "
+            "uint8. Returns ids (T,) int32 with cls and sep, cu_seqlens (n + 1,) int64, truncated (n,) bool. "
+            "Bytes that are not UTF-8 count as bytes.decode('utf-8', 'replace') has them.")
+        .def("forget_words", &univar::Tokenizer::forget_words,
+             "Drop the words remembered from earlier calls.");
+}
+
 std::unique_ptr<univar::WordPiece> make_wordpiece(const std::vector<std::string>& vocab,
                                                   const std::vector<AddedTokenRow>& added_tokens,
                                                   std::string unk, std::string cls, std::string sep,
@@ -124,14 +156,12 @@ std::unique_ptr<univar::WordPiece> make_wordpiece(const std::vector<std::string>
     options.prefix = std::move(prefix);
     options.max_input_chars_per_word = max_input_chars_per_word;
     options.normalizer = {clean_text, handle_chinese_chars, strip_accents.value_or(lowercase), lowercase};
-    std::vector<univar::AddedToken> added;
-    for (const auto& [content, id, single_word, lstrip, rstrip, normalized] : added_tokens)
-        added.push_back({content, id, single_word, lstrip, rstrip, normalized});
-    return std::make_unique<univar::WordPiece>(vocab, added, options);
+    return std::make_unique<univar::WordPiece>(vocab, tokens_of(added_tokens), options);
 }
 
 void bind_wordpiece(py::module_& m) {
-    py::class_<univar::WordPiece>(m, "WordPiece", "BERT's tokenizer; ids equal Hugging Face's.")
+    py::class_<univar::WordPiece, univar::Tokenizer>(m, "WordPiece",
+                                                     "BERT's tokenizer; ids equal Hugging Face's.")
         .def(py::init(&make_wordpiece), "vocab"_a, py::kw_only(),
              "added_tokens"_a = std::vector<AddedTokenRow>{}, "unk"_a = "[UNK]", "cls"_a = "[CLS]",
              "sep"_a = "[SEP]", "lowercase"_a = true, "strip_accents"_a = py::none(),
@@ -140,26 +170,36 @@ void bind_wordpiece(py::module_& m) {
              "vocab: the piece of each id, \"\" for an unused id. added_tokens: rows of (content, id, "
              "single_word, "
              "lstrip, rstrip, normalized), looked for before the text is cut into words. strip_accents: None "
-             "follows lowercase.")
-        .def(
-            "encode",
-            [](const univar::WordPiece& self, const py::array& offsets, const Array<std::uint8_t>& data,
-               std::size_t max_length, int threads) {
-                const univar::Texts texts = texts_of(offsets, data);
-                univar::TokenBatch batch;
-                {
-                    py::gil_scoped_release release;
-                    batch = self.encode(texts, max_length, threads);
-                }
-                return py::make_tuple(to_numpy(std::move(batch.ids)), to_numpy(std::move(batch.cu_seqlens)),
-                                      to_numpy(std::move(batch.is_truncated)).attr("view")("bool"));
-            },
-            "offsets"_a, "data"_a, py::kw_only(), "max_length"_a, "threads"_a,
-            "Tokens of texts data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64, data (bytes,) "
-            "uint8. "
-            "Returns ids (T,) int32 with cls and sep, cu_seqlens (n + 1,) int64, truncated (n,) bool. Bytes "
-            "that "
-            "are not UTF-8 count as bytes.decode('utf-8', 'replace') has them.");
+             "follows lowercase.");
+}
+
+std::unique_ptr<univar::Unigram> make_unigram(const std::vector<std::string>& vocab,
+                                              const std::vector<double>& scores, std::int32_t unk,
+                                              std::int32_t cls, std::int32_t sep, const py::bytes& charsmap,
+                                              const std::vector<AddedTokenRow>& added_tokens,
+                                              bool collapse_spaces, bool strip_left, bool strip_right,
+                                              bool split_at_whitespace) {
+    UNIVAR_CHECK(vocab.size() == scores.size(),
+                 "vocab has " << vocab.size() << " pieces, scores " << scores.size());
+    univar::Frame frame{cls, sep, univar::AddedTokenFinder(tokens_of(added_tokens))};
+    return std::make_unique<univar::Unigram>(
+        vocab, scores, unk, std::string_view(charsmap), std::move(frame),
+        univar::SpmOptions{collapse_spaces, strip_left, strip_right, split_at_whitespace});
+}
+
+void bind_unigram(py::module_& m) {
+    py::class_<univar::Unigram, univar::Tokenizer>(m, "Unigram",
+                                                   "XLM-R's and e5's tokenizer; ids equal Hugging Face's.")
+        .def(py::init(&make_unigram), "vocab"_a, "scores"_a, py::kw_only(), "unk"_a, "cls"_a, "sep"_a,
+             "charsmap"_a = py::bytes(), "added_tokens"_a = std::vector<AddedTokenRow>{},
+             "collapse_spaces"_a = false, "strip_left"_a = false, "strip_right"_a = false,
+             "split_at_whitespace"_a = false,
+             "vocab: the piece of each id; scores: log probability of each; unk, cls, sep: ids. charsmap: "
+             "SentencePiece's precompiled_charsmap, decoded. added_tokens: as for WordPiece, all looked for "
+             "in "
+             "the text as it is. collapse_spaces: several blanks are one. strip_left, strip_right: white "
+             "space at the ends goes. split_at_whitespace: white space of every kind parts words and is no "
+             "token.");
 }
 
 void bind_pack(py::module_& m) {
@@ -182,109 +222,15 @@ void bind_pack(py::module_& m) {
         "batch alone.");
 }
 
-template <typename T>
-T* at(std::uintptr_t address) {
-    return reinterpret_cast<T*>(address);
-}
-
-void check_bf16(std::size_t dim) {
-    UNIVAR_CHECK(univar::bf16_kernels_usable(), "the bf16 kernels need a CPU with AMX-BF16");
-    UNIVAR_CHECK(dim > 0 && dim % 32 == 0 && dim <= univar::kMaxDim,
-                 "dim must be a multiple of 32 up to " << univar::kMaxDim << ", got " << dim);
-}
-
-// Number of texts; cu_seqlens must rise from 0, to `tokens` at most unless that is negative.
-std::size_t check_texts(const Array<std::int32_t>& cu_seqlens, py::ssize_t tokens) {
-    UNIVAR_CHECK(cu_seqlens.ndim() == 1 && cu_seqlens.shape(0) > 0, "cu_seqlens must be (texts + 1,) int32");
-    const std::int32_t* at = cu_seqlens.data();
-    const auto texts = static_cast<std::size_t>(cu_seqlens.shape(0) - 1);
-    UNIVAR_CHECK(at[0] == 0 && (tokens < 0 || at[texts] <= tokens),
-                 "cu_seqlens must rise from 0 to the number of tokens");
-    for (std::size_t i = 0; i < texts; ++i) UNIVAR_CHECK(at[i] < at[i + 1], "text " << i << " is empty");
-    return texts;
-}
-
-void bind_encoder(py::module_& m) {
-    m.def(
-        "cpu_features",
-        [] {
-            const univar::CpuFeatures& cpu = univar::cpu_features();
-            return py::dict("avx2"_a = cpu.avx2, "avx512"_a = cpu.avx512, "avx512_bf16"_a = cpu.avx512_bf16,
-                            "amx_bf16"_a = cpu.amx_bf16);
-        },
-        "Instruction sets that this process may use, by name.");
-    m.def("bf16_kernels_usable", &univar::bf16_kernels_usable,
-          "Whether the functions ending in _bf16 run here: they need AMX, and a compiler that knew it.");
-    // Addresses of torch's tensors: torch has no place in this module, and NumPy no bfloat16.
-    using Address = std::uintptr_t;
-    m.def(
-        "embed_bf16",
-        [](const Array<std::int32_t>& ids, const Array<std::int32_t>& cu_seqlens, Address word,
-           Address position, Address weight, Address bias, float eps, std::size_t dim, Address out) {
-            check_bf16(dim);
-            const std::size_t texts = check_texts(cu_seqlens, ids.shape(0));
-            const univar::Norm norm{at<const float>(weight), at<const float>(bias), eps};
-            py::gil_scoped_release release;
-            univar::embed(ids.data(), cu_seqlens.data(), texts, at<const float>(word),
-                          at<const float>(position), norm, dim, at<univar::Bf16>(out));
-        },
-        "ids"_a, "cu_seqlens"_a, "word"_a, "position"_a, "weight"_a, "bias"_a, "eps"_a, "dim"_a, "out"_a,
-        "out (T, dim) bfloat16 = layer_norm(word[ids] + position[place]); float32 tables, position may be "
-        "0.");
-    m.def(
-        "add_layer_norm_bf16",
-        [](Address x, Address residual, Address weight, Address bias, float eps, std::size_t rows,
-           std::size_t dim, Address out) {
-            check_bf16(dim);
-            const univar::Norm norm{at<const float>(weight), at<const float>(bias), eps};
-            py::gil_scoped_release release;
-            univar::add_layer_norm(at<const univar::Bf16>(x), at<const univar::Bf16>(residual), norm, rows,
-                                   dim, at<univar::Bf16>(out));
-        },
-        "x"_a, "residual"_a, "weight"_a, "bias"_a, "eps"_a, "rows"_a, "dim"_a, "out"_a,
-        "out = layer_norm(x + residual), (rows, dim) contiguous bfloat16; weight, bias float32.");
-    m.def(
-        "gelu_bf16",
-        [](Address x, std::size_t n) {
-            check_bf16(32);
-            UNIVAR_CHECK(n % 32 == 0, "n must be a multiple of 32, got " << n);
-            py::gil_scoped_release release;
-            univar::gelu(at<univar::Bf16>(x), n);
-        },
-        "x"_a, "n"_a, "x = gelu(x) in place, n contiguous bfloat16.");
-    m.def(
-        "attention_bf16",
-        [](Address qkv, const Array<std::int32_t>& cu_seqlens, std::size_t heads, std::size_t head_dim,
-           Address out) {
-            check_bf16(heads * head_dim);
-            UNIVAR_CHECK(head_dim % 32 == 0 && head_dim > 0 && head_dim <= 128,
-                         "head_dim must be 32, 64, 96 or 128, got " << head_dim);
-            const std::size_t texts = check_texts(cu_seqlens, -1);
-            py::gil_scoped_release release;
-            univar::attention(at<const univar::Bf16>(qkv), cu_seqlens.data(), texts, heads, head_dim,
-                              at<univar::Bf16>(out));
-        },
-        "qkv"_a, "cu_seqlens"_a, "heads"_a, "head_dim"_a, "out"_a,
-        "Attention of packed texts; contiguous bfloat16 qkv (T, 3, heads, head_dim), out (T, dim).");
-    m.def(
-        "pool_bf16",
-        [](Address x, const Array<std::int32_t>& cu_seqlens, std::size_t dim, bool first_only, Address out) {
-            check_bf16(dim);
-            const std::size_t texts = check_texts(cu_seqlens, -1);
-            py::gil_scoped_release release;
-            univar::pool(at<const univar::Bf16>(x), cu_seqlens.data(), texts, dim, first_only,
-                         at<float>(out));
-        },
-        "x"_a, "cu_seqlens"_a, "dim"_a, "first_only"_a, "out"_a,
-        "out (texts, dim) float32, rows of length 1: mean or first row of each text of x (T, dim) bfloat16.");
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_native, m) {
     m.doc() = "univar's C++ engine: tokenizer, packer, hash index.";
     bind_hash_index(m);
     bind_pack(m);
+    bind_tokenizer(m);
     bind_wordpiece(m);
+    bind_unigram(m);
     bind_encoder(m);
+    bind_forward(m);
 }

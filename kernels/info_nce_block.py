@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-SHARED_SHIFT_RANGE = 86.0
-"""exp(x) is a normal float32 with room to spare for |x| up to this."""
+EXPONENT_RANGE = 86.0
+"""exp(x) and its reciprocal are normal float32 numbers, with room to spare, for |x| up to this."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,12 @@ class Block:
         return torch.promote_types(self.anchor.dtype, torch.float32)
 
     @property
-    def shift(self) -> float | None:
-        """c such that exp(logit - c) neither overflows in any sum nor vanishes; None if there is none.
+    def is_tame(self) -> bool:
+        """Whether exp(logit) can be summed as it is: then one exponential serves rows and columns.
 
-        One shift for all rows and columns: one exponential serves both directions, and no maxima are kept.
+        So it is up to a scale of 75 at 64k pairs; above, sums are taken relative to maxima.
         """
-        above = max(0.0, 2 * self.bound - SHARED_SHIFT_RANGE)  # how far beyond 1 the largest has to go
-        if above > SHARED_SHIFT_RANGE - math.log(self.columns):
-            return None
-        return self.bound - above
+        return self.bound <= EXPONENT_RANGE - math.log(self.columns)
 
 
 @dataclass(frozen=True)
@@ -67,8 +64,11 @@ class Gradients:
 class Tiles(Protocol):
     """How a rectangle is worked through, without ever writing it."""
 
+    def operand_dtype(self, embeddings: Tensor) -> torch.dtype:
+        """What `Block.anchor` and `Block.positive` have to be."""
+
     def log_sums(self, block: Block) -> tuple[Tensor, Tensor]:
-        """log of the sum of exp(logit) of each row (m,) and column (n,); -inf where nothing counts."""
+        """log of the sum of exp(logit) by row (m,) and by column (n,), float64; -inf where nothing counts."""
 
     def gradients(self, block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradients:
-        """lse_rows (m,), lse_cols (n,) or None for rows only: over all logits, the own one included."""
+        """lse_rows (m,), lse_cols (n,) float64 or None for rows only: over all logits, own ones included."""

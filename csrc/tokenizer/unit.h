@@ -62,6 +62,12 @@ constexpr std::uint64_t lowercase(std::uint64_t bytes) {
     return bytes | (upper >> 2);
 }
 
+// The high bit of the first blank; of bytes behind it nothing is said.
+constexpr std::uint64_t blanks(std::uint64_t bytes) {
+    const std::uint64_t others = bytes ^ ' ' * kOnes;
+    return (others - kOnes) & ~others & kHighBits;
+}
+
 // The lowest n bytes, 0 <= n <= 8.
 constexpr std::uint64_t keep(std::uint64_t bytes, std::size_t n) {
     return n >= 8 ? bytes : bytes & ((std::uint64_t{1} << (8 * n)) - 1);
@@ -86,6 +92,24 @@ inline Block load_block(const char* text, const char* readable_end) {
         std::memcpy(block.data(), text, readable);
     }
     return block;
+}
+
+// The first n bytes of the block, 0 <= n <= 16, and zeros.
+inline Block keep(Block block, std::size_t n) {
+    return {swar::keep(block[0], n), swar::keep(block[1], n < 8 ? 0 : n - 8)};
+}
+
+// Bytes of the block before its first blank; 16 where there is none.
+inline std::size_t blank_prefix(Block block) {
+    if (const std::uint64_t low = swar::blanks(block[0])) return swar::first_marked_byte(low);
+    if (const std::uint64_t high = swar::blanks(block[1])) return 8 + swar::first_marked_byte(high);
+    return 16;
+}
+
+// Chinese and Japanese are written without blanks: their units are sentences, which never come again.
+inline bool begins_sentence(char lead) {
+    const auto byte = static_cast<std::uint8_t>(lead);
+    return byte >= 0xE3 && byte <= 0xE9;
 }
 
 // Bytes of the block before its first ASCII byte that is no letter or digit; 16 where there is none.

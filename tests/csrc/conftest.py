@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from univar._native import WordPiece
+from univar._native import WordPiece, cpu_features
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,11 @@ def minilm_native(minilm_folder: Path) -> WordPiece:
 
     files = read_wordpiece(minilm_folder)
     return WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
+
+
+@pytest.fixture(params=["portable", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set of the float32 forward; skipped, and said so, where this CPU has not got it."""
+    if request.param != "portable" and not cpu_features()[request.param]:
+        pytest.skip(f"this CPU has no {request.param}: its kernels are not tested here")
+    return request.param

@@ -1,0 +1,11 @@
+#if defined(__x86_64__)
+#include "encoder/vec_avx2.h"
+//
+#include "encoder/simd_float32.h"
+
+namespace univar {
+
+const Float32Kernels& float32_kernels_avx2() { return avx2::kFloat32Kernels; }
+
+}  // namespace univar
+#endif

@@ -1,0 +1,11 @@
+#if defined(__x86_64__)
+#include "encoder/vec_avx512.h"
+//
+#include "encoder/simd_float32.h"
+
+namespace univar {
+
+const Float32Kernels& float32_kernels_avx512() { return avx512::kFloat32Kernels; }
+
+}  // namespace univar
+#endif
