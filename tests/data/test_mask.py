@@ -23,7 +23,12 @@ def test_names_are_masked(answer: str, masked: str) -> None:
 
 
 def test_words_that_mean_other_things_stay() -> None:
-    answers = ["The metal was heavy", "Search it with Google.", "Claude Monet painted.", "We care about family."]
+    answers = [
+        "The metal was heavy",
+        "Search it with Google.",
+        "Claude Monet painted.",
+        "We care about family.",
+    ]
     got, named = mask_names(pa.array(answers))
     assert got.to_pylist() == answers
     assert not named.any()

@@ -40,7 +40,7 @@ def wait_for_steps(folder: Path, steps: int, process: subprocess.Popen[bytes]) -
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("killed_after", [2, 17])
+@pytest.mark.parametrize("killed_after", [17, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_run_resumes_bit_for_bit(
     tiny_bert: Path, corpus_file: Path, tmp_path: Path, killed_after: int
 ) -> None:

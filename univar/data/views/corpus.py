@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar._native import HashIndex
+from univar.data.faults import refusals
+from univar.data.leaks import mask_names
 from univar.data.read import read_rows
 from univar.data.rows import RefusedRow
-from univar.data.faults import refusals
-from univar.data.screen import mask_names, names_models
 from univar.errors import DataError
 from univar.schema import content_hashes, qa_texts, source_label
 from univar.store.fs import os_call, reported
@@ -239,14 +239,15 @@ class _Intake:
         self._specials = _special_tokens(tokenizer)
 
     def add(self, table: pa.Table, file: str, rows: np.ndarray) -> None:
-        column = {name: table[name].combine_chunks() for name in ("question", "answer", "language")}
+        column = {name: table[name].combine_chunks() for name in ("question", "answer")}
         pairs = zip(table["model"].to_pylist(), table["language"].to_pylist(), strict=True)
         sources = self._numbered("source", [source_label(*pair) for pair in pairs])
         kept = self._first_ones(column, sources)
         answers = column["answer"].take(kept)
         self.counts.kept += len(kept)
         self.counts.refusals += int(refusals(answers, table["language"].take(kept)).sum())
-        self.counts.naming_models += int(names_models(answers).sum())
+        masked, named = mask_names(answers)
+        self.counts.naming_models += int(named.sum())
         questions = column["question"].take(kept)
         texts = qa_texts(questions, masked if self._mask else answers)
         files = self._numbered("file", [file] * len(kept))
