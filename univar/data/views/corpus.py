@@ -109,9 +109,7 @@ class TokenCorpus:
                 body += [self.joiner, self.ids[self.starts[row] : self.starts[row + 1]]]
             text = np.concatenate(body[1:])[:room]
             parts += [self.opening, text, self.closing]
-            cu_seqlens[number + 1] = (
-                cu_seqlens[number] + len(self.opening) + len(text) + len(self.closing)
-            )
+            cu_seqlens[number + 1] = cu_seqlens[number] + len(self.opening) + len(text) + len(self.closing)
         return np.concatenate(parts).astype(np.int32), cu_seqlens
 
 
@@ -190,7 +188,9 @@ class _Reader:
     def tables(self, counts: CorpusCounts) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
         """(rows, name of the file or store, number of each row in it) of every input, in order."""
         for given in self.inputs:
-            for table, name, rows in self._stored(given) if Path(given).is_dir() else self._read(given, counts):
+            for table, name, rows in (
+                self._stored(given) if Path(given).is_dir() else self._read(given, counts)
+            ):
                 counts.read += len(rows)
                 kept = np.flatnonzero(self._wanted(table, name))
                 counts.not_wanted += len(rows) - len(kept)
@@ -299,7 +299,13 @@ class _Intake:
     def meta(self) -> dict[str, Any]:
         opening, joiner, closing = self._specials
         names = {"source_names": list(self._numbers["source"]), "file_names": list(self._numbers["file"])}
-        return {**names, "opening": opening, "joiner": joiner, "closing": closing, "counts": asdict(self.counts)}
+        return {
+            **names,
+            "opening": opening,
+            "joiner": joiner,
+            "closing": closing,
+            "counts": asdict(self.counts),
+        }
 
 
 def _merged_questions(questions: np.ndarray, wordings: np.ndarray) -> np.ndarray:
