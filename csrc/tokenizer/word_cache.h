@@ -1,5 +1,4 @@
-// Token ids of units of text seen before in this call: two entries a set, the newer one in front. Bounded,
-// and thrown away with the call.
+// Token ids of units of text seen before: two entries a set, the newer one in front. Never grows.
 #pragma once
 
 #include <array>
@@ -24,9 +23,8 @@ class WordCache {
         std::uint32_t n_ids;
     };
 
-    // At most 2^max_bits sets, fewer where `text_bytes` can't fill them.
-    WordCache(std::size_t text_bytes, int max_bits) {
-        while (bits_ < max_bits && (std::size_t{64} << bits_) < text_bytes) ++bits_;
+    // 2^bits sets.
+    explicit WordCache(int bits) : bits_(bits) {
         // Pages that are never used are never touched: calloc gets them from the system as zeros.
         sets_.reset(static_cast<Set*>(std::calloc(std::size_t{1} << bits_, sizeof(Set))));
         if (!sets_) throw std::bad_alloc();
@@ -71,7 +69,7 @@ class WordCache {
         return sets_.get()[hash & ((std::size_t{1} << bits_) - 1)];
     }
 
-    int bits_ = 4;
+    int bits_;
     std::unique_ptr<Set, Free> sets_;
 };
 

@@ -3,14 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/char_table.h"
-#include "tokenizer/id_buffer.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
 
 namespace univar {
@@ -24,30 +24,16 @@ struct WordPieceOptions {
     NormalizerOptions normalizer;
 };
 
-// Texts as in an Arrow string array: text i is data[offset(i) : offset(i + 1)].
-struct Texts {
-    std::vector<std::string_view> views;
-    const char* data_end;  // bytes up to here may be read, whichever text they belong to
-};
-
-struct TokenBatch {
-    IdBuffer ids;                            // (T,) with [CLS] and [SEP]
-    std::vector<std::int64_t> cu_seqlens;    // (n + 1,)
-    std::vector<std::uint8_t> is_truncated;  // (n,)
-};
-
-class WordPiece {
+class WordPiece final : public Tokenizer {
   public:
     // vocab: piece of each id, an empty one is an unused id. Throws where unk, cls or sep is in neither list.
     WordPiece(const std::vector<std::string>& vocab, const std::vector<AddedToken>& added_tokens,
               const WordPieceOptions& options);
 
-    // max_length: ids a text may have, [CLS] and [SEP] counted; > 2. threads > 0. Safe to call from many
-    // threads.
-    TokenBatch encode(const Texts& texts, std::size_t max_length, int threads) const;
-
   private:
-    friend class TextEncoder;
+    friend class WordPieceEncoder;
+
+    std::unique_ptr<TextEncoder> make_worker() const override;
 
     WordPieceOptions options_;
     PieceTrie pieces_;

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer
+
 from univar._native import WordPiece, cpu_features
 
 

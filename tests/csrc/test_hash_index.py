@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from univar._native import HashIndex
 
 CALLS = st.lists(st.lists(st.integers(0, 30), max_size=20), max_size=8)

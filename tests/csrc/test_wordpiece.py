@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from univar._native import WordPiece
 
 from tests.csrc.twins import SPECIALS, assert_same_ids, fuzzed, native_ids, telling_vocab, twins
+from univar._native import WordPiece
 from univar.model.text_buffers import text_buffers
 
 CLS, SEP = 2, 3

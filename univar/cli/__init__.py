@@ -14,6 +14,7 @@ from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError
 COMMANDS = {
     "doctor": "what is installed and which implementation runs",
     "demo": "a shipped corpus through the whole chain, offline",
+    "elicit": "ask models, and keep their answers",
     "check": "validate answer files",
     "embed": "answers to value embeddings",
     "info": "what a store holds",

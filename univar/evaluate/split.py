@@ -12,8 +12,6 @@ from univar.errors import DataError
 if TYPE_CHECKING:
     from univar.store import Store
 
-_MUST_AGREE = ("id", "revision", "dim", "max_length", "pooling")
-
 
 @dataclass(frozen=True)
 class Group:
@@ -26,13 +24,13 @@ class Group:
 
 def check_comparable(train: Store, eval: Store) -> None:
     """Raise DataError unless both stores were made by one encoder from texts of one form."""
-    for name in _MUST_AGREE:
-        ours, theirs = train.encoder.get(name), eval.encoder.get(name)
-        if ours != theirs:
-            raise DataError(
-                f"{train.path} and {eval.path} differ in the encoder's {name}: {ours!r} and {theirs!r}; "
-                "embed both with one encoder"
-            )
+    from univar.store import encoder_differences
+
+    for name, ours, theirs in encoder_differences(train.encoder, eval.encoder):
+        raise DataError(
+            f"{train.path} and {eval.path} differ in the encoder's {name}: {ours!r} and {theirs!r}; "
+            "embed both with one encoder"
+        )
     if train.text_format != eval.text_format:
         raise DataError(
             f"{train.path} holds texts of form {train.text_format!r}, {eval.path} of {eval.text_format!r}; "

@@ -1,4 +1,4 @@
-#include "tokenizer/text_encoder.h"
+#include "tokenizer/wordpiece_encoder.h"
 
 #include <algorithm>
 #include <cstring>
@@ -23,15 +23,13 @@ bool begins_sentence(char lead) {
 
 }  // namespace
 
-TextEncoder::TextEncoder(const WordPiece& model, std::size_t max_length, std::size_t text_bytes)
-    : model_(model),
-      max_length_(max_length),
-      short_units_(text_bytes, kShortBits),
-      long_units_(text_bytes / 4, kLongBits) {
+WordPieceEncoder::WordPieceEncoder(const WordPiece& model)
+    : model_(model), short_units_(kShortBits), long_units_(kLongBits) {
     for (char32_t c = 0; c < 128; ++c) punctuation_[c] = static_cast<std::int32_t>(model.chars_[c].value);
 }
 
-bool TextEncoder::encode(std::string_view text, const char* readable_end, IdBuffer& ids) {
+bool WordPieceEncoder::encode(std::string_view text, const char* readable_end, std::size_t max_length,
+                              IdBuffer& ids) {
     std::string valid;
     readable_end_ = readable_end;
     if (!is_valid_utf8(text)) {
@@ -41,7 +39,7 @@ bool TextEncoder::encode(std::string_view text, const char* readable_end, IdBuff
     }
     ids_ = &ids;
     const std::size_t begin = ids.size();
-    limit_ = begin + max_length_ - 1;
+    limit_ = begin + max_length - 1;
     add_token(model_.cls_);
     model_.raw_tokens_.split(
         text,
@@ -57,7 +55,7 @@ bool TextEncoder::encode(std::string_view text, const char* readable_end, IdBuff
 }
 
 // All these return whether the text may still fit: there is no use in going on where it doesn't.
-bool TextEncoder::add_segment(std::string_view text) {
+bool WordPieceEncoder::add_segment(std::string_view text) {
     if (model_.normalized_tokens_.empty()) return add_units(text);
     const std::string normalized = normalize(text, model_.options_.normalizer);
     model_.normalized_tokens_.split(
@@ -74,7 +72,7 @@ bool TextEncoder::add_segment(std::string_view text) {
     return has_room();
 }
 
-bool TextEncoder::add_units(std::string_view text) {
+bool WordPieceEncoder::add_units(std::string_view text) {
     for (std::size_t position = 0; position < text.size();) {
         const char byte = text[position];
         const ByteKind kind = kByteKinds[byte];
@@ -90,7 +88,7 @@ bool TextEncoder::add_units(std::string_view text) {
     return true;
 }
 
-bool TextEncoder::add_unit(std::string_view text, std::size_t& position) {
+bool WordPieceEncoder::add_unit(std::string_view text, std::size_t& position) {
     const char* const start = text.data() + position;
     const std::size_t available = text.size() - position;
     ShortCache::Key block = load_block(start, readable_end_);
@@ -107,7 +105,7 @@ bool TextEncoder::add_unit(std::string_view text, std::size_t& position) {
     return add_long_unit({start, length});
 }
 
-bool TextEncoder::add_short_unit(std::string_view unit, ShortCache::Key key) {
+bool WordPieceEncoder::add_short_unit(std::string_view unit, ShortCache::Key key) {
     if (model_.options_.normalizer.lowercase) key = {swar::lowercase(key[0]), swar::lowercase(key[1])};
     ids_->reserve_more(ShortCache::kMaxIds);
     if (const auto* known = short_units_.find(key)) {
@@ -124,7 +122,7 @@ bool TextEncoder::add_short_unit(std::string_view unit, ShortCache::Key key) {
     return has_room();
 }
 
-bool TextEncoder::add_long_unit(std::string_view unit) {
+bool WordPieceEncoder::add_long_unit(std::string_view unit) {
     if (unit.size() > kLongBytes || begins_sentence(unit.front())) {
         add_characters(unit, true);
         return has_room();
@@ -145,7 +143,7 @@ bool TextEncoder::add_long_unit(std::string_view unit) {
 }
 
 // may_stop: leave off where the text is sure to be cut; a unit that is to be remembered is needed whole.
-void TextEncoder::add_characters(std::string_view unit, bool may_stop) {
+void WordPieceEncoder::add_characters(std::string_view unit, bool may_stop) {
     const std::size_t before = ids_->size();
     const auto flush = [this] {
         if (!word_.empty()) add_word(word_);
@@ -183,13 +181,13 @@ void TextEncoder::add_characters(std::string_view unit, bool may_stop) {
     flush();
 }
 
-void TextEncoder::add_normalized(std::string_view text) {
+void WordPieceEncoder::add_normalized(std::string_view text) {
     const std::string normalized = normalize(text, model_.options_.normalizer);
     pre_tokenize(normalized, [this](std::string_view word) { add_word(word); });
 }
 
 // Longest pieces first, from left to right; the whole word is unknown where one can't go on.
-void TextEncoder::add_word(std::string_view word) {
+void WordPieceEncoder::add_word(std::string_view word) {
     const std::size_t max_chars = model_.options_.max_input_chars_per_word;
     if (word.size() > max_chars && count_code_points(word) > max_chars) return add_token(model_.unk_);
     const std::size_t before = ids_->size();
@@ -205,7 +203,7 @@ void TextEncoder::add_word(std::string_view word) {
     }
 }
 
-void TextEncoder::add_token(std::int32_t id) {
+void WordPieceEncoder::add_token(std::int32_t id) {
     ids_->reserve_more(1);
     ids_->push(id);
 }

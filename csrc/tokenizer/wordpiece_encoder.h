@@ -1,4 +1,4 @@
-// One worker: turns texts into ids, with the buffers and the memory of units that it needs on the way.
+// One worker of WordPiece, with the buffers and the memory of units that it needs on the way.
 #pragma once
 
 #include <cstddef>
@@ -7,18 +7,18 @@
 #include <string_view>
 
 #include "tokenizer/id_buffer.h"
+#include "tokenizer/tokenizer.h"
 #include "tokenizer/word_cache.h"
 #include "tokenizer/wordpiece.h"
 
 namespace univar {
 
-class TextEncoder {
+class WordPieceEncoder final : public TextEncoder {
   public:
-    // text_bytes: about how much text is to come.
-    TextEncoder(const WordPiece& model, std::size_t max_length, std::size_t text_bytes);
+    explicit WordPieceEncoder(const WordPiece& model);
 
-    // Appends the ids of one text with [CLS] and [SEP]. Returns whether the text had to be cut.
-    bool encode(std::string_view text, const char* readable_end, IdBuffer& ids);
+    bool encode(std::string_view text, const char* readable_end, std::size_t max_length,
+                IdBuffer& ids) override;
 
   private:
     using ShortCache = WordCache<2, 11>;  // 64 bytes an entry: one cache line
@@ -36,7 +36,6 @@ class TextEncoder {
     bool has_room() const { return ids_->size() <= limit_; }
 
     const WordPiece& model_;
-    const std::size_t max_length_;
     ShortCache short_units_;
     LongCache long_units_;
     std::int32_t punctuation_[128];

@@ -1,0 +1,6 @@
+"""The question bank: value-eliciting questions and controls, shipped ones and those of a user's file."""
+
+from univar.elicit.questions.bank import CORE_LANGUAGES, Question, load_bank, select
+from univar.elicit.questions.files import read_questions, write_questions
+
+__all__ = ["CORE_LANGUAGES", "Question", "load_bank", "read_questions", "select", "write_questions"]
