@@ -22,7 +22,8 @@ class Block:
     bound:      no logit is larger in absolute value
     columns:    how many logits a sum has at most, over all rectangles
     diagonal:   element (i, i + diagonal) is a pair's own logit, which does not count; None: none is here
-    row_labels: (m,) and col_labels (n,) int32: where they are equal the element does not count; None: all do
+    row_labels: (m,) and col_labels (n,) int32: where they are equal the element does not count, and those of
+                a pair are; None: all do
     """
 
     anchor: Tensor
@@ -64,8 +65,11 @@ class Gradients:
 class Tiles(Protocol):
     """How a rectangle is worked through, without ever writing it."""
 
+    def operand_dtype(self, embeddings: Tensor) -> torch.dtype:
+        """What `Block.anchor` and `Block.positive` have to be."""
+
     def log_sums(self, block: Block) -> tuple[Tensor, Tensor]:
-        """log of the sum of exp(logit) of each row (m,) and column (n,); -inf where nothing counts."""
+        """log of the sum of exp(logit) by row (m,) and by column (n,), float64; -inf where nothing counts."""
 
     def gradients(self, block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradients:
-        """lse_rows (m,), lse_cols (n,) or None for rows only: over all logits, the own one included."""
+        """lse_rows (m,), lse_cols (n,) float64 or None for rows only: over all logits, own ones included."""

@@ -8,8 +8,18 @@ import torch
 from torch import Tensor
 from univar.kernels.info_nce_block import Block, Gradients
 
+from univar._native import cpu_features
+
 TILE = 1024
 """Rows and columns of a tile: large enough for the matrix product, small enough for a core's cache."""
+
+
+def operand_dtype(embeddings: Tensor) -> torch.dtype:
+    """The inputs' dtype where products in it are fast and keep their range, else float32."""
+    dtype, is_cpu = embeddings.dtype, embeddings.device.type == "cpu"
+    if dtype == torch.float16 or (dtype == torch.bfloat16 and is_cpu and not cpu_features()["amx_bf16"]):
+        return torch.float32
+    return dtype
 
 
 def log_sums(block: Block) -> tuple[Tensor, Tensor]:
@@ -24,6 +34,7 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
             _leave_out(logits, block, row, col, -torch.inf)
             rows[row] = torch.logaddexp(rows[row], logits.logsumexp(dim=1))
             cols[col] = torch.logaddexp(cols[col], logits.logsumexp(dim=0))
+    rows, cols = rows.double(), cols.double()
     return (rows.log(), cols.log()) if block.is_tame else (rows, cols)
 
 
@@ -51,13 +62,14 @@ def _sums(block: Block, side: Tensor) -> Tensor:
 
 def _weights(logits: Tensor, is_tame: bool, lse_rows: Tensor, lse_cols: Tensor | None) -> Tensor:
     """exp(logits - lse_rows) + exp(logits - lse_cols), by one exponential where that is safe."""
+    dtype = logits.dtype
     if is_tame:
-        factors = lse_rows.neg().exp()[:, None]
+        factors = lse_rows.neg().exp().to(dtype)[:, None]
         if lse_cols is not None:
-            factors = factors + lse_cols.neg().exp()[None, :]
+            factors = factors + lse_cols.neg().exp().to(dtype)[None, :]
         return logits.exp().mul_(factors)
-    weights = (logits - lse_rows[:, None]).exp_()
-    return weights if lse_cols is None else weights.add_((logits - lse_cols[None, :]).exp_())
+    weights = (logits - lse_rows.to(dtype)[:, None]).exp_()
+    return weights if lse_cols is None else weights.add_((logits - lse_cols.to(dtype)[None, :]).exp_())
 
 
 def _tiles(block: Block) -> Iterator[tuple[slice, slice, Tensor]]:

@@ -102,13 +102,13 @@ class ModelSizes(Protocol):
     def intermediate(self) -> int: ...
 
 
-def choose_forward(device: torch.device, dtype: str, config: ModelSizes) -> Choice:
-    """The native forward's instruction set, one of ISAS, or "torch"."""
+def choose_forward(device: torch.device, dtype: str, config: ModelSizes | None = None) -> Choice:
+    """The native forward's instruction set, one of ISAS, or "torch"; without `config` for the usual models."""
     if device.type != "cpu":
         return Choice("torch", "CUDA device")
-    if config.family == "mpnet":
+    if config is not None and config.family == "mpnet":
         return Choice("torch", "the native forward has no bias by distance (mpnet)")
-    if dtype == "bf16" and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
+    if dtype == "bf16" and config and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
         return Choice("torch", "the native bf16 forward needs dims in multiples of 32")
     limit = isa_limit()
     try:

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer/id_buffer.h"
+#include "tokenizer/buffer.h"
 
 namespace univar {
 

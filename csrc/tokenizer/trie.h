@@ -1,12 +1,10 @@
-// A double-array trie over the vocabulary: the longest piece that a word goes on with, in one pass over its
-// bytes.
+// WordPiece's vocabulary as a trie: the longest piece that a word goes on with, in one pass over its bytes.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace univar {
@@ -27,7 +25,7 @@ class PieceTrie {
         std::uint32_t node = continues ? inside_ : start_;
         Match match;
         for (std::size_t i = 0; i < text.size(); ++i) {
-            const std::uint32_t child = nodes_[node].base + static_cast<std::uint8_t>(text[i]);
+            const std::uint32_t child = nodes_[node].base ^ static_cast<std::uint8_t>(text[i]);
             if (nodes_[child].parent != node) break;
             node = child;
             if (nodes_[node].id >= 0) match = {i + 1, nodes_[node].id};
@@ -41,17 +39,16 @@ class PieceTrie {
         return match.length == word.size() ? match.id : -1;
     }
 
+    std::int32_t max_id() const { return max_id_; }
+
   private:
     struct Node {
-        std::uint32_t base = 0;    // children stand at base + byte
+        std::uint32_t base = 0;    // children stand at base ^ byte
         std::uint32_t parent = 0;  // 0: the place is free
         std::int32_t id = -1;      // of the piece that ends here
     };
-    using Piece = std::pair<std::string, std::int32_t>;
-
-    class Builder;
-
     std::vector<Node> nodes_;
+    std::int32_t max_id_ = 0;
     std::uint32_t start_ = 0;
     std::uint32_t inside_ = 0;
 };

@@ -20,9 +20,6 @@ struct Mapping {
 
 #include "tokenizer/unicode_tables.inc"
 
-constexpr char32_t kHangulFirst = 0xAC00;
-constexpr char32_t kHangulSyllables = 11172;
-
 bool is_hangul_syllable(char32_t code_point) { return code_point - kHangulFirst < kHangulSyllables; }
 
 void append_hangul_jamo(char32_t code_point, std::u32string& text) {

@@ -8,6 +8,8 @@
 namespace univar {
 
 constexpr char32_t kCodePoints = 0x110000;
+constexpr char32_t kHangulFirst = 0xAC00;
+constexpr char32_t kHangulSyllables = 11172;
 
 enum Property : std::uint8_t {
     kRemoved = 1,       // clean_text drops it

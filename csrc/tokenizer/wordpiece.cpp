@@ -35,18 +35,19 @@ std::vector<AddedToken> normalize_contents(std::vector<AddedToken> tokens, const
 WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::vector<AddedToken>& added_tokens,
                      const WordPieceOptions& options)
     : options_(options),
+      read_block_(block_reader(options.isa.c_str())),
       pieces_(vocab, options.prefix),
       unk_(id_of(options.unk, pieces_, {})),
-      cls_(id_of(options.cls, pieces_, added_tokens)),
-      sep_(id_of(options.sep, pieces_, added_tokens)),
       chars_(options.normalizer, pieces_, unk_),
-      raw_tokens_(select(added_tokens, false)),
+      frame_{id_of(options.cls, pieces_, added_tokens), id_of(options.sep, pieces_, added_tokens),
+             AddedTokenFinder(select(added_tokens, false))},
       normalized_tokens_(normalize_contents(select(added_tokens, true), options.normalizer)) {
     UNIVAR_CHECK(options.max_input_chars_per_word > 0, "max_input_chars_per_word must be > 0");
 }
 
 std::unique_ptr<TextEncoder> WordPiece::make_worker() const {
-    return std::make_unique<WordPieceEncoder>(*this);
+    if (pieces_.max_id() < 1 << 16) return std::make_unique<WordPieceEncoder<std::uint16_t>>(*this);
+    return std::make_unique<WordPieceEncoder<std::int32_t>>(*this);
 }
 
 }  // namespace univar

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "tokenizer/added_tokens.h"
+#include "tokenizer/byte_block.h"
 #include "tokenizer/char_table.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/segment_encoder.h"
 #include "tokenizer/tokenizer.h"
 #include "tokenizer/trie.h"
 
@@ -22,6 +24,7 @@ struct WordPieceOptions {
     std::string prefix = "##";
     std::size_t max_input_chars_per_word = 100;
     NormalizerOptions normalizer;
+    std::string isa = "auto";  // see block_reader()
 };
 
 class WordPiece final : public Tokenizer {
@@ -31,17 +34,17 @@ class WordPiece final : public Tokenizer {
               const WordPieceOptions& options);
 
   private:
+    template <typename Id>
     friend class WordPieceEncoder;
 
     std::unique_ptr<TextEncoder> make_worker() const override;
 
     WordPieceOptions options_;
+    ReadBlock read_block_;
     PieceTrie pieces_;
     std::int32_t unk_ = -1;
-    std::int32_t cls_ = -1;
-    std::int32_t sep_ = -1;
     CharTable chars_;
-    AddedTokenFinder raw_tokens_;
+    Frame frame_;
     AddedTokenFinder normalized_tokens_;
 };
 

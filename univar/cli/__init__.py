@@ -14,7 +14,10 @@ from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError
 COMMANDS = {
     "doctor": "what is installed and which implementation runs",
     "demo": "a shipped corpus through the whole chain, offline",
+    "values": "the human values of the literature",
+    "questions": "the question bank, and questions of your own",
     "elicit": "ask models, and keep their answers",
+    "translate": "answers and questions into other languages",
     "check": "validate answer files",
     "embed": "answers to value embeddings",
     "info": "what a store holds",
@@ -24,6 +27,7 @@ COMMANDS = {
     "index": "build the search index of a store",
     "attribute": "say which model and language answers came from",
     "evaluate": "attribution accuracy with honest statistics",
+    "train": "a value encoder from answers",
     "export-model": "an encoder as a SentenceTransformer folder",
 }
 

@@ -24,11 +24,7 @@ class LocalModel(Protocol):
 
 
 def load_local(model: Model) -> LocalModel:
-    """Load `model`. Raises UsageError where a package or the model itself is missing."""
-    if model.api == "gguf":
-        from univar.elicit.gguf import GgufModel
-
-        return GgufModel(model)
+    """Load a model of api transformers or vllm. Raises UsageError where a package or the model itself is missing."""
     if model.api == "vllm":
         from univar.elicit.vllm import VllmModel
 

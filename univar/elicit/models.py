@@ -69,8 +69,9 @@ class Model:
     """One [[models]] table.
 
     languages: ISO 639-3, empty for all; requests_per_minute, tokens_per_minute: 0 for no limit; timeout_s: for
-    one request as a whole; attempts: how often a request is tried; prices: money per million tokens;
-    options: what only the model's own api understands.
+    one request as a whole; attempts: how often a request is tried; backoff_s: the first wait between them, which
+    doubles; prices: money per million tokens;
+    options: what only its api knows.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Model:
     concurrency: int = 16
     timeout_s: float = 120
     attempts: int = 6
+    backoff_s: float = 1.0
     price_input: float = 0
     price_output: float = 0
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -115,7 +117,7 @@ class Model:
             **({"options": dict(self.options)} if self.options else {}),
         }
 
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+    def cost(self, prompt_tokens: float, completion_tokens: float) -> float:
         """What so many tokens cost, in the currency of the prices."""
         return (prompt_tokens * self.price_input + completion_tokens * self.price_output) / 1e6
 
@@ -244,9 +246,10 @@ def _model(
         seeded=table.take("seeded", bool, True),
         requests_per_minute=table.take("requests_per_minute", float, 0),
         tokens_per_minute=table.take("tokens_per_minute", float, 0),
-        concurrency=table.positive("concurrency", int, 16),
+        concurrency=table.positive("concurrency", int, 4 if api == "gguf" else 16),
         timeout_s=table.positive("timeout_s", float, 120),
         attempts=table.positive("attempts", int, 6),
+        backoff_s=table.positive("backoff_s", float, 1.0),
         price_input=table.take("price_input", float, 0),
         price_output=table.take("price_output", float, 0),
         options=table.finish(_OPTIONS.get(api, {})),

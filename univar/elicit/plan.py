@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from univar.elicit.models import Model
-from univar.elicit.state import BATCHED, DONE, FAILED, PENDING, Source, State
+from univar.elicit.state import BATCHED, DONE, FAILED, Source, State
 from univar.elicit.tokens import TokenEstimate
 
 

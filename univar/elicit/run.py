@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from univar.elicit.asks import Ask, AskFailed, ModelGone, Outcome, Permanent, Reply, Transient
 from univar.elicit.endpoint import Endpoint
+from univar.elicit.gguf import served
 from univar.elicit.limits import Breaker, Pace
 from univar.elicit.local import LocalModel, load_local
 from univar.elicit.models import Model
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     import aiohttp
     from tenacity import RetryCallState
 
-BACKOFF_S = 1.0
 MAX_WAIT_S = 60.0
 LONGEST_RETRY_AFTER_S = 600.0
 """An endpoint that asks to wait longer is given up for this run."""
@@ -89,12 +89,11 @@ class Run:
         max_connections: int = 64,
         limit: int | None = None,
         on_progress: OnProgress | None = None,
-        backoff_s: float = BACKOFF_S,
     ) -> None:
         self.state, self.report = state, RunReport()
         self.stop = stop or threading.Event()
         self.budget = Budget(state.spent(), max_cost)
-        self.backoff_s, self.limit = backoff_s, limit
+        self.limit = limit
         self._max_connections = max_connections
         self._on_progress = on_progress
         self._waiting: list[tuple[Outcome, asyncio.Future[None]]] = []
@@ -129,7 +128,7 @@ class Run:
                 for worker in self._workers(_Lane(self, model, sources, session, paces))
             ]
             try:
-                await asyncio.gather(*remote, self._local_models())
+                await asyncio.gather(*remote, self._local_models(session))
             finally:
                 watcher.cancel()
 
@@ -137,11 +136,20 @@ class Run:
         count = min(lane.model.concurrency, self._max_connections)
         return [asyncio.create_task(lane.work()) for _ in range(count)]
 
-    async def _local_models(self) -> None:
+    async def _local_models(self, session: aiohttp.ClientSession) -> None:
         """One model after the other: each wants all of the machine."""
         for model, sources in self._by_model.items():
-            if model.local and not self.ending:
+            if not model.local or self.ending or self.idle(sources):
+                continue
+            if model.api == "gguf":
+                with served(model) as endpoint:
+                    await asyncio.gather(*self._workers(_Lane(self, endpoint, sources, session, {})))
+            else:
                 await _ask_local(self, model, sources)
+
+    def idle(self, sources: list[Source]) -> bool:
+        """Whether nothing is pending for `sources`."""
+        return next(self.state.pending(sources, 1), None) is None
 
     async def _watch(self) -> None:
         """Carry `stop`, which a signal may set, over to the tasks that sleep."""
@@ -295,7 +303,7 @@ class _Lane:
         if error.busy:
             self._busy += 1
             if self._busy >= _BUSY_IN_A_ROW:
-                self._requests.pause(error.retry_after_s or self.run.backoff_s)
+                self._requests.pause(error.retry_after_s or self.model.backoff_s)
         elif isinstance(error, Transient):
             self._breaker.failed(error.reason)
 
@@ -303,7 +311,7 @@ class _Lane:
         """Exponential with full jitter on the upper half, and never less than the endpoint asked for."""
         error = attempt.outcome.exception() if attempt.outcome is not None else None
         asked_s = error.retry_after_s if isinstance(error, AskFailed) else None
-        longest_s = min(self.run.backoff_s * 2 ** (attempt.attempt_number - 1), MAX_WAIT_S)
+        longest_s = min(self.model.backoff_s * 2 ** (attempt.attempt_number - 1), MAX_WAIT_S)
         own_s = longest_s * self._random.uniform(0.5, 1.0)
         return own_s if asked_s is None else asked_s + self._random.uniform(0, 0.1) * longest_s
 

@@ -1,0 +1,29 @@
+// SentencePiece's precompiled_charsmap: a double-array trie of byte strings and what they become.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace univar {
+
+class Charsmap {
+  public:
+    // blob: size of the trie in bytes (uint32), the trie's units (uint32), then texts that end with a zero
+    // byte; little-endian. Throws where it is cut off or a unit leads out of it.
+    explicit Charsmap(std::string_view blob);
+
+    // What the SHORTEST key that `text` begins with becomes; false where no key fits. Hugging Face's library
+    // takes the shortest as well.
+    bool find(std::string_view text, std::string_view& replacement) const;
+
+  private:
+    void check_trie() const;
+
+    std::vector<std::uint32_t> units_;
+    std::string texts_;
+};
+
+}  // namespace univar
