@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from univar.evaluate import metrics
-from univar.evaluate.paired import paired
+from univar.evaluate.paired import paired, times
 from univar.evaluate.settings import Settings
 from univar.evaluate.task import Judged, nested
 
@@ -35,11 +35,11 @@ def figures(judged: Judged, settings: Settings) -> dict[str, Any]:
             scores[encoder, name] = found
     report.update(nested(scores))
     for encoder, place in report.get("against", {}).items():
-        place["difference"] = {
-            name: paired(judged.hits((None, key)), judged.hits((encoder, key)), intervals, settings.seed)
-            for name, key in headline_keys(judged, settings).items()
-            if (encoder, key) in judged.verdict
-        }
+        place["difference"], place["times"] = {}, {}
+        for name, key in headline_keys(judged, settings).items():
+            hits = judged.hits((None, key)), judged.hits((encoder, key))
+            place["difference"][name] = paired(*hits, intervals, settings.seed)
+            place["times"][name] = times(*hits, intervals)
     return report
 
 

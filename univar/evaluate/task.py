@@ -121,8 +121,7 @@ class GroupTask:
             self._near[encoder.name] = neighbours.nearest(encoder, sides, group, max(self.settings.k))
             key = encoder.name if number else None
             if self.settings.baselines:
-                own = zip(sides, (group.train, group.eval), strict=True)
-                train, eval = (encoder.matrix(*rows) for rows in own)
+                train, eval = encoder.some(sides[0], group.train), encoder.matrix(sides[1], group.eval)
                 self._classifiers[key, "probe"] = probe(train, eval)
         if self.surface and self.settings.baselines:
             self._add_surface()
