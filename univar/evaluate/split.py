@@ -123,9 +123,8 @@ def paper_rows(store: Store, within: str | None, seed: int) -> Setting:
     found = []
     for name, rows in _values(store, within):
         test = np.zeros(len(rows), dtype=bool)
-        total, held_out = PAPER_TEST_ROWS.get(
-            re.sub(r"[^a-z]", "", (name or "").lower()), (1, PAPER_TEST_SHARE)
-        )
+        corpus = re.sub("[^a-z]", "", (name or "").lower())
+        total, held_out = PAPER_TEST_ROWS.get(corpus, (1, PAPER_TEST_SHARE))
         for source in np.unique(sources[rows]):
             own = rng.permutation(np.flatnonzero(sources[rows] == source))
             test[own[: max(1, round(len(own) * held_out / total))]] = len(own) > 1

@@ -51,8 +51,8 @@ class Classifier:
 def linear_probe(train: Rows, eval: np.ndarray) -> Classifier:
     """Multinomial logistic regression with L2 of strength 1/10; log-probabilities.
 
-    train: (T, D) embeddings; eval: (E, D) float32. Above PROBE_ROWS train rows it sees a random sample of them. Raises UsageError where
-    scikit-learn is not installed.
+    train: (T, D) embeddings; eval: (E, D) float32. Above PROBE_ROWS train rows it sees a random sample of
+    them. Raises UsageError where scikit-learn is not installed.
     """
 
     def fit(labels: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
