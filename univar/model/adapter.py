@@ -11,7 +11,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from univar.errors import DataError
 from univar.model.config import ModelConfig
 from univar.model.names import layer_names
-from univar.model.trainable import TrainableEncoder
-from univar.model.weights import Affine, Weights
+from univar.model.spec import ResolvedSpec
+from univar.model.weights import Affine, Weights, load_weights
+
+if TYPE_CHECKING:
+    from univar.model.trainable import TrainableEncoder
 
 PARTS = ("qkv", "out", "up", "down")
 _PREFIX = "base_model.model."
@@ -138,6 +141,12 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(rank, alpha, {name: (pair["A"], pair["B"]) for name, pair in pairs.items()})
 
 
+def adapted_weights(source: ResolvedSpec, config: ModelConfig) -> Weights:
+    """The weights of an encoder, its adapter merged if it has one."""
+    weights = load_weights(config)
+    return weights if source.adapter is None else merge(weights, config, read_adapter(source.adapter))
+
+
 def merge(weights: Weights, config: ModelConfig, adapter: Adapter) -> Weights:
     """`weights` with the adapter added; DataError where it was made for another base."""
     left = dict(adapter.matrices)
@@ -158,7 +167,9 @@ def _added(affine: Affine, names: tuple[str, ...], left: dict[str, Any], adapter
         if pair is not None:
             a, b = pair
             if (b.shape[0], a.shape[1]) != tuple(block.shape) or b.shape[1] != a.shape[0]:
-                raise DataError(f"the adapter's part for {name} is {b.shape[0]} x {a.shape[1]}, not {tuple(block.shape)}")
+                raise DataError(
+                    f"the adapter's part for {name} is {b.shape[0]} x {a.shape[1]}, not {tuple(block.shape)}"
+                )
             block = block + (adapter.alpha / adapter.rank) * (b @ a)
         blocks.append(block)
     return Affine(torch.cat(blocks), affine.bias)

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar._native import HashIndex
+from univar.data.faults import refusals
+from univar.data.leaks import mask_names
 from univar.data.read import read_rows
 from univar.data.rows import RefusedRow
-from univar.data.faults import refusals
-from univar.data.screen import mask_names, names_models
 from univar.errors import DataError
 from univar.schema import content_hashes, qa_texts, source_label
 from univar.store.fs import os_call, reported
@@ -110,9 +110,7 @@ class TokenCorpus:
                 body += [self.joiner, self.ids[self.starts[row] : self.starts[row + 1]]]
             text = np.concatenate(body[1:])[:room]
             parts += [self.opening, text, self.closing]
-            cu_seqlens[number + 1] = (
-                cu_seqlens[number] + len(self.opening) + len(text) + len(self.closing)
-            )
+            cu_seqlens[number + 1] = cu_seqlens[number] + len(self.opening) + len(text) + len(self.closing)
         return np.concatenate(parts).astype(np.int32), cu_seqlens
 
 
@@ -191,7 +189,9 @@ class _Reader:
     def tables(self, counts: CorpusCounts) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
         """(rows, name of the file or store, number of each row in it) of every input, in order."""
         for given in self.inputs:
-            for table, name, rows in self._stored(given) if Path(given).is_dir() else self._read(given, counts):
+            for table, name, rows in (
+                self._stored(given) if Path(given).is_dir() else self._read(given, counts)
+            ):
                 counts.read += len(rows)
                 kept = np.flatnonzero(self._wanted(table, name))
                 counts.not_wanted += len(rows) - len(kept)
@@ -246,9 +246,10 @@ class _Intake:
         answers = column["answer"].take(kept)
         self.counts.kept += len(kept)
         self.counts.refusals += int(refusals(answers, table["language"].take(kept)).sum())
-        self.counts.naming_models += int(names_models(answers).sum())
+        masked, named = mask_names(answers)
+        self.counts.naming_models += int(named.sum())
         questions = column["question"].take(kept)
-        texts = qa_texts(questions, mask_names(answers)[0] if self._mask else answers)
+        texts = qa_texts(questions, masked if self._mask else answers)
         files = self._numbered("file", [file] * len(kept))
         self._columns["sources"].append(sources[kept])
         self._columns["questions"].append(
@@ -300,7 +301,13 @@ class _Intake:
     def meta(self) -> dict[str, Any]:
         opening, joiner, closing = self._specials
         names = {"source_names": list(self._numbers["source"]), "file_names": list(self._numbers["file"])}
-        return {**names, "opening": opening, "joiner": joiner, "closing": closing, "counts": asdict(self.counts)}
+        return {
+            **names,
+            "opening": opening,
+            "joiner": joiner,
+            "closing": closing,
+            "counts": asdict(self.counts),
+        }
 
 
 def _merged_questions(questions: np.ndarray, wordings: np.ndarray) -> np.ndarray:
