@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
-from univar.data.screen import MASK
 
 from tests.conftest import answer_rows, write_jsonl
 from tests.evaluate.conftest import qa_rows
 from tests.index.stores import write_store
+from univar.data.leaks import MASK
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 from univar.evaluate.culture import culture
