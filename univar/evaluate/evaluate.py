@@ -11,6 +11,7 @@ import numpy as np
 from univar.errors import DataError, UsageError
 from univar.evaluate import figures, gap, retrieval, split
 from univar.evaluate.culture import culture as human_cultures
+from univar.evaluate.culture import tables as culture_tables
 from univar.evaluate.encoded import Encoded, encoded, matched
 from univar.evaluate.settings import Settings
 from univar.evaluate.task import GroupTask, Judged, together
@@ -74,6 +75,8 @@ def evaluate(
     compared = [encoded(own, train, other)]
     compared += [matched(name, (train, other), stores) for name, stores in (against or {}).items()]
     first_stores = {own: train, **{name: stores[0] for name, stores in (against or {}).items()}}
+    if culture is not None:
+        culture_tables(culture)  # a wrong folder is told before anything is measured
     tests = TextTests(fulcra, style_rows, translationese, first_stores, encoders)
     run = _Run(settings, compared, on_progress or (lambda line: None))
     report = {
@@ -96,6 +99,7 @@ def evaluate(
             "split by question"
         )
     main = split.unseen_questions(train, eval, settings.within, ~leaks)
+    gap.check_names((group.name for group in main.groups), settings)
     report["counts"] = _counts(train, eval, leaks, main.groups)
     report.update(run.setting(main, surface=True))
     unseen = split.unseen_models(train, eval, settings.within, settings.seed)
