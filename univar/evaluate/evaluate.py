@@ -106,9 +106,10 @@ def _settings(options: dict[str, Any]) -> Settings:
     unknown = set(options) - {field.name for field in fields(Settings)}
     if unknown:
         raise UsageError(f"evaluate has no option {', '.join(sorted(unknown))}")
-    return Settings(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
-    )
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
+    return Settings(**frozen)
 
 
 def _encoders(train: Store, eval: Store, against: Mapping[str, tuple[Store, Store]]) -> list[Encoded]:

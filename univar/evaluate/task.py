@@ -110,8 +110,8 @@ class GroupTask:
             return facts, None
         if not self._near:
             self._prepare()
-        majority = truth[closed] == int(np.bincount(labels, minlength=len(names)).argmax())
         train_rows = np.bincount(labels, minlength=len(names))
+        majority = truth[closed] == int(train_rows.argmax())
         judged = Judged(
             self.questions[closed], truth[closed], names, train_rows, {}, majority, 1 / len(names)
         )
