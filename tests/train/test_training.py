@@ -93,7 +93,7 @@ def test_command_takes_recipe_options_and_settings(
     univar: Univar,
     tiny_bert: Path,
     corpus_file: Path,
-    tmp_path: Path,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(
@@ -135,7 +135,7 @@ def test_command_names_what_makes_no_sense(
     corpus_file: Path,
     tmp_path: Path,
     arguments: list[str],
-    said: str,  # noqa: F811
+    said: str,
 ) -> None:
     done = univar("train", corpus_file, "-o", tmp_path / "out", *arguments)
     assert done.exit_code == 2

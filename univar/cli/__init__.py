@@ -14,6 +14,8 @@ from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError
 COMMANDS = {
     "doctor": "what is installed and which implementation runs",
     "demo": "a shipped corpus through the whole chain, offline",
+    "values": "the human values of the literature",
+    "questions": "the question bank, and questions of your own",
     "elicit": "ask models, and keep their answers",
     "translate": "answers and questions into other languages",
     "check": "validate answer files",

@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from univar.elicit.batch import ImportReport, export_batches, import_batches
 from univar.elicit.models import Model
 from univar.elicit.plan import Plan, plan_of
-from univar.elicit.questions import Question, load_bank, read_questions, select
+from univar.elicit.questions import Question, gather, select
 from univar.elicit.run import OnProgress, Run, RunReport
 from univar.elicit.state import BATCHED, DONE, FAILED, PENDING, Source, State
 from univar.errors import UsageError
 from univar.store.fs import new_file
 from univar.store.lock import StoreLock
-
-SETS = ("bank", "core", "controls")
-"""Question sets that ship with univar and can be named instead of a file."""
 
 MAX_REQUESTS = 50_000_000
 
@@ -46,14 +44,7 @@ def gather_questions(
 
     Raises UsageError where a question has no text in one of the languages.
     """
-    if name == "bank":
-        questions = select(load_bank(), kind="value", wordings=wordings)
-    elif name == "core":
-        questions = select(load_bank(), core=True, wordings=wordings or 1)
-    elif name == "controls":
-        questions = select(load_bank(), kind="control", wordings=wordings)
-    else:
-        questions = select(read_questions(name), wordings=wordings)
+    questions = select(gather(name), wordings=wordings or (1 if name == "core" else None))
     if not languages:
         return questions
     asked = {question.question_id for question in questions}
@@ -161,6 +152,20 @@ class Elicitation:
     def retry_failed(self) -> int:
         """Let failed requests be asked again; returns how many."""
         return self.state.reopen(self.sources, FAILED)
+
+    def export_batches(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Hand what is pending to a batch API: files below `folder`."""
+        return export_batches(self.state, self.sources, folder)
+
+    def import_batches(self, files: Sequence[str | os.PathLike[str]]) -> ImportReport:
+        """Take a batch API's results in, then write the answers."""
+        report = import_batches(self.state, self.sources, files)
+        self.write_answers()
+        return report
+
+    def release_batches(self) -> int:
+        """Ask what was handed out and never came back like everything else; returns how many."""
+        return self.state.reopen(self.sources, BATCHED)
 
     def counts(self) -> list[Counts]:
         """Where each source stands."""

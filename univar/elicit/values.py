@@ -1,4 +1,4 @@
-"""The taxonomy: values of the literature, each with its family, a definition, the opposite pole and a source."""
+"""The taxonomy: values of the literature, each with family, definition, opposite pole and source."""
 
 from __future__ import annotations
 
@@ -125,9 +125,7 @@ def _fields(entry: dict[str, Any], keys: set[str], place: str) -> dict[str, str]
 
 def _new(id: str, known: dict[str, Any], what: str) -> None:
     if not _ID.fullmatch(id):
-        raise DataError(
-            f"{what} {id!r}: an id is lower-case words joined by hyphens, such as 'inner-harmony'"
-        )
+        raise DataError(f"{what} {id!r}: write lower-case words joined by hyphens, such as 'inner-harmony'")
     if id in known:
         raise DataError(f"{what} {id!r} is there twice: give one of them another id")
 

@@ -177,6 +177,7 @@ class GroupTask:
             judged.truth[rows],
             judged.questions[rows],
             self.settings.bags,
+            min(bags.DRAWS, self.settings.bootstrap),
             seed,
         )
         return {size: nested(figures) for size, figures in report.items()}

@@ -8,12 +8,15 @@ core/<language>.toml    question ids of the core set, each with its hand-made tr
 from __future__ import annotations
 
 import functools
+import itertools
+import random
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from univar.elicit.toml import read_toml
+from univar.elicit.values import load_taxonomy
 from univar.errors import DataError, UsageError
 
 FOLDER = Path(__file__).parent
@@ -50,8 +53,8 @@ def load_bank() -> tuple[Question, ...]:
     core = {question_id for texts in translations.values() for question_id in texts}
     english = [
         question
-        for path in sorted((FOLDER / "english").glob("*.toml"))
-        for question in _english(path, path.stem, "value", core)
+        for family in load_taxonomy().families
+        for question in _english(FOLDER / "english" / f"{family}.toml", family, "value", core)
     ]
     controls = list(_english(FOLDER / "controls.toml", "control", "control", core))
     by_id = {question.question_id: question for question in english}
@@ -93,6 +96,28 @@ def select(
         and (question.core or not core)
         and (wordings is None or question.wording <= wordings)
     )
+
+
+def sample(questions: Iterable[Question], n: int, seed: int = 0) -> tuple[Question, ...]:
+    """`n` questions drawn evenly from the values, with all their wordings and languages, in their old order.
+
+    Each round takes one question of every value; controls count as one value more. Raises UsageError if there
+    are fewer than `n`.
+    """
+    questions = tuple(questions)
+    groups: dict[str, list[str]] = {}
+    for question_id, value in dict.fromkeys((q.question_id, q.value) for q in questions):
+        groups.setdefault(value, []).append(question_id)
+    there = sum(len(ids) for ids in groups.values())
+    if not 1 <= n <= there:
+        raise UsageError(f"cannot draw {n} questions from {there}: ask for 1 to {there}")
+    rng = random.Random(seed)
+    values = sorted(groups)
+    rng.shuffle(values)
+    drawn = [rng.sample(groups[value], len(groups[value])) for value in values]
+    rounds = [question_id for ids in itertools.zip_longest(*drawn) for question_id in ids if question_id]
+    chosen = set(rounds[:n])
+    return tuple(question for question in questions if question.question_id in chosen)
 
 
 def _english(path: Path, prefix: str, kind: str, core: set[str]) -> Iterator[Question]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
-from pathlib import Path
+from dataclasses import asdict
 from typing import Any
 
-from univar.elicit.questions.bank import KINDS, Question
-from univar.errors import DataError, UsageError
+from univar.elicit.questions.bank import KINDS, Question, load_bank, select
+from univar.elicit.tables import write_table
+from univar.errors import DataError
 
-COLUMNS = tuple(field.name for field in fields(Question))
+SETS = ("bank", "core", "controls", "all")
+"""Names of question sets that ship with univar: English value questions, the core set in all its languages,
+English controls, everything."""
 
 
 def read_questions(
@@ -50,33 +49,23 @@ def read_questions(
     return tuple(questions)
 
 
+def gather(
+    source: str | os.PathLike[str], *, format: str | None = None, rename: Mapping[str, str] | None = None
+) -> tuple[Question, ...]:
+    """The questions of one of SETS, or of a file as `read_questions` reads it."""
+    if source == "all":
+        return load_bank()
+    if source == "core":
+        return select(load_bank(), core=True)
+    if source in ("bank", "controls"):
+        kind = "value" if source == "bank" else "control"
+        return select(load_bank(), kind=kind, languages=("eng",))
+    return read_questions(source, format=format, rename=rename)
+
+
 def write_questions(questions: Iterable[Question], path: str | os.PathLike[str], force: bool = False) -> None:
-    """Write `questions` to a .jsonl, .csv or .tsv file. Raises UsageError if it is there already, unless forced."""
-    path = Path(path)
-    if path.suffix not in (".jsonl", ".csv", ".tsv"):
-        raise UsageError(f"{path} ends neither in .jsonl nor in .csv or .tsv: name it so")
-    if path.exists() and not force:
-        raise UsageError(f"{path} is there already: name another file or add --force")
-    text = jsonl(questions) if path.suffix == ".jsonl" else _delimited(questions, path.suffix)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}): name another place") from None
-
-
-def jsonl(questions: Iterable[Question]) -> str:
-    """One JSON object a line."""
-    return "".join(json.dumps(asdict(question), ensure_ascii=False) + "\n" for question in questions)
-
-
-def _delimited(questions: Iterable[Question], suffix: str) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, delimiter="," if suffix == ".csv" else "\t", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**asdict(q), "core": "true" if q.core else "false"} for q in questions)
-    return buffer.getvalue()
+    """Write `questions` to a .jsonl, .csv or .tsv file. Raises UsageError if it is there, unless forced."""
+    write_table([asdict(question) for question in questions], path, force)
 
 
 def _question(row: dict[str, Any], place: str) -> Question:
