@@ -117,64 +117,54 @@ univar::ModelWeights weights_of(const univar::ModelShape& shape, const py::dict&
     return weights;
 }
 
-class NativeForward {
-  public:
-    NativeForward(const py::dict& shape, const py::dict& weights, const std::string& dtype,
-                  const std::string& isa)
-        : shape_(shape_of(shape)) {
-        const univar::Dtype format = by_name(kDtypes, dtype);
-        isa_ = isa == "auto" ? univar::choose_isa(format, univar::Isa::kAmx) : by_name(kIsas, isa);
-        Held held;
-        const univar::ModelWeights given = weights_of(shape_, weights, held);
-        py::gil_scoped_release release;
-        forward_ = univar::make_forward(shape_, given, format, isa_);
-    }
+BoundForward make_bound(const py::dict& shape, const py::dict& weights, const std::string& dtype,
+                        const std::string& isa) {
+    const univar::ModelShape sizes = shape_of(shape);
+    const univar::Dtype format = by_name(kDtypes, dtype);
+    const univar::Isa chosen =
+        isa == "auto" ? univar::choose_isa(format, univar::Isa::kAmx) : by_name(kIsas, isa);
+    Held held;
+    const univar::ModelWeights given = weights_of(sizes, weights, held);
+    py::gil_scoped_release release;
+    return {sizes, chosen, univar::make_forward(sizes, given, format, chosen)};
+}
 
-    const char* isa() const { return name_of(kIsas, isa_); }
-
-    py::array_t<float> run(const Ids& ids, const Ids& cu_seqlens) const {
-        UNIVAR_CHECK(ids.ndim() == 1 && cu_seqlens.ndim() == 1 && cu_seqlens.shape(0) > 0,
-                     "ids must be (T,) and cu_seqlens (n + 1,)");
-        const auto texts = static_cast<std::size_t>(cu_seqlens.shape(0) - 1);
-        const std::int32_t* at = cu_seqlens.data();
-        UNIVAR_CHECK(at[0] == 0 && at[texts] == ids.shape(0),
-                     "cu_seqlens must rise from 0 to the number of ids");
-        for (std::size_t i = 0; i < texts; ++i)
-            UNIVAR_CHECK(at[i] < at[i + 1] && static_cast<std::size_t>(at[i + 1] - at[i]) <= shape_.positions,
-                         "text " << i << " has " << at[i + 1] - at[i] << " tokens, must have 1 to "
-                                 << shape_.positions);
-        for (py::ssize_t i = 0; i < ids.shape(0); ++i)
-            UNIVAR_CHECK(ids.data()[i] >= 0 && static_cast<std::size_t>(ids.data()[i]) < shape_.vocab,
-                         "id " << ids.data()[i] << " is not in the vocabulary of " << shape_.vocab);
-        py::array_t<float> out({texts, shape_.dim});
-        float* rows = out.mutable_data();
-        py::gil_scoped_release release;
-        const auto workspace = forward_->make_workspace();
-        forward_->run(ids.data(), at, texts, *workspace, rows);
-        return out;
-    }
-
-  private:
-    univar::ModelShape shape_;
-    univar::Isa isa_;
-    std::unique_ptr<univar::Forward> forward_;
-};
+py::array_t<float> run(const BoundForward& self, const Ids& ids, const Ids& cu_seqlens) {
+    UNIVAR_CHECK(ids.ndim() == 1 && cu_seqlens.ndim() == 1 && cu_seqlens.shape(0) > 0,
+                 "ids must be (T,) and cu_seqlens (n + 1,)");
+    const auto texts = static_cast<std::size_t>(cu_seqlens.shape(0) - 1);
+    univar::check_tokens(self.shape, ids.data(), static_cast<std::size_t>(ids.shape(0)), cu_seqlens.data(),
+                         texts);
+    py::array_t<float> out({texts, self.shape.dim});
+    float* rows = out.mutable_data();
+    py::gil_scoped_release release;
+    const auto workspace = self.forward->make_workspace();
+    self.forward->run(ids.data(), cu_seqlens.data(), texts, *workspace, rows);
+    return out;
+}
 
 }  // namespace
 
 void bind_forward(py::module_& m) {
-    py::class_<NativeForward>(m, "Forward", "An encoder from token ids to embeddings, single-threaded.")
-        .def(py::init<const py::dict&, const py::dict&, const std::string&, const std::string&>(), "shape"_a,
-             "weights"_a, "dtype"_a, "isa"_a = "auto",
+    m.def(
+        "choose_isa",
+        [](const std::string& dtype, const std::string& limit) {
+            return name_of(kIsas, univar::choose_isa(by_name(kDtypes, dtype), by_name(kIsas, limit)));
+        },
+        "dtype"_a, "limit"_a = "amx",
+        "Best instruction set here for fp32, bf16 or int8, at most `limit`: portable, avx2, avx512 or amx. "
+        "ValueError where there is none.");
+    py::class_<BoundForward>(m, "Forward", "An encoder from token ids to embeddings, single-threaded.")
+        .def(py::init(&make_bound), "shape"_a, "weights"_a, "dtype"_a, "isa"_a = "auto",
              "shape: dim, heads, intermediate, layers, vocab, positions, activation, pooling, norm_eps, "
              "rotary_base (0 without). weights: word, position or None, embedding_norm (weight, bias), "
              "layers: "
              "dicts of qkv, out, up, down (weight (out, in), bias or None), attention_norm, output_norm. "
              "dtype: "
              "fp32, bf16 or int8; isa: auto, portable, avx2, avx512 or amx.")
-        .def_property_readonly("isa", &NativeForward::isa)
+        .def_property_readonly("isa", [](const BoundForward& self) { return name_of(kIsas, self.isa); })
         .def(
-            "run", &NativeForward::run, "ids"_a, "cu_seqlens"_a,
+            "run", &run, "ids"_a, "cu_seqlens"_a,
             "Embeddings (n, dim) float32, rows of length 1, of packed texts: ids (T,) int32, cu_seqlens (n + "
             "1,) int32.");
 }

@@ -4,9 +4,6 @@ Forward: a program makes one tile of logits, one exponential each (two above `Bl
 sums of its rows and of its columns. They are added up by torch in a fixed order: no atomics, the same bits
 in every run. Backward: a program makes its tile again and writes W (see `univar.kernels.info_nce_block`) in
 the inputs' dtype; two matrix products by torch make gradients of each stripe of W, at most `WORKSPACE_BYTES`.
-Only tiles at an edge, on the diagonal or with labels to compare are masked.
-
-Logits are kept in powers of two: x = logit * log2(e), so that exp(logit) = exp2(x) is one instruction.
 """
 
 from __future__ import annotations
@@ -16,10 +13,10 @@ from dataclasses import dataclass
 
 import torch
 import triton
-import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 from univar.kernels.info_nce_block import Block, Gradients
+from univar.kernels.info_nce_kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
 
 from univar.errors import UsageError
 
@@ -41,161 +38,8 @@ class Config:
 
 
 FORWARD = {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)}
-BACKWARD = {2: Config(128, 256, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)}
+BACKWARD = {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)}
 """By the bytes of an element; tests/kernels/test_aot.py compiles every one and looks at its registers."""
-
-
-@triton.jit
-def _tile_start(m, n, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, GROUP_M: tl.constexpr):
-    """First row and column of this program's tile: GROUP_M tiles down, then the next column, to reuse L2."""
-    pid = tl.program_id(0)
-    tiles_n = tl.cdiv(n, BLOCK_N)
-    first = pid // (GROUP_M * tiles_n) * GROUP_M
-    height = min(tl.cdiv(m, BLOCK_M) - first, GROUP_M)
-    within = pid % (GROUP_M * tiles_n)
-    return (first + within % height) * BLOCK_M, within // height * BLOCK_N
-
-
-@triton.jit
-def _logits(
-    anchor_desc,
-    positive_desc,
-    row,
-    col,
-    scale,
-    D: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-):
-    """(BLOCK_M, BLOCK_N) float32, `scale` times the products; 0 beyond the edges."""
-    products = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-    for k in range(0, D, BLOCK_K):
-        anchor = anchor_desc.load([row, k])
-        positive = positive_desc.load([col, k])
-        if UPCAST:
-            anchor, positive = anchor.to(tl.float32), positive.to(tl.float32)
-        products = tl.dot(anchor, positive.T, products, input_precision=PRECISION)
-    return products * scale
-
-
-@triton.jit
-def _counted(
-    tile,
-    value: tl.constexpr,
-    row,
-    col,
-    m,
-    n,
-    diagonal,
-    row_label_ptr,
-    col_label_ptr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    DROP: tl.constexpr,
-):
-    """The tile, `value` where an element does not count: outside, a pair's own, or (DROP) of one label."""
-    offs_m, offs_n = row + tl.arange(0, BLOCK_M), col + tl.arange(0, BLOCK_N)
-    own_col = row + diagonal
-    inside = (row + BLOCK_M <= m) & (col + BLOCK_N <= n)
-    if (not inside) or (own_col < col + BLOCK_N and col < own_col + BLOCK_M):
-        keep = (offs_m < m)[:, None] & (offs_n < n)[None, :] & (offs_m[:, None] + diagonal != offs_n[None, :])
-        tile = tl.where(keep, tile, value)
-    if DROP:
-        row_labels = tl.load(row_label_ptr + offs_m, mask=offs_m < m, other=-1)
-        col_labels = tl.load(col_label_ptr + offs_n, mask=offs_n < n, other=-2)
-        tile = tl.where(row_labels[:, None] == col_labels[None, :], value, tile)
-    return tile
-
-
-@triton.jit
-def _log2_sum(x, AXIS: tl.constexpr):
-    """log2 of the sum of exp2(x) along an axis, -inf where all are."""
-    top = tl.max(x, AXIS)
-    top = tl.where(top == float("-inf"), 0.0, top)
-    return top + tl.log2(tl.sum(tl.exp2(x - tl.expand_dims(top, AXIS)), AXIS))
-
-
-@triton.jit
-def info_nce_fwd_kernel(
-    anchor_desc,
-    positive_desc,
-    row_label_ptr,
-    col_label_ptr,
-    row_parts_ptr,
-    col_parts_ptr,
-    m,
-    n,
-    scale,
-    diagonal,
-    D: tl.constexpr,
-    TAME: tl.constexpr,
-    DROP: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    GROUP_M: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-):
-    row, col = _tile_start(m, n, BLOCK_M, BLOCK_N, GROUP_M)
-    offs_m, offs_n = row + tl.arange(0, BLOCK_M), col + tl.arange(0, BLOCK_N)
-    x = _logits(anchor_desc, positive_desc, row, col, scale, D, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION, UPCAST)
-    if TAME:
-        powers = tl.exp2(x)
-        powers = _counted(
-            powers, 0.0, row, col, m, n, diagonal, row_label_ptr, col_label_ptr, BLOCK_M, BLOCK_N, DROP
-        )
-        row_part, col_part = tl.sum(powers, 1), tl.sum(powers, 0)
-    else:
-        x = _counted(
-            x, float("-inf"), row, col, m, n, diagonal, row_label_ptr, col_label_ptr, BLOCK_M, BLOCK_N, DROP
-        )
-        row_part, col_part = _log2_sum(x, 1), _log2_sum(x, 0)
-    tl.store(row_parts_ptr + (col // BLOCK_N).to(tl.int64) * m + offs_m, row_part, mask=offs_m < m)
-    tl.store(col_parts_ptr + (row // BLOCK_M).to(tl.int64) * n + offs_n, col_part, mask=offs_n < n)
-
-
-@triton.jit
-def info_nce_bwd_kernel(
-    anchor_desc,
-    positive_desc,
-    row_label_ptr,
-    col_label_ptr,
-    row_lse_ptr,
-    col_lse_ptr,
-    weights_desc,
-    dot_parts_ptr,
-    m,
-    n,
-    scale,
-    diagonal,
-    lift,
-    D: tl.constexpr,
-    TAME: tl.constexpr,
-    DROP: tl.constexpr,
-    BLOCK_M: tl.constexpr,
-    BLOCK_N: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    GROUP_M: tl.constexpr,
-    PRECISION: tl.constexpr,
-    UPCAST: tl.constexpr,
-):
-    """row_lse, col_lse: TAME exp(-lse), else lse * log2(e). lift: factor of the weights as stored."""
-    row, col = _tile_start(m, n, BLOCK_M, BLOCK_N, GROUP_M)
-    offs_m, offs_n = row + tl.arange(0, BLOCK_M), col + tl.arange(0, BLOCK_N)
-    x = _logits(anchor_desc, positive_desc, row, col, scale, D, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION, UPCAST)
-    row_lse = tl.load(row_lse_ptr + offs_m, mask=offs_m < m, other=0.0)[:, None]
-    col_lse = tl.load(col_lse_ptr + offs_n, mask=offs_n < n, other=0.0)[None, :]
-    weights = tl.exp2(x) * (row_lse + col_lse) if TAME else tl.exp2(x - row_lse) + tl.exp2(x - col_lse)
-    weights = _counted(
-        weights, 0.0, row, col, m, n, diagonal, row_label_ptr, col_label_ptr, BLOCK_M, BLOCK_N, DROP
-    )
-    dots = tl.sum(weights * x, 1)
-    tl.store(dot_parts_ptr + (col // BLOCK_N).to(tl.int64) * m + offs_m, dots, mask=offs_m < m)
-    weights_desc.store([row, col], (weights * lift).to(weights_desc.dtype))
 
 
 def operand_dtype(embeddings: Tensor) -> torch.dtype:
@@ -213,24 +57,24 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
     float32 = {"dtype": torch.float32, "device": anchor.device}
     log_rows = torch.empty(m, dtype=torch.float64, device=anchor.device)
     log_cols = torch.full((n,), -torch.inf, dtype=torch.float64, device=anchor.device)
-    stripe_rows = (
-        max(1, WORKSPACE_BYTES // 8 // (4 * n)) * config.block_m
-    )  # row and column parts, read in float64
-    for start in range(0, m, stripe_rows):
-        rows = slice(start, min(start + stripe_rows, m))
+    step = _stripe_rows(
+        m, max(1, 16 * n // config.block_m), config.block_m
+    )  # parts of columns, read in float64
+    for start in range(0, m, step):
+        rows = slice(start, min(start + step, m))
         count = rows.stop - start
         row_parts = torch.empty(triton.cdiv(n, config.block_n), count, **float32)
         col_parts = torch.empty(triton.cdiv(count, config.block_m), n, **float32)
-        info_nce_fwd_kernel[_grid(config, count, n)](
-            _descriptor(anchor[rows], config.block_m, config.block_k),
-            _descriptor(positive, config.block_n, config.block_k),
+        info_nce_fwd_kernel[_tiles(config, count, n)](
+            _tiled(anchor[rows], config.block_m, config.block_k),
+            _tiled(positive, config.block_n, config.block_k),
             *_labels(block, rows),
             row_parts,
             col_parts,
             count,
             n,
             block.scale * LOG2_E,
-            _diagonal(block, start),
+            NO_DIAGONAL if block.diagonal is None else block.diagonal + start,
             dim,
             **_options(block, config),
         )
@@ -249,31 +93,15 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     dot = torch.zeros((), dtype=torch.float64, device=anchor.device)
     lift = 1024.0 if anchor.dtype == torch.float16 else 1.0  # or most weights would be too small for float16
     row_lse, col_lse = _as_read(lse_rows, block.is_tame), _as_read(lse_cols, block.is_tame, like=positive)
-    width = -(-n * anchor.element_size() // 16) * 16 // anchor.element_size()
-    stripe_rows = _stripe_rows(m, width * anchor.element_size(), config.block_m)
-    stripe = torch.empty(stripe_rows, width, dtype=anchor.dtype, device=anchor.device)
-    for start in range(0, m, stripe_rows):
-        rows = slice(start, min(start + stripe_rows, m))
-        count = rows.stop - start
-        weights = stripe[:count, :n]
-        dot_parts = torch.empty(
-            triton.cdiv(n, config.block_n), count, dtype=torch.float32, device=anchor.device
-        )
-        info_nce_bwd_kernel[_grid(config, count, n)](
-            _descriptor(anchor[rows], config.block_m, config.block_k),
-            _descriptor(positive, config.block_n, config.block_k),
-            *_labels(block, rows),
-            row_lse[rows],
-            col_lse,
-            _descriptor(weights, config.block_m, config.block_n),
-            dot_parts,
-            count,
-            n,
-            block.scale * LOG2_E,
-            _diagonal(block, start),
-            lift,
-            dim,
-            **_options(block, config),
+    row_bytes = -(-n * anchor.element_size() // 16) * 16
+    step = _stripe_rows(m, row_bytes, config.block_m)
+    stripe = torch.empty(step, row_bytes // anchor.element_size(), dtype=anchor.dtype, device=anchor.device)
+    for start in range(0, m, step):
+        rows = slice(start, min(start + step, m))
+        weights = stripe[: rows.stop - start, :n]
+        dot_parts = torch.empty(triton.cdiv(n, config.block_n), rows.stop - start, **float32)
+        _write_weights(
+            block, config, anchor[rows], positive, rows, row_lse[rows], col_lse, weights, dot_parts, lift
         )
         d_anchor[rows] = _product(weights, positive)
         d_positive += _product(weights.T, anchor[rows])
@@ -282,12 +110,52 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     return Gradients(d_anchor[:, :given].div_(lift), d_positive[:, :given].div_(lift), dot)
 
 
-def _grid(config: Config, m: int, n: int) -> tuple[int]:
+def _write_weights(
+    block: Block,
+    config: Config,
+    anchor: Tensor,
+    positive: Tensor,
+    rows: slice,
+    row_lse: Tensor,
+    col_lse: Tensor,
+    weights: Tensor,
+    dot_parts: Tensor,
+    lift: float,
+) -> None:
+    """Fill `weights` and `dot_parts` for some rows: tiles off the diagonal, then those on it."""
+    (m, dim), n = anchor.shape, positive.shape[0]
+    options = _options(block, config)
+    diagonal = NO_DIAGONAL if block.diagonal is None else block.diagonal + rows.start
+    reach = config.block_m // config.block_n + 2
+    grids = {False: _tiles(config, m, n)}
+    if block.diagonal is not None and not options["DROP"]:
+        grids[True] = (triton.cdiv(m, config.block_m) * reach,)
+    for on_diagonal, grid in grids.items():
+        info_nce_bwd_kernel[grid](
+            _tiled(anchor, config.block_m, config.block_k),
+            _tiled(positive, config.block_n, config.block_k),
+            *_labels(block, rows),
+            row_lse,
+            col_lse,
+            _tiled(weights, config.block_m, config.block_n),
+            dot_parts,
+            m,
+            n,
+            weights.stride(0),
+            block.scale * LOG2_E,
+            diagonal,
+            lift,
+            dim,
+            ON_DIAGONAL=on_diagonal,
+            **options,
+        )
+
+
+def _tiles(config: Config, m: int, n: int) -> tuple[int]:
     return (triton.cdiv(m, config.block_m) * triton.cdiv(n, config.block_n),)
 
 
 def _options(block: Block, config: Config) -> dict[str, object]:
-    interpreted = triton.knobs.runtime.interpret
     may_round = torch.get_float32_matmul_precision() != "highest"
     return {
         "TAME": block.is_tame,
@@ -297,13 +165,22 @@ def _options(block: Block, config: Config) -> dict[str, object]:
         "BLOCK_K": config.block_k,
         "GROUP_M": 8,
         "PRECISION": "tf32" if may_round else "ieee",
-        "UPCAST": bool(interpreted),  # the interpreter multiplies the bit patterns of bfloat16
+        "TMA": has_tma(block.anchor.device),
+        "UPCAST": bool(triton.knobs.runtime.interpret),  # it multiplies the bit patterns of bfloat16
         "num_warps": config.num_warps,
         "num_stages": config.num_stages,
     }
 
 
-def _descriptor(x: Tensor, rows: int, columns: int) -> TensorDescriptor:
+def has_tma(device: torch.device) -> bool:
+    """Whether tiles are copied by the tensor memory accelerator (compute capability 9.0 on)."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (9, 0)
+
+
+def _tiled(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
+    """x as kernels take it: with the shape of a tile where there is TMA."""
+    if not has_tma(x.device):
+        return x
     return TensorDescriptor(x, list(x.shape), list(x.stride()), [rows, columns])
 
 
@@ -318,10 +195,6 @@ def _labels(block: Block, rows: slice) -> tuple[Tensor, Tensor]:
     if block.row_labels is None or block.col_labels is None:
         return block.anchor, block.anchor  # never read
     return block.row_labels[rows], block.col_labels
-
-
-def _diagonal(block: Block, start: int) -> int:
-    return NO_DIAGONAL if block.diagonal is None else block.diagonal + start
 
 
 def _log_total(parts: Tensor, is_tame: bool) -> Tensor:

@@ -4,9 +4,6 @@
 
 namespace univar {
 
-std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape&, const ModelWeights&) {
-    throw std::invalid_argument("the bfloat16 forward is not built");
-}
 std::unique_ptr<Forward> make_int8_forward(const ModelShape&, const ModelWeights&, Isa) {
     throw std::invalid_argument("the int8 forward is not built");
 }

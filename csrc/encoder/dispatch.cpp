@@ -33,4 +33,24 @@ std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeight
     return nullptr;
 }
 
+template <typename Offset>
+void check_tokens(const ModelShape& shape, const std::int32_t* ids, std::size_t n_ids,
+                  const Offset* cu_seqlens, std::size_t texts) {
+    UNIVAR_CHECK(cu_seqlens[0] == 0 && static_cast<std::size_t>(cu_seqlens[texts]) == n_ids,
+                 "cu_seqlens must rise from 0 to the number of ids");
+    for (std::size_t i = 0; i < texts; ++i) {
+        const Offset tokens = cu_seqlens[i + 1] - cu_seqlens[i];
+        UNIVAR_CHECK(tokens > 0 && static_cast<std::size_t>(tokens) <= shape.positions,
+                     "text " << i << " has " << tokens << " tokens, must have 1 to " << shape.positions);
+    }
+    for (std::size_t i = 0; i < n_ids; ++i)
+        UNIVAR_CHECK(ids[i] >= 0 && static_cast<std::size_t>(ids[i]) < shape.vocab,
+                     "id " << ids[i] << " is not in the vocabulary of " << shape.vocab);
+}
+
+template void check_tokens(const ModelShape&, const std::int32_t*, std::size_t, const std::int32_t*,
+                           std::size_t);
+template void check_tokens(const ModelShape&, const std::int32_t*, std::size_t, const std::int64_t*,
+                           std::size_t);
+
 }  // namespace univar

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-from univar._native import Forward
 
 from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
-import itertools
+from univar._native import Forward
 
 SHAPES = {
     "MiniLM": {},

@@ -16,6 +16,7 @@ from univar.cli.progress import duration
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 
 if TYPE_CHECKING:
+    from univar.elicit.batch import ImportReport
     from univar.elicit.plan import Plan
     from univar.elicit.project import Counts
     from univar.elicit.run import RunReport
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     "--max-connections", default=64, show_default=True, type=click.IntRange(1), help="At once, in all."
 )
 @click.option("--retry-failed", is_flag=True, help="Ask again what failed before.")
+@click.option(
+    "--export-batch", metavar="FOLDER", help="Write what is pending as files for OpenAI's batch API."
+)
+@click.option("--import-batch", multiple=True, metavar="FILE", help="Take the batch API's result files in.")
+@click.option("--release-batch", is_flag=True, help="Ask here what was exported and never came back.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and what it takes; ask nothing.")
 @output_options
 def elicit(
@@ -53,6 +59,9 @@ def elicit(
     max_cost: float | None,
     max_connections: int,
     retry_failed: bool,
+    export_batch: str | None,
+    import_batch: tuple[str, ...],
+    release_batch: bool,
     dry_run: bool,
     output: Output,
 ) -> None:
@@ -78,6 +87,18 @@ def elicit(
             plan = elicitation.plan()
             output.result(asdict(plan), _plan_text(plan))
             return
+        if release_batch:
+            elicitation.release_batches()
+        if export_batch is not None:
+            files = [str(path) for path in elicitation.export_batches(export_batch)]
+            output.result({"files": files}, "\n".join(files) or "nothing is pending")
+            return
+        if import_batch:
+            taken = elicitation.import_batches(import_batch)
+            output.result(asdict(taken), _import_text(taken))
+            if taken.failed:
+                raise SystemExit(EXIT_PARTIAL)
+            return
         stop = stop_on_signals()
         with ElicitProgress(elicitation.pending(limit), output) as progress:
             report = elicitation.run(
@@ -98,6 +119,12 @@ def elicit(
             raise SystemExit(EXIT_INTERRUPTED)
     if any(count.failed for count in counts) or report.stopped or report.over_budget:
         raise SystemExit(EXIT_PARTIAL)
+
+
+def _import_text(report: ImportReport) -> str:
+    reasons = [f"failed: {count:,} x {printable(reason)}" for reason, count in report.reasons.items()]
+    counts = f"{report.answered:,} answered, {report.failed:,} failed, {report.unknown:,} lines not ours"
+    return "\n".join([*reasons, counts])
 
 
 def _plan_text(plan: Plan) -> str:

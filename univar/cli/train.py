@@ -12,7 +12,9 @@ from univar.errors import EXIT_INTERRUPTED
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--out", required=True, help="Folder of the encoder; the run works in OUT.run beside it.")
-@click.option("--preset", default="default", show_default=True, help="default or paper-lambda-1, -5, -20, -80.")
+@click.option(
+    "--preset", default="default", show_default=True, help="default or paper-lambda-1, -5, -20, -80."
+)
 @click.option("--recipe", type=click.Path(dir_okay=False), help="TOML file of settings on top of the preset.")
 @click.option("--base", help="Encoder to start from; default: the preset's.")
 @click.option("--budget-minutes", type=float, help="Stop after so many minutes of training.")
@@ -27,13 +29,17 @@ from univar.errors import EXIT_INTERRUPTED
 @click.option("--non-value", multiple=True, help="Answers to non-value questions, for --loss value_aware.")
 @click.option("--lora-rank", type=int, help="Train an adapter of this rank instead of all weights.")
 @click.option("--seed", type=int, help="Of every draw.")
-@click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting, e.g. views.overlap=true.")
+@click.option(
+    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting, e.g. views.overlap=true."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--threads", type=int, help="CPU threads; default: all that the process may use.")
 @click.option("--checkpoint-every", default=50, show_default=True, help="Steps between checkpoints.")
 @click.option("--resume", is_flag=True, help="Go on where the same command was stopped or killed.")
 @click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@click.option("--log", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Track metrics there too.")
+@click.option(
+    "--log", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Track metrics there too."
+)
 @input_options
 @output_options
 def train(

@@ -124,4 +124,6 @@ class TrainingReporter:
         if progress.share > 0:
             left = f", about {duration(progress.seconds * (1 - progress.share) / progress.share)} left"
         found = "" if progress.accuracy is None else f", held-out attribution {progress.accuracy:.3f}"
-        return f"step {progress.step:,}{of_total}, loss {progress.loss:.3f}{found}, {rate:,.0f} tokens/s{left}"
+        return (
+            f"step {progress.step:,}{of_total}, loss {progress.loss:.3f}{found}, {rate:,.0f} tokens/s{left}"
+        )

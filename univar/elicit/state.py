@@ -274,6 +274,13 @@ class State:
                 for source in sources
             )
 
+    def ids(self, source: Source, status: int) -> list[int]:
+        """The requests of one status."""
+        rows = self._db.execute(
+            "SELECT id FROM requests WHERE source = ? AND status = ?", (source.id, status)
+        ).fetchall()
+        return [row[0] for row in rows]
+
     def mark_batched(self, asks: Iterable[int]) -> None:
         """Note that these asks were handed to a batch."""
         with self._transaction():

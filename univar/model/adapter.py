@@ -158,7 +158,9 @@ def _added(affine: Affine, names: tuple[str, ...], left: dict[str, Any], adapter
         if pair is not None:
             a, b = pair
             if (b.shape[0], a.shape[1]) != tuple(block.shape) or b.shape[1] != a.shape[0]:
-                raise DataError(f"the adapter's part for {name} is {b.shape[0]} x {a.shape[1]}, not {tuple(block.shape)}")
+                raise DataError(
+                    f"the adapter's part for {name} is {b.shape[0]} x {a.shape[1]}, not {tuple(block.shape)}"
+                )
             block = block + (adapter.alpha / adapter.rank) * (b @ a)
         blocks.append(block)
     return Affine(torch.cat(blocks), affine.bias)

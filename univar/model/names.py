@@ -50,7 +50,11 @@ def layer_names(config: ModelConfig, number: int, own_nomic: bool = False) -> La
         )
     at = f"encoder.layer.{number}."
     if config.family == "mpnet":
-        qkv, out, norm = [f"attention.attn.{part}" for part in "qkv"], "attention.attn.o", "attention.LayerNorm"
+        qkv, out, norm = (
+            [f"attention.attn.{part}" for part in "qkv"],
+            "attention.attn.o",
+            "attention.LayerNorm",
+        )
     else:
         qkv = [f"attention.self.{part}" for part in ("query", "key", "value")]
         out, norm = "attention.output.dense", "attention.output.LayerNorm"
@@ -75,7 +79,9 @@ def checkpoint_tensors(config: ModelConfig, weights: Weights) -> dict[str, Tenso
     for path in weight_files(config.folder):
         tensors.update(load_file(path))
     tensors = {
-        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias"): tensor
+        name.replace("LayerNorm.gamma", "LayerNorm.weight").replace(
+            "LayerNorm.beta", "LayerNorm.bias"
+        ): tensor
         for name, tensor in tensors.items()
     }
     prefix = min((name.removesuffix(ANCHOR) for name in tensors if name.endswith(ANCHOR)), key=len)

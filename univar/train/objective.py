@@ -52,7 +52,9 @@ class Objective(nn.Module):
         return info_nce(
             anchor,
             positive,
-            log_scale=self.log_scale.clamp(max=MAX_LOG_SCALE) if self.log_scale.requires_grad else self.log_scale,
+            log_scale=self.log_scale.clamp(max=MAX_LOG_SCALE)
+            if self.log_scale.requires_grad
+            else self.log_scale,
             labels=sources,
             same_source=self._settings.same_source,  # type: ignore[arg-type]
             symmetric=self._settings.symmetric,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -56,6 +58,15 @@ class Processes:
         shared = torch.tensor([number], dtype=torch.float64, device=device)
         dist.broadcast(shared, 0)
         return float(shared)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """Process 0 goes through the block first, then all others."""
+        if self.rank > 0:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
 
     def wait(self) -> None:
         """Until all processes are here."""

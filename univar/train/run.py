@@ -85,7 +85,9 @@ class Run:
         self._checkpoints = folder / "checkpoints"
         found = checkpoint.checkpoints(self._checkpoints)
         if found and not resume:
-            raise UsageError(f"{folder} holds a run that was not finished: give --resume, or remove the folder")
+            raise UsageError(
+                f"{folder} holds a run that was not finished: give --resume, or remove the folder"
+            )
         self.source: ResolvedSpec = resolve(settings.base)
         self.config: ModelConfig = read_config(self.source.folder)
         self.max_length = min(settings.max_length, self.config.positions)
@@ -104,12 +106,14 @@ class Run:
                 cache=folder / "tokens",
                 tokenizer_id=self.source.revision,
                 mask=settings.mask_names,
+                where=settings.where,
                 format=format,
                 rename=rename,
             )
 
-        self.corpus: TokenCorpus = tokenised(inputs)
-        self._non_value = tokenised(non_value) if non_value else None
+        with self.processes.first_alone():  # the others find the tokens made
+            self.corpus: TokenCorpus = tokenised(inputs)
+            self._non_value = tokenised(non_value) if non_value else None
         self._prepare(found[-1] if found else None, log)
 
     def _prepare(self, last: Path | None, log: str | None) -> None:
@@ -255,7 +259,9 @@ class Run:
                 checkpoint.replace_tensors(self.folder / "best.safetensors", tensors)
         else:
             progress.bad += 1
-        self._write(max(0, progress.step - 1), {"validation_accuracy": found.accuracy, "chance": found.chance})
+        self._write(
+            max(0, progress.step - 1), {"validation_accuracy": found.accuracy, "chance": found.chance}
+        )
 
     def _decide(self, should_stop: Callable[[], bool] | None) -> None:
         progress, settings = self.progress, self.settings
@@ -289,4 +295,3 @@ class Run:
         for sink in (self._metrics, self._tracker):
             if sink is not None:
                 sink.close()
-

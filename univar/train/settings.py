@@ -19,6 +19,8 @@ class TrainSettings:
     """A training run. With the same corpus, settings and machine it is the same run, step for step.
 
     base:           encoder that is trained (see `univar.model.spec.resolve`)
+    where:          column to the values that are wanted in it, e.g. of source_corpus
+    mask_names:     put a placeholder for the names of models and makers in answers
     batch:          pairs of a step, over all processes
     max_length:     tokens of a view, cut where the base reads fewer
     epochs, steps, budget_minutes: the run ends at the first that is reached; a budget also ends the
@@ -34,8 +36,9 @@ class TrainSettings:
 
     base: str = "minilm"
     views: ViewSettings = field(default_factory=ViewSettings)
+    where: dict[str, list[str]] = field(default_factory=dict)
     mask_names: bool = False
-    batch: int = 64
+    batch: int = 32
     max_length: int = 192
     epochs: float | None = None
     steps: int | None = None
@@ -47,7 +50,7 @@ class TrainSettings:
     symmetric: bool = True
     matryoshka: tuple[int, ...] = ()
     lora_rank: int = 0
-    learning_rate: float = 1e-4
+    learning_rate: float = 3e-4
     schedule: str = "cosine"
     warmup_steps: int = 20
     weight_decay: float = 0.01
@@ -56,7 +59,7 @@ class TrainSettings:
     chunk_tokens: int = 4096
     checkpointing: bool = False
     held_out: float = 0.05
-    validate_every: int = 100
+    validate_every: int = 150
     patience: int = 5
     seed: int = 42
 

@@ -67,7 +67,10 @@ class Stepper:
             others, rows = non_value
             mine = np.array_split(rows, self._processes.world)[self._processes.rank]
             more, ends = others.views(list(mine[:, None]), max_length)
-            ids, cu_seqlens = np.concatenate([ids, more]), np.concatenate([cu_seqlens, cu_seqlens[-1] + ends[1:]])
+            ids, cu_seqlens = (
+                np.concatenate([ids, more]),
+                np.concatenate([cu_seqlens, cu_seqlens[-1] + ends[1:]]),
+            )
         loss, embeddings = self.backpropagation.run(
             ids, cu_seqlens, lambda leaf: self._global_loss(leaf, batch, len(own))
         )
@@ -104,7 +107,9 @@ def _not_finite(corpus: TokenCorpus, own: PairBatch, embeddings: Tensor, facts: 
     bad = (~torch.isfinite(embeddings).all(dim=1)).nonzero().flatten().tolist() or range(len(embeddings))
     views = [*own.anchors, *own.positives]
     places = list(dict.fromkeys(corpus.place(int(row)) for view in bad for row in np.asarray(views[view])))
-    named = ", ".join(places[:_NAMED_ROWS]) + (f" and {len(places) - _NAMED_ROWS} more" if len(places) > _NAMED_ROWS else "")
+    named = ", ".join(places[:_NAMED_ROWS]) + (
+        f" and {len(places) - _NAMED_ROWS} more" if len(places) > _NAMED_ROWS else ""
+    )
     return (
         f"training diverged (loss {facts.loss}, gradient norm {facts.gradient_norm}) at {named}; the last good "
         "checkpoint is kept: look at these rows, or continue with --resume after lowering --lr"

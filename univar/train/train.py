@@ -41,7 +41,9 @@ class TrainReport:
                 f"held-out questions: {facts['first_accuracy']:.3f} -> {facts['best_accuracy']:.3f} attributed "
                 f"(chance {facts['chance']:.3f}), best at step {facts['best_step']:,}"
             )
-        return "\n".join([*lines, f"encoder: {self.folder}" if self.folder else "not finished: give --resume"])
+        return "\n".join(
+            [*lines, f"encoder: {self.folder}" if self.folder else "not finished: give --resume"]
+        )
 
 
 def train(
@@ -136,9 +138,7 @@ def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
     }
     if config.family not in SPECIAL_TOKENS:
         raise UsageError(f"{run.source.id}: encoders of the family {config.family} cannot be written yet")
-    export_model(
-        run.source, target, max_length=limit, force=force, weights=run.model.weights(), extra=extra
-    )
+    export_model(run.source, target, max_length=limit, force=force, weights=run.model.weights(), extra=extra)
     with reported("write", target):
         if run.settings.lora_rank:
             kept = {name: facts[name] for name in ("base", "base_revision", "steps", "best_accuracy")}

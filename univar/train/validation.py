@@ -57,7 +57,9 @@ class Validator:
 
     def _who_was_asked(self, rows: np.ndarray, known: np.ndarray) -> dict[int, np.ndarray]:
         """Sources with an answer to each wording, as far as there are references of them."""
-        found: dict[int, set[int]] = {int(wording): set() for wording in np.unique(self._corpus.wordings[rows])}
+        found: dict[int, set[int]] = {
+            int(wording): set() for wording in np.unique(self._corpus.wordings[rows])
+        }
         for row in rows:
             source = int(self._corpus.sources[row])
             if known[source]:

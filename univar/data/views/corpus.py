@@ -7,13 +7,14 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from univar._native import HashIndex
 from univar.data.read import read_rows
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 FORMAT = "univar-token-corpus/1"
 _ARRAYS = ("starts", "sources", "questions", "wordings", "files", "rows")
+_COLUMNS = ("model", "language", "question_id", "question", "answer")
 _SAMPLES = ("care for it", "care for it\nfair work")
 
 
@@ -46,9 +48,11 @@ class CorpusCounts:
     duplicates:     the same source, question and answer again, left out
     shared_answers: another source gave the same answer to the same question, left out: no one could tell
     refused:        rows that cannot be used at all, see `first_refused`
+    not_wanted:     rows that `where` leaves out
     """
 
     read: int = 0
+    not_wanted: int = 0
     kept: int = 0
     duplicates: int = 0
     shared_answers: int = 0
@@ -105,9 +109,7 @@ class TokenCorpus:
                 body += [self.joiner, self.ids[self.starts[row] : self.starts[row + 1]]]
             text = np.concatenate(body[1:])[:room]
             parts += [self.opening, text, self.closing]
-            cu_seqlens[number + 1] = (
-                cu_seqlens[number] + len(self.opening) + len(text) + len(self.closing)
-            )
+            cu_seqlens[number + 1] = cu_seqlens[number] + len(self.opening) + len(text) + len(self.closing)
         return np.concatenate(parts).astype(np.int32), cu_seqlens
 
 
@@ -118,6 +120,7 @@ def build_corpus(
     cache: Path,
     tokenizer_id: str,
     mask: bool = False,
+    where: Mapping[str, Sequence[str]] | None = None,
     format: str | None = None,
     rename: dict[str, str] | None = None,
 ) -> TokenCorpus:
@@ -125,13 +128,15 @@ def build_corpus(
 
     cache:        folder under which the tokens are kept, in a folder named after inputs and settings
     tokenizer_id: what tells this tokenizer from others
+    where:        column to the values that are wanted in it; other rows are left out and counted
     mask:         put MASK in place of the names of assistants and their makers in answers
     Raises what `read_rows` raises, DataError where no row is left, ProviderError where the disk refuses.
     """
-    folder = cache / _digest(inputs, tokenizer.max_length, tokenizer_id, mask, format, rename)
+    wanted = {name: list(values) for name, values in (where or {}).items()}
+    folder = cache / _digest(inputs, tokenizer.max_length, tokenizer_id, mask, wanted, format, rename)
     if not (folder / "meta.json").is_file():
         with reported("write", cache):
-            _write(folder, inputs, tokenizer, mask, format, rename)
+            _write(folder, _Reader(inputs, wanted, format, rename), tokenizer, mask)
     return _open(folder)
 
 
@@ -154,14 +159,14 @@ def _open(folder: Path) -> TokenCorpus:
     return TokenCorpus(folder=folder, ids=ids, counts=counts, **arrays, **meta)
 
 
-def _write(folder: Path, inputs: Any, tokenizer: TokenizesTexts, mask: bool, format: Any, rename: Any) -> None:
+def _write(folder: Path, reader: _Reader, tokenizer: TokenizesTexts, mask: bool) -> None:
     """Make the cache folder, whole or not at all."""
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     temporary.mkdir(parents=True)
     try:
         with open(temporary / "ids.bin", "wb") as ids_file:
             intake = _Intake(tokenizer, mask, ids_file)
-            for table, file, rows in _tables(inputs, intake.counts, format, rename):
+            for table, file, rows in reader.tables(intake.counts):
                 intake.add(table, file, rows)
         for name, array in intake.arrays().items():
             os_call(np.save, temporary / f"{name}.npy", array)
@@ -171,31 +176,53 @@ def _write(folder: Path, inputs: Any, tokenizer: TokenizesTexts, mask: bool, for
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _tables(
-    inputs: Any, counts: CorpusCounts, format: str | None, rename: dict[str, str] | None
-) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
-    """(rows, name of the file or store, number of each row in it) of every input, in order."""
+@dataclass(frozen=True)
+class _Reader:
+    """The rows of answer files and stores that are wanted."""
 
-    def refuse(row: RefusedRow) -> None:
-        counts.read += 1
-        counts.refused += 1
-        counts.first_refused = counts.first_refused or f"{row.file} row {row.row}: {row.reason}"
+    inputs: Sequence[str | os.PathLike[str]]
+    where: dict[str, list[str]]
+    format: str | None
+    rename: dict[str, str] | None
 
-    for given in inputs:
-        if Path(given).is_dir():
-            yield from _stored(given)
-            continue
-        for batch in read_rows([given], on_refused=refuse, format=format, rename=rename):
+    def tables(self, counts: CorpusCounts) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
+        """(rows, name of the file or store, number of each row in it) of every input, in order."""
+        for given in self.inputs:
+            for table, name, rows in (
+                self._stored(given) if Path(given).is_dir() else self._read(given, counts)
+            ):
+                counts.read += len(rows)
+                kept = np.flatnonzero(self._wanted(table, name))
+                counts.not_wanted += len(rows) - len(kept)
+                if len(kept):
+                    yield table.take(kept), name, rows[kept]
+
+    def _wanted(self, table: pa.Table, name: str) -> np.ndarray:
+        wanted = np.ones(len(table), bool)
+        for column, values in self.where.items():
+            if column not in table.column_names:
+                raise DataError(f"{name} has no column {column}, which `where` asks for")
+            found = pc.is_in(table[column].combine_chunks(), pa.array(values, pa.large_string()))
+            wanted &= found.to_numpy(zero_copy_only=False)
+        return wanted
+
+    def _read(self, path: Any, counts: CorpusCounts) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
+        def refuse(row: RefusedRow) -> None:
+            counts.read += 1
+            counts.refused += 1
+            counts.first_refused = counts.first_refused or f"{row.file} row {row.row}: {row.reason}"
+
+        for batch in read_rows([path], on_refused=refuse, format=self.format, rename=self.rename):
             yield batch.table, batch.file, batch.rows
 
+    def _stored(self, path: Any) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
+        from univar.store import Store
 
-def _stored(path: Any) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
-    from univar.store import Store
-
-    first = 1
-    for table in Store(path).iter_tables(["model", "language", "question_id", "question", "answer"], 4096):
-        yield table, str(path), np.arange(first, first + len(table))
-        first += len(table)
+        columns = list(dict.fromkeys([*_COLUMNS, *self.where]))
+        first = 1
+        for table in Store(path).iter_tables(columns, 4096):
+            yield table, str(path), np.arange(first, first + len(table))
+            first += len(table)
 
 
 class _Intake:
@@ -216,7 +243,6 @@ class _Intake:
         sources = self._numbered("source", [source_label(*pair) for pair in pairs])
         kept = self._first_ones(column, sources)
         answers = column["answer"].take(kept)
-        self.counts.read += len(rows)
         self.counts.kept += len(kept)
         self.counts.refusals += int(refuses(answers).sum())
         self.counts.naming_models += int(names_models(answers).sum())
@@ -273,7 +299,13 @@ class _Intake:
     def meta(self) -> dict[str, Any]:
         opening, joiner, closing = self._specials
         names = {"source_names": list(self._numbers["source"]), "file_names": list(self._numbers["file"])}
-        return {**names, "opening": opening, "joiner": joiner, "closing": closing, "counts": asdict(self.counts)}
+        return {
+            **names,
+            "opening": opening,
+            "joiner": joiner,
+            "closing": closing,
+            "counts": asdict(self.counts),
+        }
 
 
 def _merged_questions(questions: np.ndarray, wordings: np.ndarray) -> np.ndarray:

@@ -80,7 +80,9 @@ class ViewSampler:
         present = pool.counts > 0
         if present.sum() < 2:
             only = names[int(present.argmax())]
-            raise DataError(f"all answers are of one source, {only}: training needs at least two to tell apart")
+            raise DataError(
+                f"all answers are of one source, {only}: training needs at least two to tell apart"
+            )
         enough = pool.counts >= 2 if self._settings.overlap else pool.n_questions >= 2
         if enough.sum() < 2:
             raise DataError(
@@ -116,9 +118,7 @@ class ViewSampler:
             return first, second
         questions = rng.permutation(np.unique(self._corpus.questions[own]))
         parts = _two_parts(questions, sizes)
-        first, second = (
-            np.array([self._any_row(rng, own, question) for question in part]) for part in parts
-        )
+        first, second = (np.array([self._any_row(rng, own, question) for question in part]) for part in parts)
         return first, second
 
     def _any_row(self, rng: np.random.Generator, own: np.ndarray, question: int) -> int:

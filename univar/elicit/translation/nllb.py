@@ -96,7 +96,7 @@ class _TransformersNllb(_Nllb):
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
                 forced_bos_token_id=self._tokenizer.convert_tokens_to_ids(target),
-                max_new_tokens=_longest(ids),
+                max_new_tokens=_longest(ids) + 1,  # the language counts
                 num_beams=1,
                 do_sample=False,
             )
@@ -120,7 +120,7 @@ class _CTranslate2Nllb(_Nllb):
             [self._tokenizer.convert_ids_to_tokens(row) for row in ids],
             target_prefix=[[target]] * len(ids),
             beam_size=1,
-            max_decoding_length=_longest(ids),
+            max_decoding_length=_longest(ids) + 1,
         )
         return [self._tokenizer.convert_tokens_to_ids(one.hypotheses[0][1:]) for one in done]
 
