@@ -16,6 +16,23 @@ void append_rows(DenseLinear& to, const LinearWeights& from, std::size_t first, 
     to.out += rows;
 }
 
+std::vector<float> balance(const NormWeights& norm, const LinearWeights& next) {
+    constexpr float kSpread = 3.0f;  // of a normal value
+    std::vector<float> factors(next.in);
+    for (std::size_t i = 0; i < next.in; ++i) {
+        float weight = 1e-8f;
+        for (std::size_t row = 0; row < next.out; ++row)
+            weight = std::max(weight, std::fabs(next.weight[row * next.in + i]));
+        const float size = std::fabs(norm.bias[i]) + kSpread * std::fabs(norm.weight[i]);
+        factors[i] = std::sqrt(std::max(size, 1e-8f) / weight);
+    }
+    return factors;
+}
+
+void scale_columns(DenseLinear& linear, const std::vector<float>& factors) {
+    for (std::size_t at = 0; at < linear.weight.size(); ++at) linear.weight[at] *= factors[at % linear.in];
+}
+
 RotaryTables::RotaryTables(const ModelShape& shape) {
     if (shape.rotary_base <= 0) return;
     const std::size_t half = shape.head_dim() / 2;

@@ -30,6 +30,14 @@ struct DenseLinear {
 void append_rows(DenseLinear& to, const LinearWeights& from, std::size_t first, std::size_t rows,
                  std::size_t first_in, float factor = 1.0f);
 
+// Where rows are rounded, columns of activations that are much larger than others cost the others' precision.
+// So column i of a LayerNorm's output is divided by balance[i], and the weights it meets are multiplied by
+// it: the square root of its likely size over theirs.
+std::vector<float> balance(const NormWeights& norm, const LinearWeights& next);
+
+// column i of every row, times factors[i].
+void scale_columns(DenseLinear& linear, const std::vector<float>& factors);
+
 // Where a product goes: c = activation((product + add) times), see Product.
 struct Into {
     float* c;
@@ -38,6 +46,13 @@ struct Into {
     std::size_t add_stride = 0;
     const float* times = nullptr;  // with the stride of c
     std::optional<Activation> activation = std::nullopt;
+
+    void tell(Outcome& outcome) const {
+        outcome.add = add, outcome.add_stride = add_stride;
+        outcome.times = times, outcome.times_stride = stride;
+        outcome.activation = activation;
+        outcome.c = c, outcome.c_stride = stride;
+    }
 };
 
 // Cosines and sines of the rotary embedding: (positions, head_dim / 2) each.
@@ -53,7 +68,9 @@ void check_shape(const ModelShape& shape, const ModelWeights& weights);
 //   Operand                                    rows made ready to be multiplied, with its memory
 //   std::size_t packed_size(in, out) const     in elements, a multiple of a cache line
 //   Matrix pack(const DenseLinear&, Element* memory) const
-//   void prepare(const float* x, stride, rows, columns, Operand&) const
+//   bool kRounds                               whether operands are rounded, and a balance helps
+//   void prepare(const float* x, stride, rows, columns, const float* factors, Operand&) const
+//                                              column i is multiplied by factors[i] unless that is null
 //   void multiply(const Operand&, rows, const Matrix&, const Into&) const
 //   void attend(const HeadAttention&) const;  std::size_t attention_scratch(tokens, head_dim) const
 template <typename Engine>
@@ -65,7 +82,11 @@ class BlockForward : public Forward {
         copy(weights.word, shape.vocab, word_);
         if (weights.position != nullptr) copy(weights.position, shape.positions, position_);
         embedding_norm_ = OwnNorm(weights.embedding_norm, shape.dim);
-        for (const LayerWeights& layer : weights.layers) layers_.push_back(pack(layer));
+        const NormWeights* before = &weights.embedding_norm;
+        for (const LayerWeights& layer : weights.layers) {
+            layers_.push_back(pack(layer, *before));
+            before = &layer.output_norm;
+        }
     }
 
     std::unique_ptr<Forward::Workspace> make_workspace() const override {
@@ -102,6 +123,7 @@ class BlockForward : public Forward {
     struct Layer {
         AlignedArray<typename Engine::Element> memory;
         std::vector<Matrix> matrices;
+        std::vector<float> qkv_factors, up_factors;  // of the states before they are rounded, or empty
         OwnNorm attention_norm, output_norm;
     };
 
@@ -136,11 +158,19 @@ class BlockForward : public Forward {
         std::memcpy(to.data(), from, rows * shape_.dim * sizeof(float));
     }
 
-    Layer pack(const LayerWeights& from) const {
-        const std::vector<DenseLinear> parts = parts_of(from);
+    Layer pack(const LayerWeights& from, const NormWeights& before) const {
+        Layer layer;
+        std::vector<DenseLinear> parts = parts_of(from);
+        if (Engine::kRounds) {
+            std::vector<float> qkv = balance(before, from.qkv), up = balance(from.attention_norm, from.up);
+            for (std::size_t i = 0; i < shape_.heads; ++i) scale_columns(parts[i], qkv);
+            const std::size_t group = gated() ? 3 : 2;
+            for (std::size_t i = shape_.heads + 1; i < parts.size(); ++i)
+                if ((i - shape_.heads) % group != 0) scale_columns(parts[i], up);
+            layer.qkv_factors = inverse(qkv), layer.up_factors = inverse(up);
+        }
         std::size_t size = 0;
         for (const DenseLinear& part : parts) size += engine_.packed_size(part.in, part.out);
-        Layer layer;
         layer.memory.reserve(size);
         auto* memory = layer.memory.data();
         for (const DenseLinear& part : parts) {
@@ -150,6 +180,15 @@ class BlockForward : public Forward {
         layer.attention_norm = OwnNorm(from.attention_norm, shape_.dim);
         layer.output_norm = OwnNorm(from.output_norm, shape_.dim);
         return layer;
+    }
+
+    static std::vector<float> inverse(std::vector<float> values) {
+        for (float& value : values) value = 1.0f / value;
+        return values;
+    }
+
+    static const float* or_null(const std::vector<float>& values) {
+        return values.empty() ? nullptr : values.data();
     }
 
     std::vector<DenseLinear> parts_of(const LayerWeights& from) const {
@@ -219,7 +258,7 @@ class BlockForward : public Forward {
     // x = norm(x + out(context)), by way of the context in y.
     void attention(const Layer& layer, const std::int32_t* cu_seqlens, std::size_t texts, Buffers& b) const {
         const std::size_t tokens = length(cu_seqlens, 0, texts), d = shape_.head_dim();
-        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, b.operand);
+        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, or_null(layer.qkv_factors), b.operand);
         for (std::size_t head = 0; head < shape_.heads; ++head) {
             engine_.multiply(b.operand, tokens, layer.matrices[head], Into{b.head.data(), head_row()});
             for (std::size_t i = 0; i < texts; ++i) {
@@ -238,7 +277,7 @@ class BlockForward : public Forward {
                 engine_.attend(one);
             }
         }
-        engine_.prepare(b.y.data(), row(), tokens, shape_.dim, b.operand);
+        engine_.prepare(b.y.data(), row(), tokens, shape_.dim, nullptr, b.operand);
         engine_.multiply(b.operand, tokens, layer.matrices[shape_.heads],
                          Into{b.x.data(), row(), b.x.data(), row()});
         normalize(b.x.data(), tokens, layer.attention_norm);
@@ -253,7 +292,7 @@ class BlockForward : public Forward {
 
     // x = norm(x + down(activation(up(x)))); x and y change places.
     void feed_forward(const Layer& layer, std::size_t tokens, Buffers& b) const {
-        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, b.operand);
+        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, or_null(layer.up_factors), b.operand);
         const float* sum = b.x.data();
         for (const Matrix* next = &layer.matrices[shape_.heads + 1]; next <= &layer.matrices.back(); ++next) {
             Into up{b.hidden.data(), kHiddenRow};
@@ -264,7 +303,7 @@ class BlockForward : public Forward {
                 up.times = up.c;
             }
             engine_.multiply(b.operand, tokens, *next, up);
-            engine_.prepare(b.hidden.data(), kHiddenRow, tokens, next->out, b.slice);
+            engine_.prepare(b.hidden.data(), kHiddenRow, tokens, next->out, nullptr, b.slice);
             engine_.multiply(b.slice, tokens, *++next, Into{b.y.data(), row(), sum, row()});
             sum = b.y.data();
         }

@@ -148,8 +148,7 @@ def test_lines_without_words_are_not_translated() -> None:
 
 needs_apertium = pytest.mark.skipif(
     shutil.which("apertium") is None
-    or shutil.which("eng-spa") is None
-    and not Path("/usr/share/apertium/modes/eng-spa.mode").exists(),
+    or (shutil.which("eng-spa") is None and not Path("/usr/share/apertium/modes/eng-spa.mode").exists()),
     reason="apertium is not installed: apt-get install apertium apertium-eng-spa",
 )
 

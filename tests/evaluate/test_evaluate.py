@@ -13,7 +13,7 @@ from tests.index.stores import write_store
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 
-FAST: dict[str, Any] = {"k": (5, 20), "bootstrap": 200, "permutations": 20, "baselines": False}
+FAST: dict[str, Any] = {"k": (5, 20), "bags": (), "bootstrap": 200, "permutations": 20, "baselines": False}
 MODELS = ["a", "b", "c", "d"]
 
 

@@ -81,7 +81,8 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         for target, facts in group["targets"].items():
             if "skipped" in facts:
                 continue
-            key = facts["labels"], facts["rows"], str(facts["knn"])
+            sizes = sorted((line["train_rows"], line["eval_rows"]) for line in facts["per_label"])
+            key = facts["rows"], str(sizes)  # source and model are the same where there is one language
             names = f"{alike[key][1]}, {target}" if key in alike else target
             alike[key] = (_name(group), names, facts)
         lines += alike.values()

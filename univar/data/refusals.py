@@ -22,9 +22,9 @@ _PATTERNS = {
     "eng": [
         rf"\bI(?:'m| am)? ?(?:can ?not|can[’']t|won[’']t|will not|must decline|not able to|unable to|not going to)"
         rf"(?: (?:really|directly|ethically|personally|in good conscience|and will not|or won[’']t))*,? {_VERBS_ENG}\b",
-        rf"\bI(?:'m|’m| am) (?:really |very |so |truly )?(?:sorry|afraid),? (?:but )?(?:I|that|this|as an)\b.{{0,60}}"
+        r"\bI(?:'m|’m| am) (?:really |very |so |truly )?(?:sorry|afraid),? (?:but )?(?:I|that|this|as an)\b.{0,60}"
         r"\b(?:can ?not|can[’']t|won[’']t|unable|not able|don[’']t|do not|isn[’']t|not (?:something|appropriate))",
-        rf"\b(?:I must|I have to|I need to|I will|I[’']ll|I would|I(?:[’']d)? (?:prefer|rather)) (?:respectfully |politely )?"
+        r"\b(?:I must|I have to|I need to|I will|I[’']ll|I would|I(?:[’']d)? (?:prefer|rather)) (?:respectfully |politely )?"
         r"(?:decline|refuse|refrain|not (?:to )?\w+)",
         r"\bI (?:decline|refuse) to\b",
         r"\b(?:do not|don[’']t|does not) (?:have|hold|possess|form|express) (?:any )?(?:\w+ ){0,2}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from univar.evaluate.culture import culture as human_cultures
 from univar.evaluate.encoded import Encoded, encoded, matched
 from univar.evaluate.settings import Settings
 from univar.evaluate.task import GroupTask, Judged, together
-from univar.evaluate.text_tests import Specs, TextTests
+from univar.evaluate.text_tests import TextTests
 
 if TYPE_CHECKING:
     from univar.model.encoder import Encoder
@@ -31,7 +31,7 @@ def evaluate(
     *,
     against: Mapping[str, tuple[Store, Store]] | None = None,
     on_progress: OnProgress | None = None,
-    encoder: Encoder | str | None = None,
+    encoders: Sequence[Encoder | str] = (),
     fulcra: Path | None = None,
     culture: Path | None = None,
     style_rows: int = 0,
@@ -42,7 +42,7 @@ def evaluate(
 
     against:      other encoders' stores of the same rows, by the name they get in the report
     on_progress:  called with a line before each group
-    encoder:      the evaluated encoder or where it is, for what embeds texts; found by its id if not given
+    encoders:     encoders of the stores or where they are, for what embeds texts; others are found by id
     fulcra:       Parquet file of answers with Schwartz labels, for a probe of values
     culture:      folder of tables of human cultures, for Mantel's test
     style_rows:   rows of each group and side that are embedded without style and compared; 0 for none
@@ -68,26 +68,27 @@ def evaluate(
         raise UsageError("the paper's protocol splits one store by rows; the other compares two stores")
     other = eval or train
     split.check_comparable(train, other)
-    tests = TextTests(fulcra, style_rows, translationese)
-    encoders = [encoded(train.encoder["id"], train, other)]
-    encoders += [matched(name, (train, other), stores) for name, stores in (against or {}).items()]
-    if len({encoder.name for encoder in encoders}) < len(encoders):
-        raise UsageError(f"{train.encoder['id']} is the encoder under evaluation: name the other differently")
-    run = _Run(settings, encoders, on_progress or (lambda line: None))
+    own = train.encoder["id"]
+    if own in (against or {}):
+        raise UsageError(f"{own} is the encoder under evaluation: name the other differently")
+    compared = [encoded(own, train, other)]
+    compared += [matched(name, (train, other), stores) for name, stores in (against or {}).items()]
+    first_stores = {own: train, **{name: stores[0] for name, stores in (against or {}).items()}}
+    tests = TextTests(fulcra, style_rows, translationese, first_stores, encoders)
+    run = _Run(settings, compared, on_progress or (lambda line: None))
     report = {
         "format": FORMAT,
         "settings": settings.facts(),
         "train": _store_facts(train),
         "eval": _store_facts(other),
-        "encoder": encoders[0].facts,
-        "against": {encoder.name: encoder.facts for encoder in encoders[1:]},
+        "encoder": compared[0].facts,
+        "against": {encoder.name: encoder.facts for encoder in compared[1:]},
     }
     if eval is None:
         main = split.paper_rows(train, settings.within, settings.seed)
         report["counts"] = {"train_rows": len(train), "eval_rows": sum(len(g.eval) for g in main.groups)}
         report.update(run.setting(main, surface=True))
-        report.update(tests.run(main, encoders, _specs(train, encoder, against), settings, run.on_progress))
-        return report
+        return {**report, **tests.run(main, compared, settings, run.on_progress)}
     leaks = split.leaked(train, eval)
     if leaks.all():
         raise DataError(
@@ -102,22 +103,12 @@ def evaluate(
         "seen": run.setting(split.seen(train, settings.within, settings.seed), surface=False),
         "unseen_model": run.setting(unseen, surface=False),
     }
-    report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, encoders, settings)
+    report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, compared, settings)
     if settings.non_value:
         report["non_value"] = gap.value_gap(run.judged["unseen_question"], settings)
     if culture is not None:
-        report["culture"] = human_cultures(culture, eval, encoders, settings.within)
-    report.update(tests.run(main, encoders, _specs(train, encoder, against), settings, run.on_progress))
-    return report
-
-
-def _specs(
-    train: Store, encoder: Encoder | str | None, against: Mapping[str, tuple[Store, Store]] | None
-) -> Specs:
-    """Each encoder's name to its store and where it is, None to find it by its id."""
-    specs: Specs = {train.encoder["id"]: (train, encoder)}
-    specs.update({name: (stores[0], None) for name, stores in (against or {}).items()})
-    return specs
+        report["culture"] = human_cultures(culture, eval, compared, settings.within)
+    return {**report, **tests.run(main, compared, settings, run.on_progress)}
 
 
 class _Run:

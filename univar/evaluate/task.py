@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from univar.data.refusals import refuses
+from univar.data.refusals import is_refusal
 from univar.evaluate import bags, metrics, neighbours, split, strengths
 from univar.evaluate.baseline import tfidf
 from univar.evaluate.encoded import Encoded
 from univar.evaluate.settings import Settings
+from univar.store import Store
 
 WITHIN_QUESTION_SHUFFLES = 20
 PROBE_SHUFFLE_ROWS = 5000
@@ -128,15 +129,13 @@ class GroupTask:
 
     def _add_surface(self) -> None:
         """Classifiers that see the answer's words, its length, whether it refuses, its language."""
-        answers = [
-            store.text("answer", rows)
-            for store, rows in zip(self.setting.stores, (self.group.train, self.group.eval), strict=True)
-        ]
+        stores, rows = self.setting.stores, (self.group.train, self.group.eval)
+        answers = [store.text("answer", side) for store, side in zip(stores, rows, strict=True)]
         languages = split.shared_labels(self.setting.stores, "language", self.group)[1:]
         lengths = [np.array([len(answer) for answer in side]) for side in answers]
         categories = {
             "length": strengths.length_bins(*lengths),
-            "refusal": tuple(refuses(side).astype(np.int64) for side in answers),
+            "refusal": tuple(map(_refusals, stores, rows, answers)),
             "language": tuple(codes + 1 for codes in languages),
         }
         self._classifiers[None, "tfidf"] = tfidf(*answers)
@@ -178,6 +177,7 @@ class GroupTask:
             judged.truth[rows],
             judged.questions[rows],
             self.settings.bags,
+            min(bags.DRAWS, self.settings.bootstrap),
             seed,
         )
         return {size: nested(figures) for size, figures in report.items()}
@@ -230,6 +230,13 @@ def _votes_of(
     scores: np.ndarray, indices: np.ndarray, labels: np.ndarray, n_labels: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     return lambda rows: neighbours.vote_strength(scores[rows], indices[rows], labels, n_labels)
+
+
+def _refusals(store: Store, rows: np.ndarray, answers: list[str]) -> np.ndarray:
+    """(n,) int64: 1 where an answer declines to answer."""
+    codes, languages = store.codes("language")
+    found = map(is_refusal, answers, (languages[code] for code in codes[rows].tolist()))
+    return np.fromiter(found, dtype=np.int64, count=len(rows))
 
 
 def _why_skipped(group: split.Group, names: list[str]) -> str:

@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from univar import ops
 from univar.errors import DataError, UsageError
+from univar.model.adapter import adapted_weights
 from univar.model.config import read_config
 from univar.model.native import NativeForward
 from univar.model.spec import resolve
 from univar.model.tokenizer import Tokenizer, Tokens, load_tokenizer
 from univar.model.torch_forward import TorchForward
-from univar.model.weights import load_weights
 
 logger = logging.getLogger("univar")
 
@@ -25,7 +25,8 @@ logger = logging.getLogger("univar")
 class Encoder:
     """A text encoder by name, folder or hub id. Rows it gives always have length 1.
 
-    spec:         "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, or a hub id
+    spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, a
+                  hub id, or one of these with an adapter: "minilm+folder"
     dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
                   "fp16"
     device:       "auto", "cpu", "cuda" or "cuda:N"
@@ -136,7 +137,7 @@ class Encoder:
         export_model(self._source, folder, max_length=self.max_length, force=force)
 
     def _load(self) -> NativeForward | TorchForward:
-        weights = load_weights(self._config)
+        weights = adapted_weights(self._source, self._config)
         choice = ops.choose_forward(self._device, self._dtype, self._config)
         if choice.chosen == "torch":
             return TorchForward(self._config, weights, self._dtype, self._device, self._threads)
