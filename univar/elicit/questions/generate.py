@@ -1,6 +1,6 @@
 """New questions and new wordings, written by a model: value -> situation -> question -> further wordings.
 
-The prompts are the files of `prompts/`. What a model writes is a draft: `check_questions` and a reader follow.
+The prompts are the files of `prompts/`. What a model writes are drafts, to be checked and read.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def generate_questions(values: Sequence[Value], n: int, ask: Ask) -> Drafts:
     told = [(key, _one_line(text)) for key, text in zip(wanted, situations, strict=True)]
     discarded["no situation"] = sum(not text for _, text in told)
     told = [(key, text) for key, text in told if text]
-    answers = ask([_prompt("question", situation=text) for _, text in told], "questions")
+    answers = ask([_prompt("question", situation=text) for _, text in told], "questions") if told else []
     made: dict[str, Question] = {}
     for ((value, number), _), answer in zip(told, answers, strict=True):
         text, fault = _question_text(answer, made)
