@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from univar.elicit.questions import Question
     from univar.elicit.questions.check import QuestionReport
     from univar.elicit.questions.generate import Ask, Drafts
+    from univar.elicit.questions.near import Encode
 
 
 @click.group()
@@ -226,14 +227,21 @@ def check(
     from univar.elicit.questions.check import check_questions
     from univar.elicit.questions.near import NEAR_DUPLICATE
     from univar.elicit.values import load_taxonomy
-    from univar.model.encoder import Encoder
 
-    encode = None if spec == "none" else Encoder(spec).encode
     found = gather(source, format=format, rename=rename)
-    report = check_questions(found, load_taxonomy(extra), encode, threshold or NEAR_DUPLICATE)
+    report = check_questions(found, load_taxonomy(extra), _encode(spec), threshold or NEAR_DUPLICATE)
     output.result(asdict(report), _report(report))
     if report.problems:
         raise SystemExit(EXIT_PARTIAL)
+
+
+def _encode(spec: str) -> Encode | None:
+    """The encoder's `encode`; None for "none"."""
+    if spec == "none":
+        return None
+    from univar.model.encoder import Encoder
+
+    return Encoder(spec).encode
 
 
 def _asker(models_file: str, name: str, out: str, force: bool) -> Ask:
