@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--questions", required=True, help="A question file, or bank, core or controls.")
 @click.option("--models", "models_file", required=True, help="models.toml: whom to ask, and how.")
+@click.option("--model", "only", multiple=True, metavar="NAME", help="Ask only this one of them; repeatable.")
 @click.option("-o", "--out", required=True, help="Answers (.jsonl); continued if they exist.")
 @click.option("--languages", help="ISO 639-3 codes with commas between; default: all the questions are in.")
 @click.option("--wordings", type=click.IntRange(1), help="Wordings of each question to ask; default: all.")
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 def elicit(
     questions: str,
     models_file: str,
+    only: tuple[str, ...],
     out: str,
     languages: str | None,
     wordings: int | None,
@@ -75,11 +77,11 @@ def elicit(
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
-    from univar.elicit.models import read_models
+    from univar.elicit.models import choose, read_models
     from univar.elicit.project import Elicitation, gather_questions
 
     asked = gather_questions(questions, parse_languages(languages), wordings)
-    models = read_models(models_file, os.environ)
+    models = choose(read_models(models_file, os.environ), only)
     with Elicitation(out, models, asked, samples=samples, seed=seed, dry=dry_run) as elicitation:
         if retry_failed:
             elicitation.retry_failed()

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -142,6 +142,15 @@ def read_models(path: str | os.PathLike[str], environment: Mapping[str, str]) ->
     if twice is not None:
         raise DataError(f"{where}: two models are called {twice!r}: give each a name of its own")
     return models
+
+
+def choose(models: tuple[Model, ...], names: Collection[str]) -> tuple[Model, ...]:
+    """Those of `models` called by `names`; all for no names. Raises UsageError for a name that none has."""
+    known = {model.name for model in models}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise UsageError(f"there is no model {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    return tuple(model for model in models if not names or model.name in names)
 
 
 def _personas(tables: Any, where: str) -> dict[str, Persona]:
