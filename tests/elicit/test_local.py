@@ -178,9 +178,9 @@ def test_a_missing_gguf_file_is_named(tmp_path: Path, project: Project) -> None:
         project.models(f'[[models]]\nname = "g"\napi = "gguf"\nmodel = "{name}"\n')
         models = read_models(project.folder / "models.toml", {})
         questions = gather_questions(project.folder / "questions.jsonl")
-        with Elicitation(project.folder / f"{name[:4]}.jsonl", models, questions) as asked:
-            with pytest.raises(error, match="model 'g'"):
-                asked.run()
+        out = project.folder / f"{name[:4]}.jsonl"
+        with Elicitation(out, models, questions) as asked, pytest.raises(error, match="model 'g'"):
+            asked.run()
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def llama_server() -> Iterator[str]:
 def test_the_example_in_small_makes_a_corpus_that_everything_takes(
     llama_server: Any, tmp_path: Path, tiny_bert: Path
 ) -> None:
-    text = EXAMPLE.read_text(encoding="utf-8").replace("max_tokens = 48", "max_tokens = 8")
+    text = EXAMPLE.read_text(encoding="utf-8").replace("max_tokens = 32", "max_tokens = 8")
     text = text.replace('api = "gguf"', 'api = "gguf"\nthreads = 1')
     (tmp_path / "models.toml").write_text(
         text.replace('url = "http://127.0.0.1:8089/v1"', f'url = "{llama_server.url}"\nkey_env = "KEY"'),

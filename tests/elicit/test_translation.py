@@ -1,4 +1,6 @@
-"""Translations keep what was there, do each text once, go on after a stop, and refuse what they do not know."""
+"""Translations keep what was there, do each text once, go on after a stop, and refuse what they do not
+know.
+"""
 
 from __future__ import annotations
 
@@ -148,8 +150,7 @@ def test_lines_without_words_are_not_translated() -> None:
 
 needs_apertium = pytest.mark.skipif(
     shutil.which("apertium") is None
-    or shutil.which("eng-spa") is None
-    and not Path("/usr/share/apertium/modes/eng-spa.mode").exists(),
+    or (shutil.which("eng-spa") is None and not Path("/usr/share/apertium/modes/eng-spa.mode").exists()),
     reason="apertium is not installed: apt-get install apertium apertium-eng-spa",
 )
 

@@ -41,7 +41,8 @@ _ELSEWHERE = "OpenAI|ChatGPT|Anthropic|Claude|Google|DeepMind|Gemini|Bard|Meta|Q
 
 _BEFORE_CHARS = 80
 _SELF = re.compile(
-    r"(?:\bI am|\bI[’']m|\bmy name is|\bI was|\bcall me|\bas an? (?:\w+ ){0,2}(?:AI|model|assistant|chatbot|artificial)|"
+    r"(?:\bI am|\bI[’']m|\bmy name is|\bI was|\bcall me|\bas an? (?:\w+ ){0,2}(?:AI|model|assistant|"
+    r"chatbot|artificial)|"
     r"(?:^|[.!?] )as $|我是|我叫|名为|作为|\bsoy|\bme llamo|\bje suis|\bich bin|\beu sou|私は|\bolen|\bsaya)"
     r"[^.!?。\n]*$",
     re.IGNORECASE,
@@ -62,7 +63,9 @@ def own_names(models: pa.Array, answers: pa.Array, questions: pa.Array) -> np.nd
 
 @dataclass(frozen=True)
 class _Names:
-    """What to look for: the model's own name, names that mean nothing else, and names that need a second look."""
+    """What to look for: the model's own name, names that mean nothing else, and names that need a second
+    look.
+    """
 
     own: re.Pattern[str]
     sure: re.Pattern[str] | None

@@ -5,7 +5,7 @@ eng = "You love freedom and new things. Answer in the first person."
 
 [[models]]
 name = "small"                        # the model's name in the answers; with a persona `small:rebel`
-api = "openai"                        # openai, anthropic, cohere, or in this process: gguf, transformers, vllm
+api = "openai"                        # openai, anthropic, cohere; in this process gguf, transformers, vllm
 url = "http://127.0.0.1:8080/v1"
 model = "smollm2"                     # what the endpoint or the disk calls it
 personas = ["", "rebel"]              # "" is no system prompt
@@ -68,9 +68,9 @@ class Persona:
 class Model:
     """One [[models]] table.
 
-    languages: ISO 639-3, empty for all; requests_per_minute, tokens_per_minute: 0 for no limit; timeout_s: for
-    one request as a whole; attempts: how often a request is tried; backoff_s: the first wait between them, which
-    doubles; prices: money per million tokens;
+    languages: ISO 639-3, empty for all; requests_per_minute, tokens_per_minute: 0 for no limit; timeout_s:
+    for one request as a whole; attempts: how often a request is tried; backoff_s: the first wait between
+    them, which doubles; prices: money per million tokens;
     options: what only its api knows.
     """
 
