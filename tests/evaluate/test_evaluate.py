@@ -164,7 +164,17 @@ def test_stores_of_two_encoders_are_refused(pair, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": ()}, {"k": (0,)}, {"targets": ()}, {"bootstrap": 0}, {"within": "colour"}, {"targets": ("x",)}],
+    [
+        {"k": ()},
+        {"k": (0,)},
+        {"targets": ()},
+        {"bootstrap": 0},
+        {"within": "colour"},
+        {"targets": ("x",)},
+        {"epochs": 3},
+        {"bags": (0,)},
+        {"non_value": ("c1",)},
+    ],
 )
 def test_senseless_calls_are_usage_errors(pair, wrong):
     stores = pair(qa_rows(range(3), MODELS), qa_rows(range(3, 5), MODELS))

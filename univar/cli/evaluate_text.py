@@ -112,19 +112,16 @@ def _left_out(report: dict[str, Any]) -> str:
 
 
 def _against(report: dict[str, Any], name: str) -> str:
-    k = str(report["settings"]["headline_k"])
+    k, own = str(report["settings"]["headline_k"]), report["encoder"]["id"]
     rows = []
     for group, target, facts in _lines(report):
         other = facts["against"][name]
-        cells = [_at_1(other["knn"][k]), *_difference(other["difference"]["knn"])]
-        if "probe" in other:
-            cells += [_at_1(other["probe"]), *_difference(other["difference"]["probe"])]
-        rows.append([group, target, *cells])
-    headers = ["group", "target", f"kNN@1 of {name}", "difference [95 %]", "p"]
-    headers += [f"probe@1 of {name}", "difference [95 %]", "p"]
-    return table(
-        headers[: len(rows[0])] if rows else headers, rows, f"{report['encoder']['id']} minus {name}"
-    )
+        for kind, difference in other["difference"].items():
+            scores = [place[kind][k] if kind == "knn" else place[kind] for place in (facts, other)]
+            cells = [*map(_at_1, scores), *_difference(difference), _interval(other["times"][kind])]
+            rows.append([group, target, kind, *cells])
+    headers = ["group", "target", "", f"{own} @1", f"{name} @1", "difference [95 %]", "p", "times [95 %]"]
+    return table(headers, rows, f"{own} against {name}, on the same rows")
 
 
 def _bags(report: dict[str, Any]) -> str:
