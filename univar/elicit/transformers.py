@@ -121,12 +121,12 @@ def _load(model: Model, device: str) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if "load_in" not in model.options:
-        network = network.to(device)
+        network.to(device=device)
     return tokenizer, network.eval()
 
 
 def _weights(model: Model, device: str) -> dict[str, Any]:
-    """How the weights are held: as stored, in another dtype, or in 8 or 4 bits where bitsandbytes is there."""
+    """How the weights are held: as stored, in another dtype, or with bitsandbytes in 8 or 4 bits."""
     load_in = model.options.get("load_in")
     if load_in is None:
         return {"dtype": model.options.get("dtype", "auto")}
