@@ -111,7 +111,7 @@ def _load(model: Model, device: str) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(model.model, trust_remote_code=False)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         tokenizer = AutoTokenizer.from_pretrained(model.model, trust_remote_code=False, padding_side="left")
-        network = kind.from_pretrained(
+        network: Any = kind.from_pretrained(
             model.model, trust_remote_code=False, use_safetensors=True, **_weights(model, device)
         )
     except ImportError as error:
@@ -121,7 +121,7 @@ def _load(model: Model, device: str) -> tuple[Any, Any]:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if "load_in" not in model.options:
-        network.to(device=device)
+        network = network.to(device)
     return tokenizer, network.eval()
 
 
