@@ -79,8 +79,12 @@ def text_pairs(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
         table = pq.read_table(path, columns=["question", "answer"])
         texts = qa_texts(table["question"].combine_chunks(), table["answer"].combine_chunks())
         batches = [sampler.batch(step) for step in range(wanted.steps or 0)]
-        sides = ([view for batch in batches for view in getattr(batch, side)] for side in ("anchors", "positives"))
-        anchors, positives = ([texts[int(corpus.rows[view[0]]) - 1].as_py() for view in side] for side in sides)
+        sides = (
+            [view for batch in batches for view in getattr(batch, side)] for side in ("anchors", "positives")
+        )
+        anchors, positives = (
+            [texts[int(corpus.rows[view[0]]) - 1].as_py() for view in side] for side in sides
+        )
     return anchors, positives
 
 
@@ -186,7 +190,8 @@ def main() -> None:
     names = ["sentence-transformers", "univar"]
     runs = [measured(impl, **same) for _ in range(arguments.rounds) for impl in names]
     medians = {
-        impl: statistics.median(run["pairs_per_second"] for run in runs if run["impl"] == impl) for impl in names
+        impl: statistics.median(run["pairs_per_second"] for run in runs if run["impl"] == impl)
+        for impl in names
     }
     ratio = medians["univar"] / medians["sentence-transformers"]
     print(f"univar / sentence-transformers: {ratio:.2f}")
