@@ -38,7 +38,12 @@ class CMakeBuild(build_ext):
 setup(
     packages=[*find_packages(include=["univar", "univar.*"]), "univar.kernels", "univar.demo_data"],
     package_dir={"univar.kernels": "kernels", "univar.demo_data": "examples/demo"},
-    package_data={"univar": ["py.typed", "_native.pyi"], "univar.demo_data": ["*.jsonl"]},
+    package_data={
+        "univar": ["py.typed", "_native.pyi"],
+        "univar.demo_data": ["*.jsonl"],
+        "univar.elicit": ["values.toml"],
+        "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
+    },
     ext_modules=[Extension("univar._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
 )

@@ -34,3 +34,43 @@ def knn_vote(scores: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     votes = torch.zeros(scores.shape[0], n_labels, dtype=torch.float32, device=scores.device)
     votes.scatter_add_(1, labels.clamp_min(0), found)
     return votes / found.sum(dim=1, keepdim=True).clamp_min(1)
+
+
+def knn(queries: Tensor, corpus: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k corpus rows with the largest inner product with each query, ties by the lower row.
+
+    queries: (Q, D), corpus: (N, D)
+    returns: scores (Q, min(k, N)) float32, products summed in float64, high to low; indices int64
+    """
+    scores = (queries.double() @ corpus.double().T).float()
+    best = scores.sort(dim=1, descending=True, stable=True)
+    return best.values[:, :k], best.indices[:, :k]
+
+
+def info_nce(
+    anchor: Tensor,
+    positive: Tensor,
+    log_scale: Tensor,
+    labels: Tensor | None = None,
+    same_source: str = "negatives",
+    symmetric: bool = True,
+) -> Tensor:
+    """The mean contrastive loss of B pairs, each with the other pairs' positives as negatives; () float32.
+
+    Logits are exp(log_scale) * anchor @ positive.T; row i's target is column i. The arguments are those of
+    `univar.kernels.info_nce.info_nce`; the B x B matrix is written, several times.
+    """
+    logits = (anchor @ positive.T).to(torch.promote_types(anchor.dtype, torch.float32)) * log_scale.exp()
+    diagonal = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    same = diagonal if labels is None else labels[:, None] == labels[None, :]
+    if same_source == "drop":
+        logits = logits.masked_fill(same & ~diagonal, -torch.inf)
+    positives = same if same_source == "multipos" else diagonal
+    loss = _cross_entropy(logits, positives)
+    return (loss + _cross_entropy(logits.T, positives)) / 2 if symmetric else loss
+
+
+def _cross_entropy(logits: Tensor, positives: Tensor) -> Tensor:
+    """Mean over the rows of minus the mean log probability of a row's positives; both (B, B)."""
+    log_probabilities = logits.log_softmax(dim=1).masked_fill(~positives, 0)
+    return -(log_probabilities.sum(dim=1) / positives.sum(dim=1)).mean()

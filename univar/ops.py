@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from univar._native import bf16_kernels_usable
-from univar._native import cpu_features as native_features
+from univar import _native
+from univar._native import choose_isa as native_isa
 from univar.errors import UsageError
 
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("auto", "fp32", "bf16", "fp16")
+DTYPES = ("auto", "fp32", "bf16", "fp16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
+ISAS = ("portable", "avx2", "avx512", "amx")
+"""Instruction sets of the native forward, worst first."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> Choice:
-    """fp32, bf16 or fp16. "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
+    """fp32, bf16, fp16 or int8 (CPU only, never chosen unasked). "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
 
     AVX512-BF16 alone does not count: its dot product has half the rate of fp32 FMA.
     """
@@ -57,18 +60,65 @@ def choose_dtype(name: str, device: torch.device) -> Choice:
         raise UsageError(
             "dtype fp16 is no faster than fp32 on a CPU and loses range: give fp32, bf16 or auto"
         )
+    if name == "int8" and device.type != "cpu":
+        raise UsageError("dtype int8 is for the CPU: give bf16, fp16, fp32 or auto")
     if name != "auto":
         return Choice(name, "asked for")
     if device.type == "cuda":
         return Choice("bf16", "CUDA device")
-    if cpu_features()["amx_bf16"]:
-        return Choice("bf16", "the CPU has AMX-BF16")
-    return Choice("fp32", "the CPU has no AMX-BF16")
+    if not cpu_features()["amx_bf16"]:
+        return Choice("fp32", "the CPU has no AMX-BF16")
+    if isa_limit() != "amx":
+        return Choice("fp32", f"UNIVAR_ISA={isa_limit()}")
+    return Choice("bf16", "the CPU has AMX-BF16")
 
 
 def cpu_features() -> dict[str, bool]:
     """CPU instruction sets that decide between implementations, as the operating system lets us use them."""
-    return dict(native_features())
+    return dict(_native.cpu_features())
+
+
+def isa_limit() -> str:
+    """The best instruction set the native forward may use: the environment's UNIVAR_ISA, else "amx"."""
+    limit = os.environ.get("UNIVAR_ISA", ISAS[-1])
+    if limit not in ISAS:
+        raise UsageError(f"UNIVAR_ISA={limit} is unknown: give one of {', '.join(ISAS)}")
+    return limit
+
+
+def usable_cpus() -> int:
+    """Processors that this process may use: its affinity, and at most what its cgroup grants."""
+    return int(_native.usable_cpus())
+
+
+class ModelSizes(Protocol):
+    """What of a model decides which forward takes it (a `univar.model.config.ModelConfig`)."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def intermediate(self) -> int: ...
+
+
+def choose_forward(device: torch.device, dtype: str, config: ModelSizes | None = None) -> Choice:
+    """The native forward's instruction set, one of ISAS, or "torch"; without `config` for the usual models."""
+    if device.type != "cpu":
+        return Choice("torch", "CUDA device")
+    if config is not None and config.family == "mpnet":
+        return Choice("torch", "the native forward has no bias by distance (mpnet)")
+    if dtype == "bf16" and config and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
+        return Choice("torch", "the native bf16 forward needs dims in multiples of 32")
+    limit = isa_limit()
+    try:
+        chosen = native_isa(dtype, limit)
+    except ValueError as error:
+        return Choice("torch", str(error))
+    allowed = "" if limit == ISAS[-1] else f" that UNIVAR_ISA={limit} allows"
+    return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
 
 
 def mkldnn_linear_works() -> bool:
@@ -94,15 +144,13 @@ def choose_linear(device: torch.device) -> Choice:
 
 
 def choose_attention(device: torch.device, dtype: str) -> Choice:
-    """How attention, LayerNorm, GELU and pooling run.
+    """How attention runs in torch.
 
-    "native": our C++ kernels over packed texts; "varlen": one CUDA kernel over packed texts; "sdpa": torch,
+    "varlen": one CUDA kernel over packed texts; "sdpa": torch,
     one call per run of equally long texts.
     """
     if device.type == "cpu":
-        if dtype == "bf16" and bf16_kernels_usable():
-            return Choice("native", "bf16 on a CPU with AMX-BF16")
-        return Choice("sdpa", f"{dtype} on a CPU" if dtype != "bf16" else "no AMX-BF16 in CPU or build")
+        return Choice("sdpa", f"{dtype} on a CPU")
     if dtype == "fp32":
         return Choice("sdpa", "varlen kernels take no fp32")
     if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):

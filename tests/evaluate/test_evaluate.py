@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from tests.index.stores import write_store
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 
-FAST = {"bootstrap": 200, "permutations": 20, "baseline": False}
+FAST: dict[str, Any] = {"k": (5, 20), "bags": (), "bootstrap": 200, "permutations": 20, "baselines": False}
 MODELS = ["a", "b", "c", "d"]
 
 
@@ -108,7 +109,7 @@ def test_a_group_without_train_rows_is_counted_not_evaluated(pair):
 
 def test_the_same_seed_gives_the_same_report(pair):
     stores = pair(qa_rows(range(20), MODELS), qa_rows(range(20, 30), MODELS), signal=0.5)
-    options = {**FAST, "baseline": True}
+    options = {**FAST, "baselines": True}
     first, second, other = (json.dumps(evaluate(*stores, **options, seed=seed)) for seed in (1, 1, 2))
     assert first == second
     assert first != other
@@ -123,14 +124,14 @@ def test_the_report_survives_json(pair):
 
 def test_the_baseline_reads_the_answers(pair):
     stores = pair(qa_rows(range(30), MODELS), qa_rows(range(30, 40), MODELS))
-    report = evaluate(*stores, **{**FAST, "baseline": True})
+    report = evaluate(*stores, **{**FAST, "baselines": True})
     assert report["overall"]["model"]["tfidf"]["accuracy"]["1"]["value"] == 1.0
     assert accuracy(report)["value"] < 0.6
 
 
 def test_fewer_train_rows_than_neighbours(pair):
     report = evaluate(
-        *pair(qa_rows(range(2), MODELS), qa_rows(range(2, 6), MODELS), signal=9), k=(50,), **FAST
+        *pair(qa_rows(range(2), MODELS), qa_rows(range(2, 6), MODELS), signal=9), **{**FAST, "k": (50,)}
     )
     assert report["settings"]["headline_k"] == 50
     assert accuracy(report, k=50)["value"] <= 1
@@ -163,7 +164,17 @@ def test_stores_of_two_encoders_are_refused(pair, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": ()}, {"k": (0,)}, {"targets": ()}, {"bootstrap": 0}, {"within": "colour"}, {"targets": ("x",)}],
+    [
+        {"k": ()},
+        {"k": (0,)},
+        {"targets": ()},
+        {"bootstrap": 0},
+        {"within": "colour"},
+        {"targets": ("x",)},
+        {"epochs": 3},
+        {"bags": (0,)},
+        {"non_value": ("c1",)},
+    ],
 )
 def test_senseless_calls_are_usage_errors(pair, wrong):
     stores = pair(qa_rows(range(3), MODELS), qa_rows(range(3, 5), MODELS))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from univar.evaluate.baseline import SurfaceBaseline, tokens
+from univar.evaluate.baseline import tfidf, tokens
 from univar.evaluate.metrics import NEVER, QuestionBootstrap, f1_scores, hits_at, judge
 
 
@@ -110,7 +110,7 @@ def test_the_baseline_knows_its_labels_in_any_order(n_labels):
     pytest.importorskip("sklearn")
     answers = [f"word{label} of {n}" for n in range(8) for label in range(n_labels)]
     labels = np.array([label for _ in range(8) for label in range(n_labels)])
-    surface = SurfaceBaseline(answers, [f"say word{label}" for label in range(n_labels)])
+    surface = tfidf(answers, [f"say word{label}" for label in range(n_labels)])
     rows = np.arange(n_labels)
     assert surface.strength(labels, n_labels, rows, seed=0).argmax(axis=1).tolist() == rows.tolist()
     turned = surface.strength(n_labels - 1 - labels, n_labels, rows, seed=0).argmax(axis=1)

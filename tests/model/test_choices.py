@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
-from univar import ops
+from univar import _native, ops
+from univar.errors import UsageError
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -22,20 +25,51 @@ def test_auto_dtype_on_cuda_is_bf16() -> None:
     assert ops.choose_dtype("auto", CUDA).chosen == "bf16"
 
 
+@dataclass(frozen=True)
+class Sizes:
+    family: str = "bert"
+    dim: int = 384
+    head_dim: int = 32
+    intermediate: int = 1536
+
+
+@pytest.fixture
+def amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU with everything, and no UNIVAR_ISA."""
+    monkeypatch.delenv("UNIVAR_ISA", raising=False)
+    monkeypatch.setattr(ops, "cpu_features", lambda: {"amx_bf16": True})
+    monkeypatch.setattr(ops, "native_isa", lambda dtype, limit: "avx512" if dtype == "fp32" else limit)
+
+
 @pytest.mark.parametrize(
-    ("device", "dtype", "usable", "chosen"),
+    ("device", "dtype", "sizes", "chosen"),
     [
-        (CPU, "bf16", True, "native"),
-        (CPU, "bf16", False, "sdpa"),
-        (CPU, "fp32", True, "sdpa"),
-        (CUDA, "fp32", True, "sdpa"),
+        (CPU, "bf16", Sizes(), "amx"),
+        (CPU, "fp32", Sizes(), "avx512"),
+        (CPU, "fp32", Sizes(dim=33, head_dim=11), "avx512"),
+        (CPU, "bf16", Sizes(head_dim=16), "torch"),
+        (CPU, "bf16", Sizes(family="mpnet"), "torch"),
+        (CUDA, "bf16", Sizes(), "torch"),
     ],
 )
-def test_attention_follows_device_and_dtype(
-    device: torch.device, dtype: str, usable: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+def test_forward_is_native_where_the_cpu_and_the_model_allow(
+    amx: None, device: torch.device, dtype: str, sizes: Sizes, chosen: str
 ) -> None:
-    monkeypatch.setattr(ops, "bf16_kernels_usable", lambda: usable)
-    assert ops.choose_attention(device, dtype).chosen == chosen
+    assert ops.choose_forward(device, dtype, sizes).chosen == chosen
+
+
+def test_univar_isa_limits_dtype_and_forward(amx: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIVAR_ISA", "avx2")
+    monkeypatch.setattr(ops, "native_isa", _native.choose_isa)
+    assert ops.choose_dtype("auto", CPU).chosen == "fp32"
+    assert ops.choose_forward(CPU, "fp32", Sizes()).chosen in ("avx2", "portable")
+    assert ops.choose_forward(CPU, "bf16", Sizes()).chosen == "torch"
+
+
+def test_an_unknown_isa_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIVAR_ISA", "sse9")
+    with pytest.raises(UsageError, match="UNIVAR_ISA=sse9 is unknown: give one of portable, avx2"):
+        ops.isa_limit()
 
 
 @pytest.mark.parametrize(

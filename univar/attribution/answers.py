@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 LEVELS = {"source": "sources", "model": "models", "language": "languages"}
 """Column to the name of its ranking in the result; another column keeps its name."""
 
-_MUST_AGREE = ("id", "revision", "dim", "max_length", "pooling")
-
 
 def attribute_answers(
     store: Store,
@@ -85,13 +83,13 @@ def store_encoder(store: Store, spec: str | None = None) -> Encoder:
 
 def check_encoder(store: Store, encoder: Encoder) -> None:
     """Raise DataError unless the encoder is the one that made the store."""
-    for name in _MUST_AGREE:
-        ours, theirs = encoder.info.get(name), store.encoder.get(name)
-        if ours != theirs:
-            raise DataError(
-                f"{store.path} was embedded with {store.encoder['id']} of {name} {theirs!r}, but here its "
-                f"{name} is {ours!r}; install the store's encoder, or make a new store with this one"
-            )
+    from univar.store import encoder_differences
+
+    for name, ours, theirs in encoder_differences(encoder.info, store.encoder):
+        raise DataError(
+            f"{store.path} was embedded with {store.encoder['id']} of {name} {theirs!r}, but here its "
+            f"{name} is {ours!r}; install the store's encoder, or make a new store with this one"
+        )
 
 
 class Witnesses:

@@ -8,18 +8,17 @@ from typing import Any
 
 import click
 
-from univar.cli.output import Output, output_options, table
+from univar.cli.evaluate_text import comparison_text, evaluation_text
+from univar.cli.output import Output, output_options
 from univar.errors import EXIT_FAILED, UsageError
 
-NOTES = (
-    "95 % intervals are over questions; chance is 1/labels; shuffled is the 95th percentile of the accuracy\n"
-    "with shuffled train labels; TF-IDF is a logistic regression on the words of the answers alone."
-)
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("train", type=click.Path(exists=True, file_okay=False))
-@click.argument("eval", type=click.Path(exists=True, file_okay=False))
+@click.argument("train", type=FOLDER)
+@click.argument("eval", type=FOLDER, required=False)
 @click.option(
     "--within", metavar="COLUMN", help="Compare only rows with the same value, such as source-corpus."
 )
@@ -34,64 +33,126 @@ NOTES = (
     show_default=True,
     help="What to predict; may be given several times.",
 )
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="TRAIN,EVAL|ENCODER",
+    help="Another encoder to compare with: its two stores of the same rows, or its name (with --work).",
+)
+@click.option(
+    "--work", type=click.Path(file_okay=False, path_type=Path), help="Where --against keeps its stores."
+)
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="SPEC",
+    help="Where an encoder of the stores is, if its id there does not tell.",
+)
+@click.option(
+    "--protocol",
+    type=click.Choice(["questions", "paper"]),
+    default="questions",
+    show_default=True,
+    help="Questions: none on both sides. Paper: UniVaR's split of one store by rows.",
+)
+@click.option(
+    "--non-value", multiple=True, metavar="NAME", help="A value of --within that is not about values."
+)
+@click.option(
+    "--bags", default="1,5,20", show_default=True, help="Answers of one source attributed together."
+)
+@click.option("--fulcra", type=FILE, help="Answers with Schwartz labels (Parquet): are the values in there?")
+@click.option(
+    "--culture", type=FOLDER, help="Folder of tables of human cultures: do languages lie as they do?"
+)
+@click.option(
+    "--style-rows", default=0, metavar="N", help="Also embed N rows per group and side without style."
+)
+@click.option("--translationese", type=FOLDER, help="Folder of Europarl-style train and test CSV files.")
 @click.option("--bootstrap", default=1000, show_default=True, help="Draws of questions for the intervals.")
 @click.option("--permutations", default=100, show_default=True, help="Shuffles of the train labels.")
-@click.option("--no-baseline", is_flag=True, help="Leave out TF-IDF, which needs scikit-learn.")
-@click.option("--seed", default=0, show_default=True, help="Of draws, shuffles and the baseline.")
-@click.option("--out", type=click.Path(dir_okay=False), help="Also write the whole report as JSON.")
+@click.option(
+    "--no-baseline", is_flag=True, help="Neighbours only: no probes and baselines (no scikit-learn)."
+)
+@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report as JSON.")
 @click.option("--force", is_flag=True, help="Overwrite the file of --out.")
 @click.option(
-    "--fail-under", multiple=True, metavar="TARGET=X", help="Exit 1 if the accuracy of a target is below X."
+    "--compare", type=FILE, metavar="OLD.json", help="Exit 1 if a target is surely worse than there."
+)
+@click.option(
+    "--fail-under",
+    multiple=True,
+    metavar="TARGET=X",
+    help="Exit 1 if k-NN's accuracy of a target is below X; TARGET.probe=X for the probe's.",
 )
 @output_options
 def evaluate(
-    train: str,
-    eval: str,
-    within: str | None,
+    train: Path,
+    eval: Path | None,
     neighbours: str,
+    bags: str,
     targets: tuple[str, ...],
-    bootstrap: int,
-    permutations: int,
+    within: str | None,
+    against: tuple[str, ...],
+    work: Path | None,
     no_baseline: bool,
-    seed: int,
-    out: str | None,
+    out: Path | None,
     force: bool,
+    compare: Path | None,
     fail_under: tuple[str, ...],
     output: Output,
+    **options: Any,
 ) -> None:
-    """Attribute the rows of store EVAL by their nearest rows in store TRAIN; say how often that is right.
+    """Say how well the rows of store TRAIN tell where the rows of store EVAL came from.
 
     Rows of EVAL whose question is in TRAIN are dropped. Models are comparable only where they answered the
-    same questions: use --within with the column of the corpus.
+    same questions: use --within with the column of the corpus. With --against, another encoder is measured
+    on the same rows and the difference gets an interval and a p-value.
 
     \b
     Example:
         univar evaluate runs/train runs/eval
         univar evaluate runs/train runs/eval --within language --target model -k 5,20 --json
+        univar evaluate runs/train runs/eval --out last.json
+        univar evaluate runs/train runs/eval --compare last.json --fail-under model=0.1
+        univar evaluate runs/train --protocol paper --target source
     """
+    from univar.evaluate import FORMAT
+    from univar.evaluate import compare as against_old
     from univar.evaluate import evaluate as run
+    from univar.evaluate.compare import read_report
+    from univar.evaluate.other_encoder import other_stores
     from univar.store import Store, fs
 
     limits = parse_limits(fail_under, targets)
-    if out is not None and Path(out).exists() and not force:
+    if out is not None and out.exists() and not force:
         raise UsageError(f"{out} exists: choose another name for --out, or give --force")
+    old = read_report(compare, FORMAT) if compare is not None else None
+    stores = [Store(path, check="blocks") for path in (train, eval) if path is not None]
+    pair = (stores[0], stores[-1])
     report = run(
-        Store(train, check="blocks"),
-        Store(eval, check="blocks"),
-        k=parse_numbers(neighbours),
+        *stores,
+        against=dict(other_stores(given, pair, work, output.note) for given in against),
+        k=parse_numbers(neighbours, "-k"),
+        bags=parse_numbers(bags, "--bags"),
         targets=[column(target) for target in targets],
         within=column(within) if within else None,
-        bootstrap=bootstrap,
-        permutations=permutations,
-        baseline=not no_baseline,
-        seed=seed,
+        baselines=not no_baseline,
         on_progress=output.note,
+        **options,
     )
+    compared = against_old(report, old) if old is not None else {}
+    if compared:
+        report["compared"] = {"with": str(compare), "targets": compared}
     if out is not None:
-        with fs.new_file(Path(out)) as file:
+        with fs.new_file(out) as file:
             file.write(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False).encode())
-    output.result(report, evaluation_text(report))
-    failed = [line for target, limit in limits.items() if (line := _shortfall(report, target, limit))]
+    text = [evaluation_text(report), *([comparison_text(compared, str(compare))] if compared else [])]
+    output.result(report, "\n\n".join(text))
+    failed = [line for limit in limits.items() if (line := _shortfall(report, *limit))]
+    failed += _fallen(compared)
     for line in failed:
         output.note(line)
     if failed:
@@ -103,84 +164,49 @@ def column(name: str) -> str:
     return name.replace("-", "_")
 
 
-def parse_numbers(text: str) -> list[int]:
+def parse_numbers(text: str, option: str) -> list[int]:
     """`5,20,50` as [5, 20, 50]."""
-    parts = [part.strip() for part in text.split(",")]
+    parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() for part in parts):
-        raise UsageError(f"-k {text!r} is not a list of whole numbers such as 5,20,50")
+        raise UsageError(f"{option} {text!r} is not a list of whole numbers such as 5,20,50")
     return list(dict.fromkeys(int(part) for part in parts))
 
 
-def parse_limits(entries: tuple[str, ...], targets: tuple[str, ...]) -> dict[str, float]:
-    """`--fail-under source=0.3` as {"source": 0.3}."""
+def parse_limits(entries: tuple[str, ...], targets: tuple[str, ...]) -> dict[tuple[str, str], float]:
+    """`--fail-under source=0.3` as {("source", "knn"): 0.3}."""
     limits = {}
     for entry in entries:
-        target, _, number = entry.partition("=")
+        name, _, number = entry.partition("=")
+        target, _, classifier = name.partition(".")
         try:
-            limits[column(target)] = float(number)
+            limit = float(number)
         except ValueError:
             raise UsageError(f"--fail-under {entry!r} is not TARGET=X such as source=0.30") from None
-        if target not in targets:
+        if target not in targets or classifier not in ("", "knn", "probe"):
             raise UsageError(
-                f"--fail-under {entry!r}: {target!r} is none of the targets {', '.join(targets)}"
+                f"--fail-under {entry!r}: {name!r} is none of {', '.join(targets)}, "
+                "nor one of these and .probe"
             )
+        limits[column(target), classifier or "knn"] = limit
     return limits
 
 
-def _shortfall(report: dict[str, Any], target: str, limit: float) -> str | None:
-    """What to say if a target's accuracy at the headline k, over all groups, is below the limit."""
-    if target not in report["overall"]:
-        return f"{target}: nothing could be evaluated, so it is below {limit}"
-    k = str(report["settings"]["headline_k"])
-    reached = report["overall"][target]["knn"][k]["accuracy"]["1"]["value"]
-    return f"{target}: accuracy {reached:.4f} is below {limit}" if reached < limit else None
+def _shortfall(report: dict[str, Any], name: tuple[str, str], limit: float) -> str | None:
+    """What to say if a target's accuracy, over all groups, is below the limit."""
+    target, classifier = name
+    facts = report["overall"].get(target, {}).get(classifier)
+    if facts is None:
+        return f"{target}: nothing could be evaluated by {classifier}, so it is below {limit}"
+    scores = facts[str(report["settings"]["headline_k"])] if classifier == "knn" else facts
+    reached = scores["accuracy"]["1"]["value"]
+    return f"{target}: {classifier} accuracy {reached:.4f} is below {limit}" if reached < limit else None
 
 
-def evaluation_text(report: dict[str, Any]) -> str:
-    """The report as a table, what was left out, and what the columns mean."""
-    k = str(report["settings"]["headline_k"])
-    rows, notes = [], []
-    for group in report["groups"]:
-        name = "all" if group["group"] is None else group["group"]
-        for target, facts in group["targets"].items():
-            if "skipped" in facts:
-                notes.append(f"{name}, {target}: not evaluated, {facts['skipped']}")
-                continue
-            rows.append([name, target, *_cells(facts, k)])
-            if facts["unseen_label_rows"]:
-                unseen = f"{facts['unseen_label_rows']:,} rows left out, their label has no train row"
-                notes.append(f"{name}, {target}: {unseen}")
-    if len(report["groups"]) > 1:
-        rows += [["together", target, *_cells(facts, k)] for target, facts in report["overall"].items()]
-    headers = ["group", "target", "labels", "rows", "accuracy@1 [95 %]", "@5", "@10", "macro F1"]
-    headers += ["chance", "majority", "shuffled", "TF-IDF@1 [95 %]"]
-    counts = report["counts"]
-    notes.append(
-        f"{counts['leaked_rows']:,} of {counts['eval_rows']:,} rows dropped: their question is in train "
-        f"({counts['leaked_questions']:,} questions)"
-    )
-    if counts["rows_without_train_group"]:
-        notes.append(f"{counts['rows_without_train_group']:,} rows are in groups without train rows")
-    title = f"k = {k}, {report['encoder']['id']}"
-    return "\n\n".join([table(headers, rows, title), "\n".join(notes), NOTES])
-
-
-def _cells(facts: dict[str, Any], k: str) -> list[str]:
-    accuracy = facts["knn"][k]["accuracy"]
-    macro = facts["knn"][k].get("macro_f1")
+def _fallen(compared: dict[str, Any]) -> list[str]:
     return [
-        f"{facts['labels']:,}" if "labels" in facts else "",
-        f"{facts['rows']:,}",
-        _interval(accuracy["1"]),
-        f"{accuracy['5']['value']:.3f}",
-        f"{accuracy['10']['value']:.3f}",
-        f"{macro['value']:.3f}" if macro else "",
-        f"{facts['chance']:.3f}",
-        f"{facts['majority']:.3f}",
-        f"{facts['permutation']['p95']:.3f}" if "permutation" in facts else "",
-        _interval(facts["tfidf"]["accuracy"]["1"]) if "tfidf" in facts else "",
+        f"{target}: {classifier} accuracy fell from {facts['old']:.4f} to {facts['new']:.4f} "
+        f"(p = {facts['difference']['p']:.4f})"
+        for target, classifiers in compared.items()
+        for classifier, facts in classifiers.items()
+        if facts["worse"]
     ]
-
-
-def _interval(value: dict[str, float]) -> str:
-    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"

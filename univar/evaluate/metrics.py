@@ -46,6 +46,13 @@ def f1_scores(
     return float(macro), float(weighted)
 
 
+def weighted_precision(truth: np.ndarray, guess: np.ndarray, n_labels: int) -> float:
+    """Mean over labels, by their number of rows, of how often a guess of the label is right (0 if never)."""
+    hit = np.bincount(truth[truth == guess], minlength=n_labels)
+    guessed, support = (np.bincount(labels, minlength=n_labels) for labels in (guess, truth))
+    return float((hit / np.maximum(1, guessed) * support).sum() / support.sum())
+
+
 class QuestionBootstrap:
     """Percentile intervals by drawing whole questions: rows of one question are not independent.
 
@@ -53,21 +60,25 @@ class QuestionBootstrap:
     """
 
     def __init__(self, questions: np.ndarray, draws: int, seed: int) -> None:
-        names, self._question = np.unique(questions, return_inverse=True)
-        self.n_questions = len(names)
-        rng = np.random.default_rng(seed)
-        drawn = rng.integers(0, self.n_questions, (draws, self.n_questions))
-        counted = [np.bincount(draw, minlength=self.n_questions) for draw in drawn]
-        self._weights = np.stack(counted).astype(np.float32)  # (draws, questions): how often each was drawn
+        self.names, self._question = np.unique(questions, return_inverse=True)
+        self.n_questions = len(self.names)
+        rng, n = np.random.default_rng(seed), self.n_questions
+        self._weights = np.empty((draws, n), dtype=np.float32)  # how often each was drawn
+        for weights in self._weights:
+            weights[:] = np.bincount(rng.integers(0, n, n), minlength=n)
 
     def of_means(self, values: np.ndarray) -> np.ndarray:
         """Intervals of the means of columns. values: (n, M) numbers or bool; returns (M, 2), low and high."""
+        return _percentiles(self.drawn_means(values))
+
+    def drawn_means(self, values: np.ndarray) -> np.ndarray:
+        """Means of columns in each draw. values: (n, M) numbers or bool; returns (draws, M)."""
         sums = np.stack(
             [np.bincount(self._question, column, self.n_questions) for column in values.T], axis=1
         )
         sizes = np.bincount(self._question, minlength=self.n_questions)
         drawn = self._weights @ sums.astype(np.float32)
-        return _percentiles(drawn / np.maximum(1, self._weights @ sizes.astype(np.float32))[:, None])
+        return drawn / np.maximum(1, self._weights @ sizes.astype(np.float32))[:, None]
 
     def of_share(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Interval (2,) of the mean of `values` (m,) over some rows (m,); draws without them don't count."""
@@ -80,9 +91,33 @@ class QuestionBootstrap:
 
     def of_f1(self, truth: np.ndarray, guess: np.ndarray, n_labels: int) -> np.ndarray:
         """Intervals of macro and weighted F1, (2, 2)."""
-        return _percentiles(
-            np.array([f1_scores(truth, guess, n_labels, draw[self._question]) for draw in self._weights])
-        )
+        hit, support, guessed = (
+            self._weights @ self._counts(labels, weight, n_labels)
+            for labels, weight in ((truth, truth == guess), (truth, None), (guess, None))
+        )  # each (draws, L)
+        both = support + guessed
+        f1 = 2 * hit / np.maximum(both, 1e-12)
+        macro = f1.sum(axis=1) / np.maximum(1, np.count_nonzero(both, axis=1))
+        weighted = (f1 * support).sum(axis=1) / np.maximum(support.sum(axis=1), 1e-12)
+        return _percentiles(np.stack([macro, weighted], axis=1))
+
+    def per_question(self, values: np.ndarray) -> np.ndarray:
+        """Sum of values (n,) over each question's rows, (questions,)."""
+        return np.bincount(self._question, values, self.n_questions)
+
+    def _counts(self, labels: np.ndarray, weight: np.ndarray | None, n_labels: int) -> np.ndarray:
+        """How often each label is met in each question, (questions, L) float32."""
+        cells = self._question * n_labels + labels
+        counts = np.bincount(cells, weight, self.n_questions * n_labels)
+        return counts.reshape(self.n_questions, n_labels).astype(np.float32)
+
+
+def accuracy_report(rank: np.ndarray, intervals: QuestionBootstrap) -> dict[str, Any]:
+    """Accuracy among the first 1, 3, 5, 10 with intervals. rank: (n,) of the true labels."""
+    hits = hits_at(rank)
+    bounds = intervals.of_means(hits)
+    values = zip(ACCURACY_AT, hits.mean(axis=0), bounds, strict=True)
+    return {str(n): with_interval(value, bound) for n, value, bound in values}
 
 
 def with_interval(value: float, interval: np.ndarray) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from univar.attribution.vote import neighbour_labels, votes
+from univar.evaluate.encoded import Encoded
 from univar.evaluate.metrics import judge
 from univar.evaluate.split import Group
 from univar.index.exact import ExactSearch
@@ -15,31 +14,24 @@ _CELLS_AT_ONCE = 1 << 21
 """Rows times labels that are counted at once: 16 MiB of float64."""
 
 
-class RowsOf:
-    """Some rows of a store's embeddings, gathered block by block."""
-
-    def __init__(self, embeddings: object, rows: np.ndarray) -> None:
-        self._embeddings, self._rows = embeddings, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def blocks(self, max_rows: int) -> Iterator[tuple[int, np.ndarray]]:
-        for start in range(0, len(self._rows), max_rows):
-            yield start, self._embeddings[self._rows[start : start + max_rows]]  # type: ignore[index]
-
-
-def nearest(train: object, eval: object, group: Group, dim: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def nearest(encoder: Encoded, sides: tuple[str, str], group: Group, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k nearest train rows of each eval row, within the group, by exact search.
 
-    train, eval: embeddings of the stores
-    returns:     scores (E, k) float32 and indices (E, k) int64 into group.train, -1 where it has fewer rows
+    sides:   from which side of the encoder the group's train and eval rows come
+    returns: scores (E, k) float32 and indices (E, k) int64 into group.train, -1 where it has fewer rows
     """
-    queries = np.ascontiguousarray(eval[group.eval], dtype=np.float32)  # type: ignore[index]
+    queries = encoder.matrix(sides[1], group.eval)
     width = min(k, len(group.train))
-    scores, indices = ExactSearch(RowsOf(train, group.train), dim).search(queries, width)
+    corpus = encoder.some(sides[0], group.train)
+    scores, indices = ExactSearch(corpus, encoder.dim).search(queries, width)
     padding = ((0, 0), (0, k - width))
     return np.pad(scores, padding, constant_values=-np.inf), np.pad(indices, padding, constant_values=-1)
+
+
+def vote_strength(scores: np.ndarray, indices: np.ndarray, labels: np.ndarray, n_labels: int) -> np.ndarray:
+    """(n, L) float32, rows sum to 1: share of the votes, with a little for similarity that breaks ties."""
+    _, strength = votes(scores, neighbour_labels(labels, indices), n_labels)
+    return (strength / np.maximum(strength.sum(axis=1, keepdims=True), 1e-12)).astype(np.float32)
 
 
 def judge_votes(
@@ -66,16 +58,18 @@ def permuted_accuracy(
     n_labels: int,
     permutations: int,
     seed: int,
+    strata: np.ndarray | None = None,
 ) -> np.ndarray:
     """Accuracy with the labels of the train rows shuffled and the neighbours kept: what no knowledge gives.
 
-    Arguments as in `judge_votes`; returns (permutations,) float64
+    strata: (T,) labels are shuffled among the train rows with the same number only
+    Other arguments as in `judge_votes`; returns (permutations,) float64
     """
     rng = np.random.default_rng(seed)
     accuracy = np.empty(permutations)
     step = max(1, _CELLS_AT_ONCE // n_labels)
     for number in range(permutations):
-        shuffled = rng.permutation(labels)
+        shuffled = shuffled_within(labels, strata, rng)
         right = 0
         for start in range(0, len(truth), step):
             part = slice(start, start + step)
@@ -83,3 +77,12 @@ def permuted_accuracy(
             right += int((strength.argmax(axis=1) == truth[part]).sum())
         accuracy[number] = right / max(1, len(truth))
     return accuracy
+
+
+def shuffled_within(labels: np.ndarray, strata: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
+    """labels (T,) in random order, each staying in its stratum; strata: (T,) int64, None for one stratum."""
+    if strata is None:
+        return rng.permutation(labels)
+    shuffled = np.empty_like(labels)
+    shuffled[np.argsort(strata, kind="stable")] = labels[np.lexsort((rng.random(len(labels)), strata))]
+    return shuffled

@@ -3,44 +3,39 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 
 from univar import ops
 from univar.errors import DataError, UsageError
+from univar.model.adapter import adapted_weights
 from univar.model.config import read_config
-from univar.model.forward import PackedTransformer
-from univar.model.packing import Layout, micro_batches
+from univar.model.native import NativeForward, finished
 from univar.model.spec import resolve
-from univar.model.tokenizer import Tokenizer, Tokens, load_tokenizer
-from univar.model.weights import load_weights
+from univar.model.tokenizer import NativeTokenizer, Tokenizer, load_tokenizer
+from univar.model.torch_forward import TorchForward
 
 logger = logging.getLogger("univar")
-
-BATCH_TOKENS = {"cpu": 2048, "cuda": 65_536}
-"""Tokens of one micro-batch; on the CPU each worker thread has one in hand."""
 
 
 class Encoder:
     """A text encoder by name, folder or hub id. Rows it gives always have length 1.
 
-    spec:         "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, or a hub id
+    spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, a
+                  hub id, or one of these with an adapter: "minilm+folder"
     dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
-                  "fp16"
+                  "fp16", on the CPU "int8" (faster, cosine to fp32 about 0.995: measure before you use it)
     device:       "auto", "cpu", "cuda" or "cuda:N"
     max_length:   tokens of a text that are read, special tokens included; default what the model's folder
                   says
     truncate_dim: keep the first dims of each embedding (Matryoshka models) and bring the row to length 1
                   again
-    threads:      worker threads on the CPU, default torch.get_num_threads(). Each has its own batches and
-                  runs torch with one thread; the calling thread's torch settings stay as they are.
+    threads:      worker threads on the CPU, each with batches of its own; default: the processors that
+                  affinity and cgroup leave to the process
     Raises UsageError, DataError or ProviderError (see `univar.model.spec.resolve`).
     """
 
@@ -62,11 +57,9 @@ class Encoder:
         self._config = read_config(self._source.folder)
         self.max_length: int = self._checked_max_length(max_length)
         self.dim: int = self._checked_dim(truncate_dim)
-        self._threads = threads or torch.get_num_threads()
+        self._threads = threads or ops.usable_cpus()
         self.tokenizer: Tokenizer = load_tokenizer(self._config.folder, self.max_length, self._threads)
-        self._forward = PackedTransformer(self._config, load_weights(self._config), self._dtype, self._device)
-        self.batch_tokens: int = BATCH_TOKENS[self._device.type]
-        self._workers = _one_threaded_workers(self._threads if self._device.type == "cpu" else 1)
+        self._forward = self._load()
 
     @property
     def info(self) -> dict[str, Any]:
@@ -83,7 +76,7 @@ class Encoder:
 
     def tokenize(self, sentences: Sequence[str] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
         """Token ids (T,) int32 of all texts, special tokens included, and cu_seqlens (n + 1,) int64."""
-        tokens = self._tokens(sentences)
+        tokens = self.tokenizer.encode(self._texts(sentences))
         return tokens.ids, tokens.cu_seqlens
 
     def encode(
@@ -101,16 +94,20 @@ class Encoder:
         """
         if not normalize_embeddings:
             raise UsageError("univar's embeddings always have length 1: leave normalize_embeddings at True")
-        tokens = self._tokens([sentences] if isinstance(sentences, str) else sentences)
-        cut = int(tokens.truncated.sum())
-        if cut:
+        texts = self._texts([sentences] if isinstance(sentences, str) else sentences)
+        if isinstance(self._forward, NativeForward) and isinstance(self.tokenizer, NativeTokenizer):
+            run = self._forward.embed(self.tokenizer, texts)
+            embeddings = self._collect(finished(run), len(texts), show_progress_bar)
+            truncated = run.truncated
+        else:
+            tokens = self.tokenizer.encode(texts)
+            embeddings = self._embed(tokens.ids, tokens.cu_seqlens, show_progress_bar)
+            truncated = tokens.truncated
+        if cut := int(truncated.sum()):
             logger.warning(
-                "%d of %d texts were longer than %d tokens and cut",
-                cut,
-                len(tokens.truncated),
-                self.max_length,
+                "%d of %d texts were longer than %d tokens and cut", cut, len(texts), self.max_length
             )
-        return self._embed(tokens.ids, tokens.cu_seqlens, show_progress_bar)
+        return embeddings
 
     def forward_packed(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> np.ndarray:
         """Embeddings (n, dim) float32 of packed texts, in their order, rows of length 1.
@@ -134,21 +131,23 @@ class Encoder:
         self, ids: np.ndarray, cu_seqlens: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The same batch by batch, so that a caller can stop between two: rows (b,), embeddings (b, dim)."""
-        tokens = len(ids)
-        share = -(-tokens // self._threads) if self._device.type == "cpu" else tokens
-        budget = max(1, min(self.batch_tokens, share))  # a small call too keeps all threads busy
-
-        def run(batch: tuple[np.ndarray, np.ndarray, Layout]) -> tuple[np.ndarray, np.ndarray]:
-            rows, batch_ids, layout = batch
-            return rows, self._shorten(self._forward(batch_ids, layout))
-
-        return self._workers.map(run, micro_batches(ids, cu_seqlens, budget))
+        for rows, embeddings in self._forward.batches(ids, cu_seqlens):
+            yield rows, self._shorten(embeddings)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write a folder that `SentenceTransformer(folder)` opens (see `univar.model.export`)."""
         from univar.model.export import export_model
 
         export_model(self._source, folder, max_length=self.max_length, force=force)
+
+    def _load(self) -> NativeForward | TorchForward:
+        weights = adapted_weights(self._source, self._config)
+        choice = ops.choose_forward(self._device, self._dtype, self._config)
+        if choice.chosen == "torch" and self._dtype == "int8":
+            raise UsageError(f"dtype int8 does not run here: {choice.why}; give fp32, bf16 or auto")
+        if choice.chosen == "torch":
+            return TorchForward(self._config, weights, self._dtype, self._device, self._threads)
+        return NativeForward(self._config, weights, self._dtype, choice.chosen, self._threads)
 
     def _checked_max_length(self, wanted: int | None) -> int:
         if wanted is None:
@@ -168,29 +167,33 @@ class Encoder:
             )
         return truncate_dim
 
-    def _tokens(self, sentences: Sequence[str] | pa.Array) -> Tokens:
+    def _texts(self, sentences: Sequence[str] | pa.Array) -> pa.Array:
         if isinstance(sentences, (pa.Array, pa.ChunkedArray)):
-            return self.tokenizer.encode(sentences)
+            return sentences
         try:
             texts = pa.array(sentences, pa.large_string())
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise UsageError(f"sentences must be strings: {error}") from None
         if texts.null_count:
             raise DataError(f"{texts.null_count} of {len(texts)} texts are None: leave those out")
-        return self.tokenizer.encode(texts)
+        return texts
 
     def _embed(self, ids: np.ndarray, cu_seqlens: np.ndarray, show_progress_bar: bool) -> np.ndarray:
-        n = len(cu_seqlens) - 1
+        return self._collect(self._forward.batches(ids, cu_seqlens), len(cu_seqlens) - 1, show_progress_bar)
+
+    def _collect(
+        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n: int, show_progress_bar: bool
+    ) -> np.ndarray:
         out = np.empty((n, self.dim), np.float32)
-        batches = self.forward_batches(ids, cu_seqlens)
         for rows, embeddings in _with_bar(batches, n) if show_progress_bar else batches:
-            out[rows] = embeddings
+            out[rows] = self._shorten(embeddings)
         return out
 
-    def _shorten(self, embeddings: torch.Tensor) -> np.ndarray:
-        if self.dim < self._config.dim:
-            embeddings = torch.nn.functional.normalize(embeddings[:, : self.dim], dim=1)
-        return embeddings.numpy()
+    def _shorten(self, embeddings: np.ndarray) -> np.ndarray:
+        if self.dim == self._config.dim:
+            return embeddings
+        short = embeddings[:, : self.dim]
+        return short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-12)
 
 
 def _with_bar(
@@ -205,19 +208,3 @@ def _with_bar(
         for rows, embeddings in batches:
             progress.update(task, advance=len(rows))
             yield rows, embeddings
-
-
-def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
-    """n threads in which torch uses one thread each; the setting of all other threads stays."""
-    before = torch.get_num_threads()
-    all_started = threading.Barrier(n)
-
-    def start(_: int) -> None:
-        torch.get_num_threads()  # torch sets a thread up at its first question, undoing what came before
-        torch.set_num_threads(1)
-        all_started.wait()
-
-    workers = ThreadPoolExecutor(n, thread_name_prefix="univar-encoder")
-    list(workers.map(start, range(n)))
-    torch.set_num_threads(before)
-    return workers

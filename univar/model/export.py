@@ -15,8 +15,11 @@ from typing import Any
 
 from univar import __version__
 from univar.errors import ProviderError, UsageError
+from univar.model.adapter import adapted_weights
 from univar.model.config import ModelConfig, read_config
+from univar.model.names import checkpoint_tensors
 from univar.model.spec import ResolvedSpec
+from univar.model.weights import Weights
 
 MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -33,26 +36,39 @@ SPECIAL_TOKENS = {
 
 
 def export_model(
-    source: ResolvedSpec, folder: str | Path, *, max_length: int | None = None, force: bool = False
+    source: ResolvedSpec,
+    folder: str | Path,
+    *,
+    max_length: int | None = None,
+    force: bool = False,
+    weights: Weights | None = None,
+    extra: dict[str, str] | None = None,
 ) -> Path:
     """Write the encoder at `source` to `folder`, whole or not at all; returns `folder`.
 
     max_length: tokens after which sentence-transformers shall cut; default the encoder's own
+    weights: what training made of the source's, default its own
+    extra: further text files of the folder, by name; README.md in place of ours
     Raises UsageError if `folder` exists (unless `force`) or for a family that sentence-transformers cannot
     load without remote code, ProviderError where the disk refuses.
     """
     folder = Path(folder)
     config = read_config(source.folder)
-    if config.family not in SPECIAL_TOKENS:
+    if config.family not in SPECIAL_TOKENS and weights is None:
         raise UsageError(
             f"{source.id} is of the family {config.family}, which sentence-transformers 5 loads only with "
             f"remote code: open it with univar.Encoder({source.id!r})"
         )
+    if weights is None and source.adapter is not None:
+        weights = adapted_weights(source, config)
     if folder.exists() and not force:
         raise UsageError(f"{folder} exists: choose another folder, or give --force to replace it")
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
-        _write_folder(temporary, source, config, max_length or config.max_length)
+        _write_folder(temporary, source, config, max_length or config.max_length, weights)
+        for name, content in (extra or {}).items():
+            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+            (temporary / name).write_text(content, encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
         os.replace(temporary, folder)
@@ -63,11 +79,16 @@ def export_model(
     return folder
 
 
-def _write_folder(folder: Path, source: ResolvedSpec, config: ModelConfig, max_length: int) -> None:
+def _write_folder(
+    folder: Path, source: ResolvedSpec, config: ModelConfig, max_length: int, weights: Weights | None
+) -> None:
     folder.mkdir(parents=True)
     for pattern in COPIED:
         for path in sorted(config.folder.glob(pattern)):
-            shutil.copyfile(path, folder / path.name)
+            if weights is None or "safetensors" not in path.name:
+                shutil.copyfile(path, folder / path.name)
+    if weights is not None:
+        _write_weights(folder / "model.safetensors", config, weights)
     _write_json(folder / "modules.json", MODULES)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
     _write_json(folder / "1_Pooling" / "config.json", _pooling(config))
@@ -75,6 +96,16 @@ def _write_folder(folder: Path, source: ResolvedSpec, config: ModelConfig, max_l
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(config, max_length))
     card = _card(source, config, max_length)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _write_weights(path: Path, config: ModelConfig, weights: Weights) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(checkpoint_tensors(config, weights), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def _write_json(path: Path, content: Any) -> None:
@@ -92,7 +123,8 @@ def _tokenizer_config(config: ModelConfig, max_length: int) -> dict[str, Any]:
     """What the source says of its special tokens, with a class that transformers 4 and 5 both know."""
     path = config.folder / "tokenizer_config.json"
     said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tokens = {f"{name}_token": token for name, token in SPECIAL_TOKENS[config.family].items()}
+    special = SPECIAL_TOKENS.get(config.family, SPECIAL_TOKENS["bert"])
+    tokens = {f"{name}_token": token for name, token in special.items()}
     kept = {name: said.get(name) or token for name, token in tokens.items()}
     return {**kept, "model_max_length": max_length, "tokenizer_class": "PreTrainedTokenizerFast"}
 

@@ -16,7 +16,7 @@ from univar import ops
 from univar.model.config import ModelConfig
 from univar.model.linear import MkldnnLinear, TorchLinear
 from univar.model.packing import Layout
-from univar.model.steps import NativeSteps, Norm, TorchSteps
+from univar.model.steps import Norm, TorchSteps
 from univar.model.weights import Affine, LayerWeights, Weights
 
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -40,12 +40,8 @@ class PackedTransformer:
     def __init__(self, config: ModelConfig, weights: Weights, dtype: str, device: torch.device):
         self._config, self._dtype, self._device = config, TORCH_DTYPES[dtype], device
         self._linear = MkldnnLinear if ops.choose_linear(device).chosen == "mkldnn" else TorchLinear
-        attention = ops.choose_attention(device, dtype).chosen
-        if attention == "native" and NativeSteps.fits(config):
-            self._steps: TorchSteps = NativeSteps(config, weights, self._dtype, device)
-        else:
-            use_varlen = attention == "varlen" and weights.relative_bias is None
-            self._steps = TorchSteps(config, weights, self._dtype, device, use_varlen)
+        use_varlen = ops.choose_attention(device, dtype).chosen == "varlen" and weights.relative_bias is None
+        self._steps = TorchSteps(config, weights, self._dtype, device, use_varlen)
         self._layers = [self._layer(layer) for layer in weights.layers]
 
     @torch.inference_mode()

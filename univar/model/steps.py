@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from univar._native import add_layer_norm_bf16, attention_bf16, embed_bf16, gelu_bf16, pool_bf16
 from univar.kernels.reference import pool_normalize
 from univar.model.attention import relative_bias, sdpa_groups, varlen
 from univar.model.config import ModelConfig
@@ -82,61 +81,3 @@ class TorchSteps:
 
     def _normalize(self, x: Tensor, norm: Norm) -> Tensor:
         return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, self._config.norm_eps)
-
-
-class NativeSteps(TorchSteps):
-    """bf16 on a CPU with AMX-BF16; families without a bias by distance, and sizes that `fits` accepts."""
-
-    @staticmethod
-    def fits(config: ModelConfig) -> bool:
-        """Whether the kernels take a model of this shape."""
-        whole_tiles = config.dim % 32 == 0 and config.head_dim % 32 == 0 and config.intermediate % 32 == 0
-        return whole_tiles and config.head_dim <= 128 and config.dim <= 8192 and config.family != "mpnet"
-
-    def norm(self, affine: Affine) -> Norm:
-        return self._norm(affine, torch.float32)
-
-    def embed(self, ids: np.ndarray, layout: Layout) -> Tensor:
-        out = torch.empty(len(ids), self._config.dim, dtype=self._dtype)
-        out[layout.tokens :] = 0
-        norm = self._embedding_norm
-        position = 0 if self._position is None else self._position.data_ptr()
-        embed_bf16(
-            ids,
-            layout.cu_seqlens,
-            self._word.data_ptr(),
-            position,
-            norm.weight.data_ptr(),
-            norm.bias.data_ptr(),
-            self._config.norm_eps,
-            self._config.dim,
-            out.data_ptr(),
-        )
-        return out
-
-    def attend(self, qkv: Tensor, layout: Layout) -> Tensor:
-        tokens, _, heads, head_dim = qkv.shape
-        out = torch.empty(tokens, heads * head_dim, dtype=self._dtype)
-        out[layout.tokens :] = 0
-        attention_bf16(qkv.data_ptr(), layout.cu_seqlens, heads, head_dim, out.data_ptr())
-        return out
-
-    def add_norm(self, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
-        rows, dim = x.shape
-        weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
-        add_layer_norm_bf16(
-            x.data_ptr(), residual.data_ptr(), weight, bias, self._config.norm_eps, rows, dim, x.data_ptr()
-        )
-        return x
-
-    def activate(self, hidden: Tensor) -> Tensor:
-        if self._config.activation != "gelu":
-            return super().activate(hidden)
-        gelu_bf16(hidden.data_ptr(), hidden.numel())
-        return hidden
-
-    def pool(self, x: Tensor, layout: Layout) -> Tensor:
-        out = torch.empty(len(layout.cu_seqlens) - 1, self._config.dim, dtype=torch.float32)
-        first_only = self._config.pooling == "cls"
-        pool_bf16(x.data_ptr(), layout.cu_seqlens, self._config.dim, first_only, out.data_ptr())
-        return out

@@ -38,7 +38,7 @@ class Weights:
     """All weights, float32. The one token type there is stands in `position`, or in `word` without one.
 
     word: (V, dim); position: (positions, dim), row i for token i of a text, or None; relative_bias: (buckets,
-    heads), MPNet's, or None.
+    heads), MPNet's, or None. `has_token_type`: whether there was a token type at all.
     """
 
     word: Tensor
@@ -46,6 +46,7 @@ class Weights:
     embedding_norm: Affine
     relative_bias: Tensor | None
     layers: list[LayerWeights]
+    has_token_type: bool = False
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -80,7 +81,8 @@ def load_weights(config: ModelConfig) -> Weights:
         position = read("embeddings.position_embeddings.weight", rows, config.dim)[
             config.position_offset :
         ].clone()
-    if read.has("embeddings.token_type_embeddings.weight"):
+    has_token_type = read.has("embeddings.token_type_embeddings.weight")
+    if has_token_type:
         (word if position is None else position).add_(
             read("embeddings.token_type_embeddings.weight", None, config.dim)[0]
         )
@@ -92,6 +94,7 @@ def load_weights(config: ModelConfig) -> Weights:
         embedding_norm=_norm(read, norm),
         relative_bias=read(bias, None, config.heads) if config.family == "mpnet" else None,
         layers=[layer(read, index, config) for index in range(config.layers)],
+        has_token_type=has_token_type,
     )
 
 

@@ -6,6 +6,7 @@ Whatever the manifest does not name does not exist; a finished shard is never op
 from __future__ import annotations
 
 from univar.store.export import export
+from univar.store.manifest import encoder_differences
 from univar.store.merge import merge
 from univar.store.reader import Store
 from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED, EmbeddedRows
@@ -20,6 +21,7 @@ __all__ = [
     "Store",
     "StoreWriter",
     "VerifyReport",
+    "encoder_differences",
     "export",
     "merge",
     "summarize",

@@ -141,15 +141,22 @@ def read_manifests(store: Path) -> list[Manifest]:
     return found
 
 
+def encoder_differences(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(name, value in one, value in other) of whatever makes two encoders' embeddings incomparable."""
+    pairs = [(key, one.get(key), other.get(key)) for key in ENCODER_KEYS]
+    return [(key, mine, theirs) for key, mine, theirs in pairs if mine != theirs]
+
+
 def disagreement(one: Manifest, other: Manifest) -> str | None:
     """What two manifests would have to share to be one store and do not, or None."""
-    pairs = [(f"encoder {key}", one.encoder.get(key), other.encoder.get(key)) for key in ENCODER_KEYS]
-    pairs += [
+    pairs = [
         ("dtype", one.dtype, other.dtype),
         ("text format", one.text_format, other.text_format),
         ("number of workers", one.worker[1], other.worker[1]),
     ]
-    different = [f"{name} {mine!r} and {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
+    unlike = [(f"encoder {key}", *values) for key, *values in encoder_differences(one.encoder, other.encoder)]
+    unlike += [(name, mine, theirs) for name, mine, theirs in pairs if mine != theirs]
+    different = [f"{name} {mine!r} and {theirs!r}" for name, mine, theirs in unlike]
     return ", ".join(different) or None
 
 

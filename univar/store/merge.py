@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from univar._native import HashIndex
 from univar.errors import DataError, UsageError
-from univar.store.manifest import ENCODER_KEYS
+from univar.store.manifest import encoder_differences
 from univar.store.reader import Store
 from univar.store.rows import EmbeddedRows
 from univar.store.shard import ShardFile
@@ -63,9 +63,12 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
 
 
 def _check_alike(first: Store, other: Store) -> None:
-    pairs = [(f"encoder {key}", first.encoder.get(key), other.encoder.get(key)) for key in ENCODER_KEYS]
-    pairs += [("dtype", first.dtype, other.dtype), ("text format", first.text_format, other.text_format)]
-    different = [f"{name} {mine!r} and {theirs!r}" for name, mine, theirs in pairs if mine != theirs]
+    unlike = [
+        (f"encoder {key}", *values) for key, *values in encoder_differences(first.encoder, other.encoder)
+    ]
+    pairs = [("dtype", first.dtype, other.dtype), ("text format", first.text_format, other.text_format)]
+    unlike += [(name, mine, theirs) for name, mine, theirs in pairs if mine != theirs]
+    different = [f"{name} {mine!r} and {theirs!r}" for name, mine, theirs in unlike]
     if different:
         raise DataError(
             f"{first.path} and {other.path} cannot be merged, they have {', '.join(different)}: embed the "

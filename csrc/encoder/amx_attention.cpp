@@ -1,0 +1,312 @@
+// For each text and head, keys and values are laid out as AMX wants its right operand; then 32 queries at a
+// time: scores block by block, their exponentials while the next block of scores is multiplied, product with
+// the values.
+//
+// Softmax needs no highest score as long as the exponentials and their sum stay within float32's range, which
+// real models never leave: the sum tells. Where it does not, the 32 queries are done again, less their
+// highest scores.
+#include "encoder/amx_attention.h"
+
+#include <utility>
+
+#include "encoder/amx_math.h"
+
+#if defined(UNIVAR_AMX)
+
+namespace univar {
+
+void AttentionScratch::reserve(std::size_t tokens, std::size_t head_dim) {
+    const std::size_t padded = (tokens + 31) / 32 * 32;
+    if (padded <= tokens_ && head_dim <= head_dim_) return;
+    tokens_ = padded > tokens_ ? padded : tokens_;
+    head_dim_ = head_dim > head_dim_ ? head_dim : head_dim_;
+    floats_.reserve(3 * kBlock + kPanel * 16);
+    scores = floats_.data();
+    product = scores + 2 * kBlock;
+    rows = product + kBlock;
+    halves_.reserve(2 * tokens_ * head_dim_ + kPanel * tokens_);
+    keys = halves_.data();
+    values = keys + tokens_ * head_dim_;
+    weights = values + tokens_ * head_dim_;
+}
+
+namespace {
+
+// 16 rows of 16 dwords, transposed; rows from `rows` on count as zero.
+UNIVAR_AVX512 void transpose_tile(const Bf16* from, std::size_t rows, Bf16* to) {
+    __m512i a[16], b[16];
+    for (std::size_t i = 0; i < 16; ++i)
+        a[i] = i < rows ? _mm512_loadu_si512(from + i * kPanel) : _mm512_setzero_si512();
+    for (int i = 0; i < 8; ++i) {
+        b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
+    }
+    for (int i = 0; i < 4; ++i) {
+        a[4 * i] = _mm512_unpacklo_epi64(b[4 * i], b[4 * i + 2]);
+        a[4 * i + 1] = _mm512_unpackhi_epi64(b[4 * i], b[4 * i + 2]);
+        a[4 * i + 2] = _mm512_unpacklo_epi64(b[4 * i + 1], b[4 * i + 3]);
+        a[4 * i + 3] = _mm512_unpackhi_epi64(b[4 * i + 1], b[4 * i + 3]);
+    }
+    for (int i = 0; i < 4; ++i) {  // lanes of four rows each: b[i] has columns i and i + 8 of rows 0..7
+        b[i] = _mm512_shuffle_i32x4(a[i], a[4 + i], 0x88);
+        b[4 + i] = _mm512_shuffle_i32x4(a[i], a[4 + i], 0xdd);
+        b[8 + i] = _mm512_shuffle_i32x4(a[8 + i], a[12 + i], 0x88);
+        b[12 + i] = _mm512_shuffle_i32x4(a[8 + i], a[12 + i], 0xdd);
+    }
+    for (int i = 0; i < 8; ++i) {
+        _mm512_store_si512(to + 32 * i, _mm512_shuffle_i32x4(b[i], b[8 + i], 0x88));
+        _mm512_store_si512(to + 32 * (8 + i), _mm512_shuffle_i32x4(b[i], b[8 + i], 0xdd));
+    }
+}
+
+// 32 rows of 32 values as two tiles of 16 values each, rows 2 i and 2 i + 1 as pairs; rows from `rows` on are
+// zero.
+UNIVAR_AVX512 void pair_tiles(const Bf16* from, std::size_t rows, Bf16* to) {
+    const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
+                                         38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
+    for (std::size_t i = 0; i < 16; ++i) {
+        const __m512i even =
+            2 * i < rows ? _mm512_loadu_si512(from + 2 * i * kPanel) : _mm512_setzero_si512();
+        const __m512i odd =
+            2 * i + 1 < rows ? _mm512_loadu_si512(from + (2 * i + 1) * kPanel) : _mm512_setzero_si512();
+        _mm512_store_si512(to + 32 * i, _mm512_permutex2var_epi16(even, low, odd));
+        _mm512_store_si512(to + kTile + 32 * i, _mm512_permutex2var_epi16(even, high, odd));
+    }
+}
+
+// One text in one head. Its rows come first in the panels.
+struct Task {
+    HeadPanels head;
+    std::size_t tokens, blocks;  // blocks of 32 keys
+    std::size_t steps;           // panels of a head
+    const AttentionScratch& scratch;
+};
+
+UNIVAR_AVX512 void lay_out(const Task& task) {
+    Bf16* to = task.scratch.keys;
+    for (std::size_t key = 0; key < kPanel * task.blocks; key += kTileRows)
+        for (std::size_t step = 0; step < task.steps; ++step, to += kTile)
+            transpose_tile(task.head.keys.panel(step) + key * kPanel,
+                           task.tokens > key ? task.tokens - key : 0, to);
+    to = task.scratch.values;
+    for (std::size_t step = 0; step < task.steps; ++step)
+        for (std::size_t key = 0; key < kPanel * task.blocks; key += kPanel, to += 2 * kTile)
+            pair_tiles(task.head.values.panel(step) + key * kPanel, task.tokens - key, to);
+}
+
+// Scores of 32 queries with 32 keys, left in tiles 0 to 3: the first 16 queries with both halves of the keys,
+// then the others.
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void score(const Task& task, const Bf16* queries,
+                                                                   std::size_t block) {
+    const Bf16* keys = task.scratch.keys + 2 * block * task.steps * kTile;
+    const std::size_t other_keys = task.steps * kTile;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (std::size_t step = 0; step < task.steps;
+         ++step, keys += kTile, queries += task.head.queries.stride) {
+        _tile_loadd(4, queries, kTileBytes);
+        _tile_loadd(6, keys, kTileBytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, keys + other_keys, kTileBytes);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, queries + kTile, kTileBytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+}
+
+// Writes what score() left in one of the tiles to its place in a block.
+template <int tile>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void store_scores(float* scores) {
+    float* to = scores + tile / 2 * kTileRows * kPanel + tile % 2 * 16;
+    constexpr std::size_t kBytes = kPanel * sizeof(float);
+    memory_barrier();
+    if constexpr (tile == 0) _tile_stored(0, to, kBytes);  // the intrinsic wants a literal
+    if constexpr (tile == 1) _tile_stored(1, to, kBytes);
+    if constexpr (tile == 2) _tile_stored(2, to, kBytes);
+    if constexpr (tile == 3) _tile_stored(3, to, kBytes);
+    memory_barrier();
+}
+
+// Lanes of the last block whose keys exist: low and high half.
+struct Lanes {
+    __mmask16 low = 0xffff, high = 0xffff;
+
+    static Lanes of(std::size_t keys) {
+        const std::uint32_t mask = keys >= 32 ? 0xffffffffu : (1u << keys) - 1u;
+        return {static_cast<__mmask16>(mask & 0xffffu), static_cast<__mmask16>(mask >> 16)};
+    }
+};
+
+// Scores of eight queries to weights 2^(score - shift), added up lane by lane in `rows`.
+template <bool kShifted, bool kIsLast>
+UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(const float* scores, const float* shifts,
+                                                                Lanes lanes, Bf16* weights, float* rows) {
+    for (int i = 0; i < 8; ++i, scores += kPanel, weights += kPanel, rows += 16) {
+        __m512 low = _mm512_load_ps(scores), high = _mm512_load_ps(scores + 16);
+        if (kShifted) {
+            const __m512 shift = _mm512_set1_ps(shifts[i]);
+            low = _mm512_sub_ps(low, shift);
+            high = _mm512_sub_ps(high, shift);
+        }
+        low = exp2_rough(low);
+        high = exp2_rough(high);
+        if (kIsLast) {
+            low = _mm512_maskz_mov_ps(lanes.low, low);
+            high = _mm512_maskz_mov_ps(lanes.high, high);
+        }
+        _mm512_store_ps(rows, _mm512_add_ps(_mm512_load_ps(rows), _mm512_add_ps(low, high)));
+        store_bf16(weights, low, high);
+    }
+}
+
+UNIVAR_AVX512 void fill(float* rows, float value) {
+    for (std::size_t i = 0; i < kPanel; ++i) {
+        _mm512_store_ps(rows + 16 * i, _mm512_set1_ps(value));
+        memory_barrier();  // or the compiler makes it a slower memset
+    }
+}
+
+// Softens the scores of one block while the tiles finish those of the next, which go to `next` unless it is
+// null.
+template <bool kShifted, bool kIsLast>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void soften_block(const Task& task,
+                                                                          const float* scores,
+                                                                          const float* shifts, Lanes lanes,
+                                                                          Bf16* weights, float* next) {
+    float* rows = task.scratch.rows;
+    soften<kShifted, kIsLast>(scores, shifts, lanes, weights, rows);
+    if (!kIsLast) store_scores<0>(next);
+    soften<kShifted, kIsLast>(scores + 8 * kPanel, shifts + 8, lanes, weights + 8 * kPanel, rows + 8 * 16);
+    if (!kIsLast) store_scores<1>(next);
+    soften<kShifted, kIsLast>(scores + 16 * kPanel, shifts + 16, lanes, weights + 16 * kPanel,
+                              rows + 16 * 16);
+    if (!kIsLast) store_scores<2>(next);
+    soften<kShifted, kIsLast>(scores + 24 * kPanel, shifts + 24, lanes, weights + 24 * kPanel,
+                              rows + 24 * 16);
+    if (!kIsLast) store_scores<3>(next);
+}
+
+UNIVAR_AVX512_AMX void store_all_scores(float* scores) {
+    store_scores<0>(scores);
+    store_scores<1>(scores);
+    store_scores<2>(scores);
+    store_scores<3>(scores);
+}
+
+// Weights of 32 queries to all keys, and their lane sums in scratch.rows.
+template <bool kShifted>
+UNIVAR_AVX512_AMX void weigh(const Task& task, const Bf16* queries, const float* shifts) {
+    const AttentionScratch& scratch = task.scratch;
+    fill(scratch.rows, 0.0f);
+    Bf16* weights = scratch.weights;
+    float *scores = scratch.scores, *next = scratch.scores + kBlock;
+    score(task, queries, 0);
+    store_all_scores(scores);
+    for (std::size_t block = 1; block < task.blocks; ++block, weights += kBlock) {
+        score(task, queries, block);
+        soften_block<kShifted, false>(task, scores, shifts, Lanes(), weights, next);
+        std::swap(scores, next);
+    }
+    const Lanes lanes = Lanes::of(task.tokens - (task.blocks - 1) * kPanel);
+    soften_block<kShifted, true>(task, scores, shifts, lanes, weights, nullptr);
+}
+
+// Highest score of each of 32 queries.
+UNIVAR_AVX512_AMX void find_highest(const Task& task, const Bf16* queries, float* highest) {
+    const AttentionScratch& scratch = task.scratch;
+    fill(scratch.rows, -3e38f);
+    for (std::size_t block = 0; block < task.blocks; ++block) {
+        float* scores = scratch.scores;
+        score(task, queries, block);
+        store_all_scores(scores);
+        const Lanes lanes = Lanes::of(task.tokens - block * kPanel);
+        for (std::size_t i = 0; i < kPanel; ++i, scores += kPanel) {
+            __m512 top = _mm512_load_ps(scratch.rows + 16 * i);
+            top = _mm512_mask_max_ps(top, lanes.low, top, _mm512_load_ps(scores));
+            top = _mm512_mask_max_ps(top, lanes.high, top, _mm512_load_ps(scores + 16));
+            _mm512_store_ps(scratch.rows + 16 * i, top);
+        }
+    }
+    for (std::size_t i = 0; i < kPanel; ++i)
+        highest[i] = _mm512_reduce_max_ps(_mm512_load_ps(scratch.rows + 16 * i));
+}
+
+// Inverse sums of the weights of the first `queries` rows; false where one is too small or too large to
+// trust.
+UNIVAR_AVX512 bool invert_sums(const float* rows, std::size_t queries, float* inverse) {
+    bool trusted = true;
+    for (std::size_t i = 0; i < queries; ++i) {
+        const float sum = _mm512_reduce_add_ps(_mm512_load_ps(rows + 16 * i));
+        trusted = trusted && sum > 1e-20f && sum < 1e20f;
+        inverse[i] = 1.0f / sum;
+    }
+    return trusted;
+}
+
+// product (32, 32) of the weights and one panel of the values.
+UNIVAR_AVX512_AMX void average(const Task& task, std::size_t panel) {
+    const Bf16* weights = task.scratch.weights;
+    const Bf16* values = task.scratch.values + panel * task.blocks * 2 * kTile;
+    memory_barrier();
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (std::size_t block = 0; block < task.blocks; ++block, weights += kBlock, values += 2 * kTile) {
+        _tile_loadd(4, weights, kTileBytes);
+        _tile_loadd(6, values, kTileBytes);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, values + kTile, kTileBytes);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, weights + kTile, kTileBytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    float* product = task.scratch.product;
+    _tile_stored(0, product, kPanel * sizeof(float));
+    _tile_stored(1, product + 16, kPanel * sizeof(float));
+    _tile_stored(2, product + kTileRows * kPanel, kPanel * sizeof(float));
+    _tile_stored(3, product + kTileRows * kPanel + 16, kPanel * sizeof(float));
+    memory_barrier();
+}
+
+UNIVAR_AVX512 void store_scaled(const float* product, const float* scales, std::size_t rows, Bf16* to) {
+    for (std::size_t i = 0; i < rows; ++i, product += kPanel, to += kPanel) {
+        const __m512 scale = _mm512_set1_ps(scales[i]);
+        store_bf16(to, _mm512_mul_ps(_mm512_load_ps(product), scale),
+                   _mm512_mul_ps(_mm512_load_ps(product + 16), scale));
+    }
+}
+
+}  // namespace
+
+UNIVAR_AVX512_AMX void attend(const HeadPanels& head, std::size_t first, std::size_t tokens,
+                              AttentionScratch& scratch) {
+    const HeadPanels own{head.queries.from_row(first), head.keys.from_row(first), head.values.from_row(first),
+                         head.head_dim};
+    const Task task{own, tokens, (tokens + 31) / 32, head.head_dim / kPanel, scratch};
+    lay_out(task);
+    for (std::size_t query = 0; query < tokens; query += kPanel) {
+        Bf16* queries = own.queries.data + query * kPanel;
+        const std::size_t count = tokens - query < kPanel ? tokens - query : kPanel;
+        float inverse[kPanel];
+        weigh<false>(task, queries, inverse);
+        if (!invert_sums(scratch.rows, count, inverse)) {
+            float highest[kPanel];
+            find_highest(task, queries, highest);
+            weigh<true>(task, queries, highest);
+            invert_sums(scratch.rows, count, inverse);
+        }
+        for (std::size_t panel = 0; panel < task.steps; ++panel) {
+            average(task, panel);
+            store_scaled(scratch.product, inverse, count, own.queries.panel(panel) + query * kPanel);
+        }
+    }
+}
+
+}  // namespace univar
+#endif

@@ -1,0 +1,62 @@
+// Matrix products of activations in panels with packed weights, on AMX in bf16.
+//
+// A product goes through the weights panel by panel (32 outputs); a panel's tiles stay in L1 while 32 rows at
+// a time pass by. Rows are loaded past L1 (TILELOADDT1), or they would drive the weights out of it. While a
+// block of 32 x 32 is multiplied, the vector units finish the one before it, and the next panel is asked for.
+#pragma once
+
+#include <cstddef>
+
+#include "encoder/amx.h"
+#include "encoder/forward.h"
+
+#if defined(UNIVAR_AMX)
+
+namespace univar {
+
+// Weights of y = x weight^T + bias as tiles: panel of 32 outputs, 32 inputs, two tiles of 16 outputs.
+struct PackedLinear {
+    const Bf16* weight;
+    const float* bias;  // (out,), never null
+    std::size_t in, out;
+};
+
+// Writes out * in values to `to`; row r of the packed matrix is row source_row(r) of `weight` (out, in),
+// times row_scale(r).
+template <typename SourceRow, typename RowScale>
+void pack_weight(const float* weight, std::size_t out, std::size_t in, SourceRow source_row,
+                 RowScale row_scale, Bf16* to);
+
+enum class Finish { kCopy, kGelu, kGeluTanh, kRelu, kSwiglu };
+
+// to = finish(x weight^T + bias). For kSwiglu a panel of the product holds 16 values and their 16 gates, and
+// `to` has half as many columns. scratch: 2 * kBlock floats.
+void multiply(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to,
+              float* scratch);
+
+// sums += x weight^T, without the bias. sums: (rows, out) with `stride` floats between rows.
+void accumulate(const PackedLinear& linear, Panels x, std::size_t rows, float* sums, std::size_t stride);
+
+// Rows are worked on by 16: up to 31 rows behind the last one are read and written in `sums` and `to`.
+
+inline Bf16 round_to_bf16(float value) {
+    std::uint32_t bits;
+    __builtin_memcpy(&bits, &value, sizeof bits);
+    return static_cast<Bf16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+template <typename SourceRow, typename RowScale>
+void pack_weight(const float* weight, std::size_t out, std::size_t in, SourceRow source_row,
+                 RowScale row_scale, Bf16* to) {
+    for (std::size_t row = 0; row < out; ++row) {
+        const float* from = weight + source_row(row) * in;
+        const float scale = row_scale(row);
+        Bf16* panel =
+            to + row / kPanel * kPanel * in + row % kPanel / kTileRows * kTile + row % kTileRows * 2;
+        for (std::size_t i = 0; i < in; ++i)
+            panel[i / kPanel * 2 * kTile + i % kPanel / 2 * 32 + i % 2] = round_to_bf16(from[i] * scale);
+    }
+}
+
+}  // namespace univar
+#endif

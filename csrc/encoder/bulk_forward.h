@@ -1,0 +1,143 @@
+// Any number of packed texts through a Forward on a pool of threads of its own.
+//
+// Texts are put together into blocks of whole texts that suit the caches, longest first; each thread takes
+// the next block, from embeddings to pooling, so that nothing waits for another thread inside a layer.
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "encoder/forward.h"
+#include "tokenizer/tokenizer.h"
+
+namespace univar {
+
+// Processors that this process may use: its affinity, and at most what its cgroup grants, at least 1.
+std::size_t usable_cpus();
+
+// Groups texts by length into blocks of at most about `tokens` tokens.
+class BlockPlanner {
+  public:
+    explicit BlockPlanner(std::size_t tokens) : tokens_(tokens) {}
+
+    void add(std::size_t text, std::size_t length);
+    bool is_empty() const { return by_length_.empty(); }
+    std::size_t waiting_tokens() const { return waiting_tokens_; }
+
+    // The longest text, and what fits beside it: the largest that still fits, again and again.
+    std::vector<std::size_t> take();
+
+  private:
+    std::size_t pop(std::size_t most);
+
+    std::size_t tokens_, waiting_tokens_ = 0;
+    std::map<std::size_t, std::vector<std::size_t>> by_length_;
+};
+
+// Work for the pool: pieces that any thread may do.
+class Job {
+  public:
+    virtual ~Job() = default;
+
+    // Does one piece. Returns false when no piece is left to begin.
+    virtual bool step(const Forward& forward, Forward::Workspace& workspace) = 0;
+};
+
+class ThreadPool {
+  public:
+    ThreadPool(std::shared_ptr<const Forward> forward, std::size_t threads);
+    ~ThreadPool();  // after the pieces in hand; jobs that are left stay undone
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+
+    void start(std::shared_ptr<Job> job);
+    std::size_t threads() const { return threads_.size(); }
+    const Forward& forward() const { return *forward_; }
+
+  private:
+    void work();
+
+    std::shared_ptr<const Forward> forward_;
+    std::mutex mutex_;
+    std::condition_variable has_job_;
+    std::deque<std::shared_ptr<Job>> jobs_;
+    bool is_closed_ = false;
+    std::vector<std::thread> threads_;
+};
+
+// Rows of the result that came to be since the last question.
+struct Finished {
+    std::vector<std::int64_t> rows;
+    bool is_last = false;  // all rows are done, or the job was cancelled
+};
+
+// Texts whose tokens are known. ids: (T,) in [0, vocab); cu_seqlens: (texts + 1,) from 0 to T, no text empty
+// or longer than the model's positions.
+struct TokenInput {
+    const std::int32_t* ids;
+    const std::int64_t* cu_seqlens;
+    std::size_t texts;
+};
+
+// Texts as bytes, and where what the tokenizer finds goes: n_tokens (texts,), truncated (texts,).
+struct TextInput {
+    const Tokenizer* tokenizer;
+    Texts texts;
+    std::size_t max_length, vocab;
+    std::int64_t* n_tokens;
+    std::uint8_t* truncated;
+};
+
+// Embeddings of many texts. The caller keeps all arrays alive until the job is gone or cancelled.
+class BulkJob : public Job {
+  public:
+    // out: (texts, dim).
+    BulkJob(const Forward& forward, std::size_t threads, const TokenInput& input, float* out);
+    BulkJob(const Forward& forward, std::size_t threads, TextInput input, float* out);
+
+    bool step(const Forward& forward, Forward::Workspace& workspace) override;
+
+    // Waits for rows, at most `milliseconds`. Throws what a thread threw.
+    Finished take(int milliseconds);
+
+    // No piece begins any more; returns when none is in hand.
+    void cancel();
+
+  private:
+    struct Text {
+        const std::int32_t* ids = nullptr;
+        std::size_t length = 0;
+        std::shared_ptr<const IdBuffer> owner;  // of ids, shared with the texts tokenised together
+    };
+    enum class Piece { kTokens, kBlock, kNone };
+
+    Piece next_piece(std::unique_lock<std::mutex>& lock);
+    void add_tokens(std::unique_lock<std::mutex>& lock);
+    void run_block(std::unique_lock<std::mutex>& lock, const Forward& forward, Forward::Workspace& workspace);
+    template <typename Work>
+    void without_lock(std::unique_lock<std::mutex>& lock, Work work);
+    bool is_over() const { return done_ == texts_.size() || (is_cancelled_ && in_hand_ == 0); }
+
+    std::optional<TextInput> input_;
+    std::vector<Text> texts_;
+    float* out_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    BlockPlanner planner_;
+    std::size_t enough_tokens_ = 0, next_text_ = 0, tokenizing_ = 0;
+    std::vector<std::int64_t> finished_;
+    std::size_t done_ = 0, in_hand_ = 0;
+    bool is_cancelled_ = false;
+    std::exception_ptr error_;
+};
+
+}  // namespace univar

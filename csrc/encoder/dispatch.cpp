@@ -1,0 +1,56 @@
+// Which implementation of the forward runs.
+#include "check.h"
+#include "encoder/cpu.h"
+#include "encoder/forward.h"
+
+namespace univar {
+
+Isa choose_isa(Dtype dtype, Isa limit) {
+    const CpuFeatures& cpu = cpu_features();
+    if (dtype == Dtype::kBfloat16) {
+        UNIVAR_CHECK(limit == Isa::kAmx && cpu.amx_bf16,
+                     "bfloat16 needs a processor with AMX, and leave to use it");
+        return Isa::kAmx;
+    }
+    const bool bytes = dtype == Dtype::kInt8;
+    if (bytes && limit >= Isa::kAmx && cpu.amx_int8) return Isa::kAmx;
+    if (limit >= Isa::kAvx512 && (bytes ? cpu.avx512_vnni : cpu.avx512)) return Isa::kAvx512;
+    if (limit >= Isa::kAvx2 && cpu.avx2) return Isa::kAvx2;
+    return Isa::kPortable;
+}
+
+std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,
+                                      Isa isa) {
+    switch (dtype) {
+        case Dtype::kFloat32:
+            return make_float32_forward(shape, weights, isa);
+        case Dtype::kBfloat16:
+            return make_bfloat16_forward(shape, weights);
+        case Dtype::kInt8:
+            return make_int8_forward(shape, weights, isa);
+    }
+    UNIVAR_CHECK(false, "unknown number format");
+    return nullptr;
+}
+
+template <typename Offset>
+void check_tokens(const ModelShape& shape, const std::int32_t* ids, std::size_t n_ids,
+                  const Offset* cu_seqlens, std::size_t texts) {
+    UNIVAR_CHECK(cu_seqlens[0] == 0 && static_cast<std::size_t>(cu_seqlens[texts]) == n_ids,
+                 "cu_seqlens must rise from 0 to the number of ids");
+    for (std::size_t i = 0; i < texts; ++i) {
+        const Offset tokens = cu_seqlens[i + 1] - cu_seqlens[i];
+        UNIVAR_CHECK(tokens > 0 && static_cast<std::size_t>(tokens) <= shape.positions,
+                     "text " << i << " has " << tokens << " tokens, must have 1 to " << shape.positions);
+    }
+    for (std::size_t i = 0; i < n_ids; ++i)
+        UNIVAR_CHECK(ids[i] >= 0 && static_cast<std::size_t>(ids[i]) < shape.vocab,
+                     "id " << ids[i] << " is not in the vocabulary of " << shape.vocab);
+}
+
+template void check_tokens(const ModelShape&, const std::int32_t*, std::size_t, const std::int32_t*,
+                           std::size_t);
+template void check_tokens(const ModelShape&, const std::int32_t*, std::size_t, const std::int64_t*,
+                           std::size_t);
+
+}  // namespace univar

@@ -1,0 +1,73 @@
+"""Progress of `univar elicit` on stderr: a bar for each model on a terminal, a line every 30 s elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from univar.cli.output import Output, printable
+from univar.cli.progress import LINE_EVERY_S, duration
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from univar.elicit.run import RunReport
+
+
+class ElicitProgress:
+    """Shows how far each model is. pending: what each model has to answer in this run."""
+
+    def __init__(self, pending: dict[str, int], output: Output) -> None:
+        self._pending, self._output = pending, output
+        self._began = self._last_line = time.monotonic()
+        self._bar = None if output.quiet or not sys.stderr.isatty() else self._make_bar()
+
+    def _make_bar(self) -> Progress:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._tasks = {
+            model: bar.add_task(escape(printable(model)), total=count)
+            for model, count in self._pending.items()
+        }
+        return bar
+
+    def __enter__(self) -> ElicitProgress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, report: RunReport) -> None:
+        """Take the running report in."""
+        if self._bar is not None:
+            for model, count in report.by_model.items():
+                self._bar.update(self._tasks[model], completed=count)
+        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._output.note(self._line(report))
+
+    def _line(self, report: RunReport) -> str:
+        seconds = time.monotonic() - self._began
+        finished, total = report.answered + report.failed, sum(self._pending.values())
+        models = ", ".join(
+            f"{printable(model)} {report.by_model.get(model, 0):,}/{count:,}"
+            for model, count in self._pending.items()
+        )
+        left = duration((total - finished) * seconds / finished) if finished else "unknown time"
+        return f"{finished:,} of {total:,} ({report.failed:,} failed), about {left} left: {models}"

@@ -1,0 +1,300 @@
+"""`univar questions`: the question bank and questions of your own."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from univar.cli.inputs import input_options
+from univar.cli.languages import parse_languages
+from univar.cli.output import Output, output_options, printable, table
+from univar.errors import EXIT_PARTIAL
+
+if TYPE_CHECKING:
+    from univar.elicit.questions import Question
+    from univar.elicit.questions.check import QuestionReport
+    from univar.elicit.questions.generate import Ask, Drafts
+    from univar.elicit.questions.near import Encode
+
+
+@click.group()
+def questions() -> None:
+    """List, sample, export, check, generate and paraphrase questions.
+
+    QUESTIONS is `bank` (880 shipped questions on 88 values), `core` (66 of them in 12 languages), `controls`
+    (200 that elicit no value), `all`, or a file of your own: JSONL, CSV, TSV or Parquet with a column
+    `question`.
+
+    \b
+    Example:
+        univar questions list --value terminal-wisdom
+        univar questions sample 20 -o twenty.jsonl
+        univar questions check bank
+    """
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument QUESTIONS and the filters; the command receives the questions found as `found`."""
+
+    @click.option("--value", "values", multiple=True, help="Only questions for this value.")
+    @click.option("--languages", help="Only these, ISO 639-3 codes with commas between.")
+    @click.option("--wordings", type=click.IntRange(1), help="So many wordings of each; default: all.")
+    @functools.wraps(command)
+    def with_questions(
+        source: str,
+        *args: Any,
+        values: tuple[str, ...],
+        languages: str | None,
+        wordings: int | None,
+        **kwargs: Any,
+    ) -> Any:
+        from univar.elicit.questions import gather, select
+
+        asked = parse_languages(languages)
+        found = select(gather(source), languages=asked, values=values, wordings=wordings)
+        return command(*args, found=found, **kwargs)
+
+    return click.argument("source", metavar="[QUESTIONS]", default="bank")(with_questions)
+
+
+def write_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -o and --force."""
+    command = click.option("--force", is_flag=True, help="Overwrite the file.")(command)
+    return click.option("-o", "--out", required=True, help="A .jsonl, .csv or .tsv file to write.")(command)
+
+
+@questions.command("list")
+@filter_options
+@output_options
+def list_(found: tuple[Question, ...], output: Output) -> None:
+    """List questions.
+
+    \b
+    Example:
+        univar questions list --value hofstede-power-distance --wordings 1
+        univar questions list core --languages jpn
+    """
+    rows = [[q.question_id, str(q.wording), q.language, q.question] for q in found]
+    listed = "\n".join("  ".join(printable(cell) for cell in row) for row in rows)
+    output.result([asdict(question) for question in found], listed or None)
+    output.note(_counts(found))
+
+
+@questions.command()
+@click.argument("number", type=click.IntRange(1))
+@filter_options
+@click.option("--seed", default=0, show_default=True, help="Which questions are drawn follows from it.")
+@write_options
+@output_options
+def sample(
+    number: int, found: tuple[Question, ...], seed: int, out: str, force: bool, output: Output
+) -> None:
+    """Draw NUMBER questions, as many from each value as possible, with all their wordings and languages.
+
+    \b
+    Example:
+        univar questions sample 88 -o one-per-value.jsonl
+    """
+    from univar.elicit.questions import sample, write_questions
+
+    drawn = sample(found, number, seed)
+    write_questions(drawn, out, force)
+    output.note(f"{_counts(drawn)} -> {out}")
+
+
+@questions.command()
+@filter_options
+@write_options
+@output_options
+def export(found: tuple[Question, ...], out: str, force: bool, output: Output) -> None:
+    """Write questions to a file that `univar elicit` and `univar translate` take.
+
+    \b
+    Example:
+        univar questions export core --languages eng,spa -o core.jsonl
+        univar questions export all -o questions.csv
+    """
+    from univar.elicit.questions import write_questions
+
+    write_questions(found, out, force)
+    output.note(f"{_counts(found)} -> {out}")
+
+
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --models and --model."""
+    models = click.option("--models", "models_file", required=True, help="models.toml, as for univar elicit.")
+    return models(click.option("--model", "name", required=True, help="Which of its models to ask.")(command))
+
+
+@questions.command()
+@click.option("--value", "values", multiple=True, required=True, help="Value to write questions for.")
+@click.option("-n", "number", default=10, show_default=True, type=click.IntRange(1), help="For each value.")
+@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with values of your own.")
+@model_options
+@write_options
+@output_options
+def generate(
+    values: tuple[str, ...],
+    number: int,
+    extra: tuple[str, ...],
+    models_file: str,
+    name: str,
+    out: str,
+    force: bool,
+    output: Output,
+) -> None:
+    """Have a model write draft questions: for each value situations, for each situation a question.
+
+    Answers are kept beside the file (*.asked.jsonl); the same command goes on where it stopped. Read the
+    drafts, and check them with `univar questions check`.
+
+    \b
+    Example:
+        univar questions generate --value terminal-wisdom --models models.toml --model small -o new.jsonl
+    """
+    from univar.elicit.questions.generate import generate_questions
+    from univar.elicit.values import load_taxonomy
+
+    chosen = load_taxonomy(extra).select(ids=values)
+    drafts = generate_questions(chosen, number, _asker(models_file, name, out, force))
+    _write_drafts(drafts, out, force, output)
+
+
+@questions.command()
+@filter_options
+@click.option(
+    "-n", "number", default=1, show_default=True, type=click.IntRange(1), help="More wordings of each."
+)
+@model_options
+@write_options
+@output_options
+def paraphrase(
+    found: tuple[Question, ...],
+    number: int,
+    models_file: str,
+    name: str,
+    out: str,
+    force: bool,
+    output: Output,
+) -> None:
+    """Have a model write further wordings; the file holds the old ones and the new ones.
+
+    Answers are kept beside the file (*.asked.jsonl); the same command goes on where it stopped.
+
+    \b
+    Example:
+        univar questions paraphrase new.jsonl --models models.toml --model small -o more.jsonl
+    """
+    from univar.elicit.questions.generate import paraphrase_questions
+
+    drafts = paraphrase_questions(found, number, _asker(models_file, name, out, force))
+    _write_drafts(drafts, out, force, output)
+
+
+@questions.command()
+@click.argument("source", metavar="[QUESTIONS]", default="all")
+@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with values of your own.")
+@click.option(
+    "-e", "--encoder", "spec", default="minilm", show_default=True, help="none: no near-duplicates."
+)
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Cosine of near-duplicates.")
+@input_options
+@output_options
+def check(
+    source: str,
+    extra: tuple[str, ...],
+    spec: str,
+    threshold: float | None,
+    format: str | None,
+    rename: dict[str, str],
+    output: Output,
+) -> None:
+    """Check questions: schema, duplicates, near-duplicates, balance, lengths of controls, scripts.
+
+    Near-duplicates are English questions whose sentence embeddings are as near as --threshold. The exit code
+    is 4 if there are problems.
+
+    \b
+    Example:
+        univar questions check
+    """
+    from univar.elicit.questions import gather
+    from univar.elicit.questions.check import check_questions
+    from univar.elicit.questions.near import NEAR_DUPLICATE
+    from univar.elicit.values import load_taxonomy
+
+    found = gather(source, format=format, rename=rename)
+    report = check_questions(found, load_taxonomy(extra), _encode(spec), threshold or NEAR_DUPLICATE)
+    output.result(asdict(report), _report(report))
+    if report.problems:
+        raise SystemExit(EXIT_PARTIAL)
+
+
+def _encode(spec: str) -> Encode | None:
+    """The encoder's `encode`; None for "none"."""
+    if spec == "none":
+        return None
+    from univar.model.encoder import Encoder
+
+    return Encoder(spec).encode
+
+
+def _asker(models_file: str, name: str, out: str, force: bool) -> Ask:
+    """Asks the model `name`, keeping its answers beside `out`, which must be free to write."""
+    from univar.elicit.models import read_models
+    from univar.elicit.prompts import ask_prompts
+    from univar.elicit.tables import check_target
+    from univar.errors import UsageError
+
+    target = check_target(out, force)
+    models = {model.name: model for model in read_models(models_file, os.environ)}
+    if name not in models:
+        raise UsageError(f"{models_file} has no model {name!r}: give one of {', '.join(models)}")
+    return lambda prompts, step: ask_prompts(
+        prompts, models[name], target.with_name(f"{target.stem}.{step}.asked.jsonl")
+    )
+
+
+def _write_drafts(drafts: Drafts, out: str, force: bool, output: Output) -> None:
+    from univar.elicit.questions import write_questions
+
+    write_questions(drafts.questions, out, force)
+    lost = sum(drafts.discarded.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in drafts.discarded.items())
+    output.note(f"{_counts(drafts.questions)} -> {out}")
+    output.note(f"{lost} answers discarded{': ' + reasons if reasons else ''}")
+    if lost:
+        raise SystemExit(EXIT_PARTIAL)
+
+
+def _counts(found: tuple[Question, ...]) -> str:
+    ids = {question.question_id for question in found}
+    languages = {question.language for question in found}
+    return f"{len(ids):,} questions, {len(found):,} texts, {len(languages)} languages"
+
+
+def _report(report: QuestionReport) -> str:
+    counts = [
+        ["questions", f"{report.questions:,}"],
+        ["  of these controls", f"{report.controls:,}"],
+        ["  of these in the core set", f"{report.core:,}"],
+        ["texts", f"{report.texts:,}"],
+        ["values", f"{report.values:,}"],
+        ["languages", ", ".join(f"{code} {n:,}" for code, n in report.languages.items())],
+        *(
+            [
+                f"characters, wording {match.wording}",
+                f"median {match.median_value:.0f}, controls {match.median_control:.0f} (p = {match.p:.2f})",
+            ]
+            for match in report.lengths
+        ),
+        ["problems", f"{len(report.problems):,}"],
+    ]
+    lines = [f"{problem.check}: {problem.question_id}: {problem.detail}" for problem in report.problems]
+    parts = [table(["found", "count"], counts), "\n".join(printable(line) for line in lines)]
+    return "\n\n".join(part for part in parts if part)

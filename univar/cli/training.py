@@ -1,0 +1,129 @@
+"""What `univar train` needs beside its options: settings from all their sources, and progress."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from univar.cli.output import Output
+from univar.cli.progress import duration
+from univar.errors import DataError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+if TYPE_CHECKING:
+    from univar.train import TrainSettings
+    from univar.train.run import Progress
+
+LINE_EVERY_S = 30.0
+_ENDS = ("steps", "epochs", "budget_minutes")
+
+
+def settings_of(
+    preset: str,
+    recipe: str | None,
+    qa_per_view: str | None,
+    pairs: tuple[str, ...],
+    given: Mapping[str, object],
+) -> TrainSettings:
+    """Settings of a preset, changed by a recipe, then by `--set`, then by options."""
+    from univar.train import PRESETS, TrainSettings
+
+    if preset not in PRESETS:
+        raise UsageError(f"no preset {preset!r}: give one of {', '.join(PRESETS)}")
+    content = _nested([("--set", pair) for pair in pairs])
+    content |= {key: value for key, value in given.items() if value is not None}
+    if qa_per_view is not None:
+        content.setdefault("views", {})["qa_per_view"] = _range(qa_per_view)
+    settings = PRESETS[preset]
+    for changes in (_recipe(recipe), content):
+        if any(end in changes for end in _ENDS):  # what is said later about the end stands alone
+            changes = {**dict.fromkeys(_ENDS), **changes}
+        settings = TrainSettings.from_dict(changes, settings)
+    return settings
+
+
+def _recipe(path: str | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot read the recipe {path}: {error}") from None
+
+
+def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
+    """`views.overlap=true` as {"views": {"overlap": True}}; values are TOML, else plain strings."""
+    content: dict[str, Any] = {}
+    for option, pair in pairs:
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals):
+            raise UsageError(f"{option} {pair!r} is not KEY=VALUE, such as {option} symmetric=false")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value
+        group, dot, name = key.rpartition(".")
+        (content.setdefault(group, {}) if dot else content)[name] = parsed
+    return content
+
+
+def _range(text: str) -> list[int]:
+    low, dash, high = text.partition("-")
+    if not low.isdecimal() or (dash and not high.isdecimal()):
+        raise UsageError(f"--qa-per-view {text!r} is not a number or a range such as 1-5")
+    return [int(low), int(high or low)]
+
+
+class TrainingReporter:
+    """Loss, tokens/s, validation and the time left: a bar on a terminal, a line every 30 s elsewhere."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._last_line = time.monotonic()
+        self._bar: Any = None
+        if not output.quiet and sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
+            self._bar = Bar(*columns, console=Console(stderr=True))
+            self._task = self._bar.add_task("", total=1.0)
+
+    def __enter__(self) -> TrainingReporter:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, progress: Progress) -> None:
+        """Take the running state in."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=progress.share, description=self._line(progress))
+        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._output.note(self._line(progress))
+
+    def _line(self, progress: Progress) -> str:
+        of_total = f" of {progress.steps:,}" if progress.steps else ""
+        rate = progress.tokens / max(progress.seconds, 1e-9)
+        left = ""
+        if progress.share > 0:
+            left = f", about {duration(progress.seconds * (1 - progress.share) / progress.share)} left"
+        found = "" if progress.accuracy is None else f", held-out attribution {progress.accuracy:.3f}"
+        return (
+            f"step {progress.step:,}{of_total}, loss {progress.loss:.3f}{found}, {rate:,.0f} tokens/s{left}"
+        )

@@ -1,0 +1,1 @@
+"""Eliciting values: what to ask, whom, and in which language."""

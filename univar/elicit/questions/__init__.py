@@ -1,0 +1,16 @@
+"""The question bank: value-eliciting questions and controls, shipped ones and those of a user's file."""
+
+from univar.elicit.questions.bank import CORE_LANGUAGES, Question, load_bank, sample, select
+from univar.elicit.questions.files import SETS, gather, read_questions, write_questions
+
+__all__ = [
+    "CORE_LANGUAGES",
+    "SETS",
+    "Question",
+    "gather",
+    "load_bank",
+    "read_questions",
+    "sample",
+    "select",
+    "write_questions",
+]

@@ -1,0 +1,360 @@
+"""The one place that knows what was asked and answered: an SQLite file beside the answers.
+
+A request is a row from the moment it is planned. It is written once more, in the transaction that keeps its
+answer or the reason why there is none. So a process that is killed loses nothing that was acknowledged, and
+the next one asks what was in flight again and nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from univar.elicit.asks import Ask, Outcome
+from univar.elicit.models import Model, Persona
+from univar.elicit.questions import Question
+from univar.errors import DataError, UsageError
+
+FORMAT = "univar-elicit/1"
+PENDING, DONE, FAILED, BATCHED = range(4)
+_READ_AHEAD = 256
+
+_TABLES = """
+CREATE TABLE meta (format TEXT NOT NULL);
+CREATE TABLE questions (
+    id INTEGER PRIMARY KEY, question_id TEXT NOT NULL, wording INTEGER NOT NULL, language TEXT NOT NULL,
+    question TEXT NOT NULL, value TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (question_id, wording, language));
+CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, settings TEXT NOT NULL);
+CREATE TABLE requests (
+    id INTEGER PRIMARY KEY, source INTEGER NOT NULL, question INTEGER NOT NULL, sample INTEGER NOT NULL,
+    seed INTEGER NOT NULL, status INTEGER NOT NULL DEFAULT 0,
+    answer TEXT, finish TEXT, reason TEXT, created TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0, prompt_tokens INTEGER NOT NULL DEFAULT 0,
+    completion_tokens INTEGER NOT NULL DEFAULT 0, cost REAL NOT NULL DEFAULT 0,
+    UNIQUE (source, question, sample));
+CREATE INDEX by_status ON requests (source, status);
+"""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model with a persona, and its number in the state."""
+
+    id: int
+    model: Model
+    persona: Persona
+
+    @property
+    def name(self) -> str:
+        """The model's name in the answers."""
+        return self.model.source(self.persona)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Requests of one source and one status, and what they took."""
+
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    cost: float
+
+
+class State:
+    """An open state file; one process at a time (the caller holds the lock), used from one thread.
+
+    dry: nothing is ever written; a state that is not there yet is thought of as empty.
+    Raises DataError for a file that is no state, and for one that cannot be read or written.
+    """
+
+    def __init__(self, path: Path, dry: bool = False) -> None:
+        self.path, self._dry = path, dry
+        with self._reported():
+            self._db = sqlite3.connect(
+                ":memory:" if dry and not path.exists() else path, isolation_level=None
+            )
+            if dry:
+                self._db.execute("BEGIN")
+            else:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute("PRAGMA synchronous = NORMAL")
+            if not self._db.execute("SELECT name FROM sqlite_master").fetchone():
+                with self._transaction():
+                    for statement in _TABLES.split(";\n"):
+                        self._db.execute(statement)
+                    self._db.execute("INSERT INTO meta VALUES (?)", (FORMAT,))
+            found = self._db.execute("SELECT format FROM meta").fetchone()
+        if found != (FORMAT,):
+            raise DataError(
+                f"{path} has the format {found!r}, this version knows {FORMAT}: name other answers"
+            )
+
+    def close(self) -> None:
+        """Close the file; SQLite folds its log into it."""
+        self._db.close()
+
+    @contextmanager
+    def _reported(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"{self.path}: the state cannot be read or written ({error}): mend that, or name other "
+                f"answers"
+            ) from error
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        if self._dry:
+            yield
+            return
+        with self._reported():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    # planning
+
+    def plan(
+        self, models: Iterable[Model], questions: Sequence[Question], samples: int, seed: int
+    ) -> list[Source]:
+        """Have a row for each (source, question, sample) of the plan; those that are there stay as they are.
+
+        New rows come in an order drawn by `seed`, so that the first thousand are a fair sample of all.
+        Raises UsageError where a known name now means another model or another question.
+        """
+        with self._transaction():
+            numbers = self._questions(questions)
+            sources = [
+                Source(self._source(model, persona), model, persona)
+                for model in models
+                for persona in model.personas
+            ]
+            self._db.executemany(
+                "INSERT OR IGNORE INTO requests (source, question, sample, seed) VALUES (?, ?, ?, ?)",
+                self._new_rows(sources, list(zip(questions, numbers, strict=True)), samples, seed),
+            )
+        return sources
+
+    def _new_rows(
+        self, sources: list[Source], questions: list[tuple[Question, int]], samples: int, seed: int
+    ) -> list[tuple[int, int, int, int]]:
+        rows = []
+        for source in sources:
+            for question, number in questions:
+                if source.model.languages and question.language not in source.model.languages:
+                    continue
+                source.persona.system(question.language)
+                for sample in range(samples):
+                    key = (
+                        source.name,
+                        question.question_id,
+                        question.wording,
+                        question.language,
+                        sample,
+                        seed,
+                    )
+                    digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=12).digest()
+                    order, own = digest[:8], int.from_bytes(digest[8:], "big") >> 1
+                    rows.append((order, source.id, number, sample, own))
+        rows.sort()
+        return [row[1:] for row in rows]
+
+    def _questions(self, questions: Sequence[Question]) -> list[int]:
+        numbers = []
+        for asked in questions:
+            key = (asked.question_id, asked.wording, asked.language)
+            found = self._db.execute(
+                "SELECT id, question FROM questions WHERE question_id = ? AND wording = ? AND language = ?",
+                key,
+            ).fetchone()
+            if found is None:
+                found = self._db.execute(
+                    "INSERT INTO questions (question_id, wording, language, question, value, kind)"
+                    " VALUES (?, ?, ?, ?, ?, ?) RETURNING id, question",
+                    (*key, asked.question, asked.value, asked.kind),
+                ).fetchone()
+            if found[1] != asked.question:
+                raise UsageError(
+                    f"{asked.question_id!r}, wording {asked.wording}, in {asked.language} was asked in other "
+                    f"words before ({self.path}): give the new text another wording number, or name other "
+                    f"answers"
+                )
+            numbers.append(found[0])
+        return numbers
+
+    def _source(self, model: Model, persona: Persona) -> int:
+        name = model.source(persona)
+        settings = json.dumps(model.settings(persona), sort_keys=True, ensure_ascii=False)
+        found = self._db.execute("SELECT id, settings FROM sources WHERE name = ?", (name,)).fetchone()
+        if found is None:
+            found = self._db.execute(
+                "INSERT INTO sources (name, settings) VALUES (?, ?) RETURNING id, settings", (name, settings)
+            ).fetchone()
+        if found[1] != settings:
+            raise UsageError(
+                f"{name!r} was asked with other settings before ({self.path}): give the model another name, "
+                "or name other answers"
+            )
+        return found[0]
+
+    # asking
+
+    def pending(self, sources: Sequence[Source], limit: int | None = None) -> Iterator[Ask]:
+        """The asks that wait, in planned order; more are read while the caller works on the first."""
+        by_id = {source.id: source for source in sources}
+        marks = ", ".join("?" * len(by_id))
+        last, left = 0, limit
+        while left is None or left > 0:
+            size = _READ_AHEAD if left is None else min(left, _READ_AHEAD)
+            rows = self._db.execute(
+                "SELECT requests.id, source, language, question, seed FROM ("
+                f" SELECT id, source, question AS number, seed FROM requests WHERE source IN ({marks})"
+                "  AND status = ? AND id > ? ORDER BY id LIMIT ?) AS requests"
+                " JOIN questions ON questions.id = number ORDER BY requests.id",
+                (*by_id, PENDING, last, size),
+            ).fetchall()
+            if not rows:
+                return
+            for row in rows:
+                number, source, language, question, seed = row
+                system = by_id[source].persona.system(language)
+                yield Ask(number, source, language, question, system, seed)
+            last = rows[-1][0]
+            left = None if left is None else left - len(rows)
+
+    def record(self, outcomes: Iterable[Outcome]) -> None:
+        """Keep outcomes, all in one transaction. An ask that was answered before stays as it was."""
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE requests SET status = ?, answer = ?, finish = ?, reason = ?, created = ?,"
+                " attempts = attempts + ?, prompt_tokens = prompt_tokens + ?,"
+                " completion_tokens = completion_tokens + ?, cost = cost + ? WHERE id = ? AND status != ?",
+                [
+                    (
+                        FAILED if done.reason else DONE,
+                        done.answer,
+                        done.finish,
+                        done.reason,
+                        now,
+                        done.attempts,
+                        done.prompt_tokens,
+                        done.completion_tokens,
+                        done.cost,
+                        done.ask,
+                        DONE,
+                    )
+                    for done in outcomes
+                ],
+            )
+
+    def charge(self, ask: int, attempts: int, cost: float) -> None:
+        """Note attempts that led nowhere, of an ask that goes on waiting."""
+        self._db.execute(
+            "UPDATE requests SET attempts = attempts + ?, cost = cost + ? WHERE id = ?", (attempts, cost, ask)
+        )
+
+    def reopen(self, sources: Sequence[Source], status: int) -> int:
+        """Let requests of `status` (FAILED, BATCHED) wait again; returns how many."""
+        with self._transaction():
+            return sum(
+                self._db.execute(
+                    "UPDATE requests SET status = ?, reason = NULL WHERE source = ? AND status = ?",
+                    (PENDING, source.id, status),
+                ).rowcount
+                for source in sources
+            )
+
+    def ids(self, source: Source, status: int) -> list[int]:
+        """The requests of one status."""
+        rows = self._db.execute(
+            "SELECT id FROM requests WHERE source = ? AND status = ?", (source.id, status)
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def mark_batched(self, asks: Iterable[int]) -> None:
+        """Note that these asks were handed to a batch."""
+        with self._transaction():
+            self._db.executemany(
+                "UPDATE requests SET status = ? WHERE id = ? AND status = ?",
+                [(BATCHED, ask, PENDING) for ask in asks],
+            )
+
+    # telling
+
+    def usage(self, source: Source, status: int) -> Usage:
+        """What the requests of one status took."""
+        row = self._db.execute(
+            "SELECT COUNT(*), TOTAL(prompt_tokens), TOTAL(completion_tokens), TOTAL(cost) FROM requests"
+            " WHERE source = ? AND status = ?",
+            (source.id, status),
+        ).fetchone()
+        return Usage(int(row[0]), int(row[1]), int(row[2]), row[3])
+
+    def answered_questions(self, source: Source) -> list[tuple[str, str, int]]:
+        """(language, question, how often) of the questions that a source answered with its usage told."""
+        return self._db.execute(
+            "SELECT language, questions.question, COUNT(*) FROM requests"
+            " JOIN questions ON questions.id = requests.question"
+            " WHERE source = ? AND status = ? GROUP BY questions.id",
+            (source.id, DONE),
+        ).fetchall()
+
+    def spent(self) -> float:
+        """The cost of everything so far."""
+        return self._db.execute("SELECT TOTAL(cost) FROM requests").fetchone()[0]
+
+    def failures(self, sources: Sequence[Source]) -> dict[str, dict[str, int]]:
+        """Reasons of failed requests by source, most frequent first."""
+        found: dict[str, dict[str, int]] = {}
+        for source in sources:
+            rows = self._db.execute(
+                "SELECT reason, COUNT(*) FROM requests WHERE source = ? AND status = ?"
+                " GROUP BY reason ORDER BY COUNT(*) DESC, reason LIMIT 20",
+                (source.id, FAILED),
+            ).fetchall()
+            if rows:
+                found[source.name] = dict(rows)
+        return found
+
+    def answers(self) -> Iterator[dict[str, Any]]:
+        """All answers as rows of an answer file, in an order that does not depend on the run."""
+        rows = self._db.execute(
+            "SELECT name, settings, question_id, wording, language, questions.question, value, kind, "
+            "sample, seed,"
+            " answer, finish, created FROM requests JOIN sources ON sources.id = source"
+            " JOIN questions ON questions.id = requests.question WHERE status = ?"
+            " ORDER BY name, language, question_id, wording, sample",
+            (DONE,),
+        )
+        for row in rows:
+            name, settings, question_id, wording, language, question, value, kind, sample, seed, *rest = row
+            answer, finish, created = rest
+            facts = json.loads(settings)
+            sampling = {**facts["sampling"], "seed": seed, "api": facts["api"], "model": facts["model"]}
+            yield {
+                "id": f"{question_id}/{wording}/{name}/{language}/{sample}",
+                "model": name,
+                "language": language,
+                "question_id": question_id,
+                "question": question,
+                "answer": answer,
+                "value": value,
+                "kind": kind,
+                "wording": str(wording),
+                "sampling": json.dumps(sampling, sort_keys=True, ensure_ascii=False),
+                "finish": finish,
+                "created": created,
+            }

@@ -1,0 +1,142 @@
+"""Chat models of Hugging Face folders and hub ids, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from univar.elicit.apis import messages
+from univar.elicit.asks import Ask, Reply
+from univar.elicit.models import Model
+from univar.errors import ProviderError, UsageError
+
+BATCH_SIZE = 16
+BATCHES_AHEAD = 8
+"""So many batches' asks are taken at once, so that each batch gets prompts of like length."""
+
+
+class TransformersModel:
+    """A decoder with a chat template, or an encoder-decoder that takes the prompt as it is."""
+
+    def __init__(self, model: Model) -> None:
+        """Raises UsageError for a missing package or setting, ProviderError where the model cannot be had."""
+        import torch
+
+        self._model = model
+        self._device = model.options.get("device", "cuda" if torch.cuda.is_available() else "cpu")
+        self._rows = model.options.get("batch_size", BATCH_SIZE)
+        self.batch_size = self._rows * BATCHES_AHEAD
+        self._tokenizer, self._network = _load(model, self._device)
+        self._encoder_decoder = bool(self._network.config.is_encoder_decoder)
+        if not (self._encoder_decoder or self._tokenizer.chat_template):
+            raise UsageError(f"model {model.name!r} has no chat template: name an instruction-tuned model")
+
+    def answer(self, asks: Sequence[Ask]) -> list[Reply]:
+        """One reply for each ask, in their order."""
+        prompts = [self._prompt(ask) for ask in asks]
+        order = sorted(range(len(asks)), key=lambda row: len(prompts[row]))
+        replies: dict[int, Reply] = {}
+        for start in range(0, len(order), self._rows):
+            rows = order[start : start + self._rows]
+            answered = self._generate([prompts[row] for row in rows], [asks[row].seed for row in rows])
+            replies.update(zip(rows, answered, strict=True))
+        return [replies[row] for row in range(len(asks))]
+
+    def close(self) -> None:
+        """Free the weights."""
+        import torch
+
+        del self._network
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _prompt(self, ask: Ask) -> str:
+        if self._encoder_decoder:
+            return f"{ask.system}\n{ask.question}" if ask.system else ask.question
+        from jinja2 import TemplateError
+
+        chat = messages(ask)
+        try:
+            return self._templated(chat)
+        except TemplateError:  # a template without system prompts: they go before the question
+            text = f"{ask.system}\n\n{ask.question}"
+            return self._templated([{"role": "user", "content": text}])
+
+    def _templated(self, chat: list[dict[str, Any]]) -> str:
+        return self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+
+    def _generate(self, prompts: list[str], seeds: list[int]) -> list[Reply]:
+        import torch
+
+        from univar.elicit.sampling import processors
+
+        batch = self._tokenizer(
+            prompts, return_tensors="pt", padding=True, add_special_tokens=self._encoder_decoder
+        ).to(self._device)
+        with torch.inference_mode():
+            ids = self._network.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=self._model.max_tokens,
+                do_sample=False,
+                logits_processor=processors(self._model.sampling, seeds),
+                pad_token_id=self._tokenizer.pad_token_id,
+            )
+        first = 1 if self._encoder_decoder else batch["input_ids"].shape[1]
+        sizes = batch["attention_mask"].sum(dim=1).tolist()
+        return [self._reply(row, size) for row, size in zip(ids[:, first:].tolist(), sizes, strict=True)]
+
+    def _reply(self, ids: list[int], prompt_tokens: int) -> Reply:
+        ends = self._network.generation_config.eos_token_id
+        ends = set(ends if isinstance(ends, list) else [ends])
+        length = next((place for place, token in enumerate(ids) if token in ends), None)
+        used = len(ids) if length is None else length + 1
+        text = self._tokenizer.decode(ids[:used], skip_special_tokens=True)
+        return Reply(text.strip(), "length" if length is None else "stop", prompt_tokens, used)
+
+
+def _load(model: Model, device: str) -> tuple[Any, Any]:
+    try:
+        from transformers import (
+            AutoConfig,
+            AutoModelForCausalLM,
+            AutoModelForSeq2SeqLM,
+            AutoTokenizer,
+        )
+    except ImportError:
+        raise UsageError(
+            "api = \"transformers\" needs that package: pip install 'univar-embed[local]'"
+        ) from None
+    try:
+        config = AutoConfig.from_pretrained(model.model, trust_remote_code=False)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        tokenizer = AutoTokenizer.from_pretrained(model.model, trust_remote_code=False, padding_side="left")
+        network: Any = kind.from_pretrained(
+            model.model, trust_remote_code=False, use_safetensors=True, **_weights(model, device)
+        )
+    except ImportError as error:
+        raise UsageError(f"model {model.name!r}: a package is missing ({_line(error)})") from None
+    except (OSError, ValueError) as error:
+        raise ProviderError(f"model {model.name!r} cannot be loaded ({_line(error)})") from None
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if "load_in" not in model.options:
+        network = network.to(device)
+    return tokenizer, network.eval()
+
+
+def _weights(model: Model, device: str) -> dict[str, Any]:
+    """How the weights are held: as stored, in another dtype, or with bitsandbytes in 8 or 4 bits."""
+    load_in = model.options.get("load_in")
+    if load_in is None:
+        return {"dtype": model.options.get("dtype", "auto")}
+    if load_in not in ("8bit", "4bit"):
+        raise UsageError(f"model {model.name!r}: load_in must be 8bit or 4bit, not {load_in!r}")
+    from transformers import BitsAndBytesConfig
+
+    config = BitsAndBytesConfig(load_in_8bit=load_in == "8bit", load_in_4bit=load_in == "4bit")
+    return {"quantization_config": config, "device_map": device}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,296 @@
+"""A training run from corpus to encoder folder: it can be killed at any moment and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from univar import ops
+from univar.data.views import TokenCorpus, ViewSampler, build_corpus
+from univar.errors import UsageError
+from univar.model.adapter import adapted_weights, attach
+from univar.model.config import ModelConfig, read_config
+from univar.model.spec import ResolvedSpec, resolve
+from univar.model.tokenizer import load_tokenizer
+from univar.model.torch_forward import one_threaded_workers
+from univar.model.trainable import TrainableEncoder
+from univar.store.fs import make_folder
+from univar.train import checkpoint
+from univar.train.metrics import MetricsFile, Tracker, open_tracker
+from univar.train.optimizer import learning_rate
+from univar.train.processes import Processes
+from univar.train.settings import TrainSettings
+from univar.train.step import StepFacts, Stepper
+from univar.train.validation import Validator, split_questions
+
+TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass
+class Progress:
+    """Where a run is; what a checkpoint holds beside tensors, and what `on_progress` is told.
+
+    best: validation accuracy of the best step, with `best_step`; `bad` validations came since
+    """
+
+    step: int = 0
+    steps: int | None = None
+    seconds: float = 0.0
+    tokens: int = 0
+    loss: float = float("nan")
+    gradient_norm: float = float("nan")
+    first_accuracy: float | None = None
+    accuracy: float | None = None
+    chance: float | None = None
+    best: float = -1.0
+    best_step: int = -1
+    bad: int = 0
+    share: float = 0.0
+    stopped: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+class Run:
+    """One training run in the working folder `folder`.
+
+    on_progress: called after every step; should_stop: asked after every step
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[str],
+        folder: Path,
+        settings: TrainSettings,
+        *,
+        non_value: Sequence[str] = (),
+        resume: bool = False,
+        device: str = "auto",
+        threads: int | None = None,
+        checkpoint_every: int = 50,
+        log: str | None = None,
+        format: str | None = None,
+        rename: dict[str, str] | None = None,
+    ) -> None:
+        self.settings, self.folder = settings.checked(), folder
+        self.processes = Processes.of_environment()
+        self._checkpoint_every = checkpoint_every
+        self._checkpoints = folder / "checkpoints"
+        found = checkpoint.checkpoints(self._checkpoints)
+        if found and not resume:
+            raise UsageError(
+                f"{folder} holds a run that was not finished: give --resume, or remove the folder"
+            )
+        self.source: ResolvedSpec = resolve(settings.base)
+        self.config: ModelConfig = read_config(self.source.folder)
+        self.max_length = min(settings.max_length, self.config.positions)
+        self.device = ops.choose_device(device)
+        self.dtype = ops.choose_dtype(settings.dtype, self.device).chosen
+        self.threads = (threads or ops.usable_cpus()) if self.device.type == "cpu" else 1
+        make_folder(folder)
+        tokenizer = load_tokenizer(self.config.folder, self.max_length, self.threads)
+        if (settings.loss == "value_aware") != bool(non_value):
+            raise UsageError("--loss value_aware and --non-value FILE (answers without values) go together")
+
+        def tokenised(files: Sequence[str]) -> TokenCorpus:
+            return build_corpus(
+                files,
+                tokenizer,
+                cache=folder / "tokens",
+                tokenizer_id=self.source.revision,
+                mask=settings.mask_names,
+                where=settings.where,
+                format=format,
+                rename=rename,
+            )
+
+        with self.processes.first_alone():  # the others find the tokens made
+            self.corpus: TokenCorpus = tokenised(inputs)
+            self._non_value = tokenised(non_value) if non_value else None
+        self._prepare(found[-1] if found else None, log)
+
+    def _prepare(self, last: Path | None, log: str | None) -> None:
+        settings = self.settings
+        train, held_out = split_questions(self.corpus, settings.held_out, settings.seed)
+        self.sampler = ViewSampler(self.corpus, train, settings.views, settings.batch, settings.seed)
+        self._validator = Validator(self.corpus, train, held_out, self.max_length, settings.seed)
+        weights = adapted_weights(self.source, self.config)
+        model = TrainableEncoder(
+            self.config,
+            weights,
+            TORCH_DTYPES[self.dtype],
+            settings.checkpointing,
+            normalize=settings.loss != "value_aware",
+        )
+        if settings.lora_rank:
+            attach(model, settings.lora_rank, settings.seed)
+        self.model = model.to(self.device)
+        workers = one_threaded_workers(self.threads)
+        self.stepper = Stepper(self.model, settings, self.processes, workers, self.threads)
+        self.progress = Progress()
+        identity = self._identity()
+        if last is not None:
+            state = checkpoint.restore(last, self.stepper)
+            if state["identity"] != identity:
+                raise UsageError(
+                    f"{self.folder} belongs to a run with another corpus or other settings: "
+                    "give the same ones to --resume, or another -o"
+                )
+            self.progress = Progress(**{**state["progress"], "step": state["step"]})
+        self.progress.steps = self._last_step()
+        self._tracker: Tracker | None = None
+        self._metrics: MetricsFile | None = None
+        if self.processes.rank == 0:
+            self._metrics = MetricsFile(self.folder / "metrics.jsonl", self.progress.step)
+            self._tracker = open_tracker(log, self.folder, settings.to_dict())
+
+    def _identity(self) -> dict[str, Any]:
+        """What must not change between a run and its continuation."""
+        return json.loads(
+            json.dumps(
+                {
+                    "settings": self.settings.to_dict(),
+                    "corpus": self.corpus.folder.name,
+                    "non_value": self._non_value.folder.name if self._non_value else None,
+                    "base": self.source.revision,
+                    "dtype": self.dtype,
+                }
+            )
+        )
+
+    def _last_step(self) -> int | None:
+        """Steps after which the run ends, if it is not the clock that ends it."""
+        ends = [] if self.settings.steps is None else [self.settings.steps]
+        if self.settings.epochs is not None:
+            ends.append(max(1, int(self.settings.epochs * self.sampler.steps_per_epoch)))
+        if not ends and self.settings.budget_minutes is None:
+            raise UsageError("say when to stop: --steps, --epochs or --budget-minutes")
+        return min(ends, default=None)
+
+    def train(
+        self, on_progress: Callable[[Progress], Any] | None, should_stop: Callable[[], bool] | None
+    ) -> Progress:
+        """Take steps until the run ends; the best weights are then in the model."""
+        progress = self.progress
+        if progress.step == 0:
+            self._validate()
+        while not progress.stopped:
+            started = time.monotonic()
+            facts = self._step()
+            progress.seconds += time.monotonic() - started
+            self._record(facts)
+            every = self.settings.validate_every
+            if every and progress.step % every == 0:
+                self._validate()
+            self._decide(should_stop)
+            if progress.step % self._checkpoint_every == 0 or progress.stopped == "interrupted":
+                self._save()
+            if on_progress is not None:
+                on_progress(progress)
+        self._finish()
+        return progress
+
+    def _step(self) -> StepFacts:
+        progress = self.progress
+        progress.share = self.processes.agree(self._share())
+        rate = learning_rate(self.settings, progress.step, progress.share)
+        batch = self.sampler.batch(progress.step)
+        facts = self.stepper.run(self.corpus, batch, rate, self.max_length, self._non_value_rows())
+        progress.loss, progress.gradient_norm = facts.loss, facts.gradient_norm
+        progress.tokens += facts.tokens
+        progress.step += 1
+        self._last_rate = rate
+        return facts
+
+    def _non_value_rows(self) -> tuple[TokenCorpus, np.ndarray] | None:
+        """As many rows of the corpus without values as there are pairs, by seed and step alone."""
+        if self._non_value is None:
+            return None
+        rng = np.random.Generator(np.random.Philox(key=[self.settings.seed + 1, self.progress.step]))
+        return self._non_value, rng.integers(0, len(self._non_value), self.settings.batch)
+
+    def _share(self) -> float:
+        """Share of the run that is done, by steps or by the clock, whichever is further."""
+        shares = [0.0]
+        if self.progress.steps:
+            shares.append(self.progress.step / self.progress.steps)
+        if self.settings.budget_minutes:
+            shares.append(self.progress.seconds / (60 * self.settings.budget_minutes))
+        return min(1.0, max(shares))
+
+    def _record(self, facts: StepFacts) -> None:
+        numbers = {
+            "loss": facts.loss,
+            "gradient_norm": facts.gradient_norm,
+            "learning_rate": self._last_rate,
+            "temperature": float(torch.exp(-self.stepper.objective.log_scale.detach())),
+            "tokens": self.progress.tokens,
+            "seconds": round(self.progress.seconds, 3),
+            "cpu_seconds": round(time.process_time(), 3),
+        }
+        self._write(self.progress.step - 1, numbers)
+
+    def _write(self, step: int, numbers: dict[str, float]) -> None:
+        if self._metrics is not None:
+            self._metrics.write(step, numbers)
+        if self._tracker is not None:
+            self._tracker.write(step, numbers)
+
+    def _validate(self) -> None:
+        if not (self._validator and self.settings.validate_every):
+            return
+        progress, started = self.progress, time.monotonic()
+        found = self._validator.run(self.stepper.backpropagation)
+        progress.seconds += time.monotonic() - started
+        progress.accuracy, progress.chance = found.accuracy, found.chance
+        if progress.first_accuracy is None:
+            progress.first_accuracy = found.accuracy
+        if found.accuracy > progress.best:
+            progress.best, progress.best_step, progress.bad = found.accuracy, progress.step, 0
+            if self.processes.rank == 0:
+                tensors = checkpoint.trained(self.stepper)
+                checkpoint.replace_tensors(self.folder / "best.safetensors", tensors)
+        else:
+            progress.bad += 1
+        self._write(
+            max(0, progress.step - 1), {"validation_accuracy": found.accuracy, "chance": found.chance}
+        )
+
+    def _decide(self, should_stop: Callable[[], bool] | None) -> None:
+        progress, settings = self.progress, self.settings
+        budget = settings.budget_minutes
+        if progress.steps is not None and progress.step >= progress.steps:
+            progress.stopped = "all steps done"
+        elif budget is not None and progress.seconds >= 60 * budget:
+            progress.stopped = f"{budget:g} minutes are over"
+        elif settings.validate_every and progress.bad >= settings.patience:
+            progress.stopped = f"{progress.bad} validations without a better one"
+        elif should_stop is not None and should_stop():
+            progress.stopped = "interrupted"
+        stop = self.processes.agree(float(bool(progress.stopped)))
+        if stop and not progress.stopped:
+            progress.stopped = "process 0 stopped"
+
+    def _save(self) -> None:
+        if self.processes.rank == 0:
+            kept = {**vars(self.progress), "stopped": ""}
+            state = {"identity": self._identity(), "progress": kept}
+            checkpoint.save(self._checkpoints, self.progress.step, self.stepper, state)
+        self.processes.wait()
+
+    def _finish(self) -> None:
+        progress = self.progress
+        if progress.stopped != "interrupted":
+            if progress.step != progress.best_step:
+                self._validate()
+            if 0 <= progress.best_step < progress.step:
+                checkpoint.load_trained(self.folder / "best.safetensors", self.stepper)
+        for sink in (self._metrics, self._tracker):
+            if sink is not None:
+                sink.close()
