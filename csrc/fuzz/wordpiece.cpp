@@ -1,6 +1,7 @@
 // WordPiece on any bytes: the fast ways and the plain one must give the same ids.
 #include "tokenizer/wordpiece.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 
@@ -71,7 +72,7 @@ const std::vector<std::string> kVocab = {
 };
 
 // Texts are normalized whole and cut by the definition where a token is looked for in normalized text.
-const AddedToken kNeverFound{"\x7Fnever\x7F", 5, false, false, false, true};
+const AddedToken kSeldomFound{"\x7Fseldom\x7F", 999, false, false, false, true};
 
 struct Variants {
     WordPieceOptions options;
@@ -90,7 +91,7 @@ Variants make_variants(const NormalizerOptions& normalizer) {
         variants.options.isa = way;
         variants.fast.push_back(std::make_unique<WordPiece>(kVocab, added, variants.options));
     }
-    added.push_back(kNeverFound);
+    added.push_back(kSeldomFound);
     variants.plain = std::make_unique<WordPiece>(kVocab, added, variants.options);
     return variants;
 }
@@ -120,6 +121,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
     const bool forgets = (data[0] & 4) != 0;
     const Ids expected = encode(*variants.plain, text);
+    if (std::count(expected.begin(), expected.end(), kSeldomFound.id) != 0) return 0;
     for (const auto& fast : variants.fast)
         UNIVAR_MUST(check_text(*fast, text, static_cast<std::int32_t>(kVocab.size()), forgets) == expected);
     return 0;
