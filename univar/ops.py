@@ -103,9 +103,9 @@ class ModelSizes(Protocol):
 
 
 def choose_forward(device: torch.device, dtype: str, config: ModelSizes) -> Choice:
-    """The native forward's instruction set, one of ISAS, or "torch"."""
+    """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch"."""
     if device.type != "cpu":
-        return Choice("torch", "CUDA device")
+        return _choose_cuda_forward(device, dtype, config)
     if config.family == "mpnet":
         return Choice("torch", "the native forward has no bias by distance (mpnet)")
     if dtype == "bf16" and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
@@ -117,6 +117,18 @@ def choose_forward(device: torch.device, dtype: str, config: ModelSizes) -> Choi
         return Choice("torch", str(error))
     allowed = "" if limit == ISAS[-1] else f" that UNIVAR_ISA={limit} allows"
     return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
+
+
+def _choose_cuda_forward(device: torch.device, dtype: str, config: ModelSizes) -> Choice:
+    from univar.kernels.launch import can_launch
+
+    if choose_attention(device, dtype).chosen != "varlen":
+        return Choice("torch", choose_attention(device, dtype).why)
+    if config.family == "mpnet":
+        return Choice("torch", "attention over packed texts has no bias by distance (mpnet)")
+    if not can_launch(device):
+        return Choice("torch", "no triton package, or a device before compute capability 8.0")
+    return Choice("cuda", "packed texts, copies beside computing")
 
 
 def mkldnn_linear_works() -> bool:
