@@ -98,13 +98,13 @@ def measure_forwards(
     results: Results, name: str, config: ModelConfig, device: torch.device, tokens: int
 ) -> None:
     weights = load_weights(config)
-    ids, cu_seqlens = packed(lognormal_lengths(tokens, config.positions), config.vocab_size)
+    ids, cu_seqlens = packed(lognormal_lengths(tokens, min(tokens, config.positions)), config.vocab_size)
     per_token = 2 * sum(p.weight.numel() for layer in weights.layers for p in vars(layer).values())
     facts = {"what": "forward", "model": name, "tokens": len(ids)}
 
     def ours() -> dict[str, float]:
         forward = CudaForward(config, weights, "bf16", device, attention(device))
-        forward.batch_tokens = min(BATCH_TOKENS, max(128, tokens // 4))
+        forward.batch_tokens = min(BATCH_TOKENS, max(64, tokens // 4))
         timed = bulk(forward, ids, cu_seqlens)
         return {**timed, "tflops": per_token * timed["tokens_per_s"] / 1e12}
 
@@ -117,7 +117,7 @@ def measure_forwards(
 
 def measure_texts(results: Results, name: str, folder: Path, device: torch.device, tokens: int) -> None:
     """From texts on the host to embeddings on the host: `Encoder` beside sentence-transformers."""
-    lengths = lognormal_lengths(tokens, 510)
+    lengths = lognormal_lengths(tokens, min(tokens, 510))
     rng = np.random.default_rng(2)
     texts = [" ".join(f"w{n}" for n in rng.integers(0, 150, length)) for length in lengths]
     facts = {"what": "texts to embeddings", "model": name, "texts": len(texts), "tokens": int(lengths.sum())}
@@ -159,7 +159,7 @@ def measure_kernels(results: Results, dim: int, device: torch.device, tokens: in
 
     x, residual = (torch.randn(tokens, dim, device=device).bfloat16() for _ in range(2))
     weight, bias = (torch.rand(dim, device=device).bfloat16() for _ in range(2))
-    cu_seqlens = torch.arange(0, tokens + 1, max(1, tokens // 64), device=device, dtype=torch.int32)
+    cu_seqlens = torch.arange(0, tokens + 1, max(4, tokens // 512), device=device, dtype=torch.int32)
     x_end = x[: int(cu_seqlens[-1])]
 
     def torch_layer_norm() -> torch.Tensor:
@@ -211,10 +211,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_model(Path(folder), *sizes, DRY_VOCAB if args.dry_run else VOCAB)
             config = read_config(Path(folder))
-            measure_forwards(results, name, config, args.device, 300 if args.dry_run else 20_000_000)
-            measure_texts(results, name, Path(folder), args.device, 600 if args.dry_run else 5_000_000)
+            measure_forwards(results, name, config, args.device, 32 if args.dry_run else 20_000_000)
+            measure_texts(results, name, Path(folder), args.device, 32 if args.dry_run else 5_000_000)
             measure_training(results, config, args.device, 2 if args.dry_run else 512)
-        measure_kernels(results, sizes[1], args.device, 64 if args.dry_run else BATCH_TOKENS)
+        measure_kernels(results, sizes[1], args.device, 16 if args.dry_run else BATCH_TOKENS)
 
 
 if __name__ == "__main__":

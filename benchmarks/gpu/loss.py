@@ -47,10 +47,8 @@ def inf_cl() -> Loss:
     from inf_cl import cal_flash_loss
 
     def loss(anchor: Tensor, positive: Tensor, log_scale: Tensor) -> Tensor:
-        scale = log_scale.exp()
-        return (
-            cal_flash_loss(anchor, positive, scale=scale) + cal_flash_loss(positive, anchor, scale=scale)
-        ) / 2
+        options = {"scale": log_scale.exp(), "head_dim": 128}  # D has to be a multiple
+        return (cal_flash_loss(anchor, positive, **options) + cal_flash_loss(positive, anchor, **options)) / 2
 
     return loss
 

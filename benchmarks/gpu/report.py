@@ -87,9 +87,8 @@ def main() -> None:
     facts = {"device": device_facts(), "tests": args.tests, "parts_without_rows": missing, "rows": rows}
     write_result(args.out, "gpu_check", PACKAGES, facts)
     print_table(rows)
-    print(
-        f"device: {device_facts()['name']}; tests: {args.tests}; parts without rows: {', '.join(missing) or 'none'}"
-    )
+    parts = ", ".join(missing) or "none"
+    print(f"device: {device_facts()['name']}; tests: {args.tests}; parts without rows: {parts}")
 
 
 if __name__ == "__main__":
