@@ -49,7 +49,8 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
         "trained": f"{how}; {settings['loss']}, temperature {settings['temperature']}, other pairs of the "
         f"same source: {settings['same_source']}",
         "views": f"{low} to {high} answers, questions shared by the two views of a pair: "
-        f"{'allowed' if views['overlap'] else 'none'}; question-matched: {'yes' if views['matched'] else 'no'}",
+        f"{'allowed' if views['overlap'] else 'none'}; "
+        f"question-matched: {'yes' if views['matched'] else 'no'}",
         "data": f"{files}: {facts['rows']:,} answers of {facts['sources']} sources (model, language){only}",
         "left out": f"{facts['duplicates']:,} duplicates, {facts['shared_answers']:,} answers that two "
         f"sources gave, {facts['refused']:,} unusable rows",
