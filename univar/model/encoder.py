@@ -28,8 +28,8 @@ logger = logging.getLogger("univar")
 class Encoder:
     """A text encoder by name, folder or hub id. Rows it gives always have length 1.
 
-    spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face folder, a
-                  hub id, or one of these with an adapter: "minilm+folder"
+    spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face
+                  folder, a hub id, or one of these with an adapter: "minilm+folder"
     dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
                   "fp16", on the CPU "int8" (faster, cosine to fp32 about 0.995: measure before you use it)
     device:       "auto", "cpu", "cuda" or "cuda:N"
