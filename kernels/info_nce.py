@@ -17,7 +17,6 @@ Across processes each holds B / world rows of both sides: see `univar.kernels.in
 
 from __future__ import annotations
 
-import importlib.util
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,6 +27,7 @@ from torch import Tensor
 from univar.kernels import info_nce_torch, reference
 from univar.kernels.info_nce_block import Block, Tiles
 from univar.kernels.info_nce_ranks import Alone, Gathered, Ring, agree
+from univar.kernels.launch import NEEDS, can_launch
 
 from univar.errors import UsageError
 
@@ -214,28 +214,14 @@ def _choose(impl: Impl, anchor: Tensor, group: ProcessGroup | None) -> str:
     """The implementation to run: "triton", "chunked" or "dense"."""
     if impl == "dense" and group is not None:
         raise UsageError("impl='dense' knows one process only: leave it out where a group is given")
-    if impl == "triton" and not _triton_runs(anchor.device):
-        raise UsageError(
-            "impl='triton' needs the package triton and a CUDA device of compute capability 8.0 or later: "
-            "give 'chunked' or 'auto'"
-        )
+    if impl == "triton" and not can_launch(anchor.device):
+        raise UsageError(f"impl='triton' {NEEDS}: give 'chunked' or 'auto'")
     if impl != "auto":
         return impl
     if group is None and len(anchor) <= DENSE_UP_TO[anchor.device.type]:
         return "dense"
-    is_fast = anchor.is_cuda and anchor.dtype != torch.float64 and _triton_runs(anchor.device)
+    is_fast = anchor.is_cuda and anchor.dtype != torch.float64 and can_launch(anchor.device)
     return "triton" if is_fast else "chunked"
-
-
-def _triton_runs(device: torch.device) -> bool:
-    """Whether kernels can be launched on the device, or by Triton's interpreter."""
-    if importlib.util.find_spec("triton") is None:
-        return False
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    import triton
-
-    return bool(triton.knobs.runtime.interpret)
 
 
 def _tiles(impl: str) -> Tiles:

@@ -22,7 +22,8 @@ class Block:
     bound:      no logit is larger in absolute value
     columns:    how many logits a sum has at most, over all rectangles
     diagonal:   element (i, i + diagonal) is a pair's own logit, which does not count; None: none is here
-    row_labels: (m,) and col_labels (n,) int32: where they are equal the element does not count; None: all do
+    row_labels: (m,) and col_labels (n,) int32: where they are equal the element does not count, and those of
+                a pair are; None: all do
     """
 
     anchor: Tensor

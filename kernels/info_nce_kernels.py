@@ -27,10 +27,12 @@ def _load(
 ):
     """(BLOCK_R, BLOCK_K) of (rows, D), 0 beyond the edges; `source` is a descriptor (TMA) or a pointer."""
     if TMA:
-        return source.load([row, k])
-    offs_r, offs_k = row + tl.arange(0, BLOCK_R), k + tl.arange(0, BLOCK_K)
-    mask = (offs_r < rows)[:, None] & (offs_k < D)[None, :]
-    return tl.load(source + offs_r.to(tl.int64)[:, None] * D + offs_k[None, :], mask=mask, other=0.0)
+        tile = source.load([row, k])
+    else:
+        offs_r, offs_k = row + tl.arange(0, BLOCK_R), k + tl.arange(0, BLOCK_K)
+        mask = (offs_r < rows)[:, None] & (offs_k < D)[None, :]
+        tile = tl.load(source + offs_r.to(tl.int64)[:, None] * D + offs_k[None, :], mask=mask, other=0.0)
+    return tile
 
 
 @triton.jit

@@ -9,14 +9,13 @@ the inputs' dtype; two matrix products by torch make gradients of each stripe of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import triton
 from torch import Tensor
-from triton.tools.tensor_descriptor import TensorDescriptor
 from univar.kernels.info_nce_block import Block, Gradients
 from univar.kernels.info_nce_kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
+from univar.kernels.launch import Config, has_tma, tiled
 
 from univar.errors import UsageError
 
@@ -26,20 +25,15 @@ NO_DIAGONAL = -(1 << 30)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 
 
-@dataclass(frozen=True)
-class Config:
-    """How a kernel is cut: rows, columns and dims of a tile, warps and stages of the pipeline."""
-
-    block_m: int
-    block_n: int
-    block_k: int
-    num_warps: int
-    num_stages: int
-
-
-FORWARD = {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)}
-BACKWARD = {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)}
-"""By the bytes of an element; tests/kernels/test_aot.py compiles every one and looks at its registers."""
+FORWARD = {
+    True: {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)},
+    False: {2: Config(128, 128, 32, 8, 3), 4: Config(128, 64, 32, 8, 3)},
+}
+BACKWARD = {
+    True: {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)},
+    False: {2: Config(128, 128, 32, 8, 3), 4: Config(128, 64, 32, 8, 3)},
+}
+"""By TMA and the bytes of an element; tests/kernels/test_aot.py compiles all and looks at registers."""
 
 
 def operand_dtype(embeddings: Tensor) -> torch.dtype:
@@ -53,7 +47,7 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
     """See `univar.kernels.info_nce_block.Tiles`."""
     anchor, positive = _aligned(block.anchor), _aligned(block.positive)
     (m, dim), n = anchor.shape, positive.shape[0]
-    config = FORWARD[anchor.element_size()]
+    config = FORWARD[has_tma(anchor.device)][anchor.element_size()]
     float32 = {"dtype": torch.float32, "device": anchor.device}
     log_rows = torch.empty(m, dtype=torch.float64, device=anchor.device)
     log_cols = torch.full((n,), -torch.inf, dtype=torch.float64, device=anchor.device)
@@ -66,8 +60,8 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
         row_parts = torch.empty(triton.cdiv(n, config.block_n), count, **float32)
         col_parts = torch.empty(triton.cdiv(count, config.block_m), n, **float32)
         info_nce_fwd_kernel[_tiles(config, count, n)](
-            _tiled(anchor[rows], config.block_m, config.block_k),
-            _tiled(positive, config.block_n, config.block_k),
+            tiled(anchor[rows], config.block_m, config.block_k),
+            tiled(positive, config.block_n, config.block_k),
             *_labels(block, rows),
             row_parts,
             col_parts,
@@ -87,7 +81,7 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     """See `univar.kernels.info_nce_block.Tiles`."""
     anchor, positive = _aligned(block.anchor), _aligned(block.positive)
     (m, dim), n = anchor.shape, positive.shape[0]
-    config = BACKWARD[anchor.element_size()]
+    config = BACKWARD[has_tma(anchor.device)][anchor.element_size()]
     float32 = {"dtype": torch.float32, "device": anchor.device}
     d_anchor, d_positive = torch.empty(m, dim, **float32), torch.zeros(n, dim, **float32)
     dot = torch.zeros((), dtype=torch.float64, device=anchor.device)
@@ -132,12 +126,12 @@ def _write_weights(
         grids[True] = (triton.cdiv(m, config.block_m) * reach,)
     for on_diagonal, grid in grids.items():
         info_nce_bwd_kernel[grid](
-            _tiled(anchor, config.block_m, config.block_k),
-            _tiled(positive, config.block_n, config.block_k),
+            tiled(anchor, config.block_m, config.block_k),
+            tiled(positive, config.block_n, config.block_k),
             *_labels(block, rows),
             row_lse,
             col_lse,
-            _tiled(weights, config.block_m, config.block_n),
+            tiled(weights, config.block_m, config.block_n),
             dot_parts,
             m,
             n,
@@ -164,24 +158,12 @@ def _options(block: Block, config: Config) -> dict[str, object]:
         "BLOCK_N": config.block_n,
         "BLOCK_K": config.block_k,
         "GROUP_M": 8,
-        "PRECISION": "tf32" if may_round else "ieee",
+        "PRECISION": "tf32" if may_round else "tf32x3",
         "TMA": has_tma(block.anchor.device),
         "UPCAST": bool(triton.knobs.runtime.interpret),  # it multiplies the bit patterns of bfloat16
         "num_warps": config.num_warps,
         "num_stages": config.num_stages,
     }
-
-
-def has_tma(device: torch.device) -> bool:
-    """Whether tiles are copied by the tensor memory accelerator (compute capability 9.0 on)."""
-    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (9, 0)
-
-
-def _tiled(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
-    """x as kernels take it: with the shape of a tile where there is TMA."""
-    if not has_tma(x.device):
-        return x
-    return TensorDescriptor(x, list(x.shape), list(x.stride()), [rows, columns])
 
 
 def _aligned(x: Tensor) -> Tensor:

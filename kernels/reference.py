@@ -36,6 +36,17 @@ def knn_vote(scores: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     return votes / found.sum(dim=1, keepdim=True).clamp_min(1)
 
 
+def knn(queries: Tensor, corpus: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k corpus rows with the largest inner product with each query, ties by the lower row.
+
+    queries: (Q, D), corpus: (N, D)
+    returns: scores (Q, min(k, N)) float32, products summed in float64, high to low; indices int64
+    """
+    scores = (queries.double() @ corpus.double().T).float()
+    best = scores.sort(dim=1, descending=True, stable=True)
+    return best.values[:, :k], best.indices[:, :k]
+
+
 def info_nce(
     anchor: Tensor,
     positive: Tensor,

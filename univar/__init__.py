@@ -17,14 +17,16 @@ _LAZY = {
     "attribute": "univar.attribution",
     "embed": "univar.engine",
     "info_nce": "univar.kernels.info_nce",
+    "knn": "univar.index.knn",
 }
 
-__all__ = ["Encoder", "Index", "Store", "__version__", "attribute", "embed", "info_nce"]
+__all__ = ["Encoder", "Index", "Store", "__version__", "attribute", "embed", "info_nce", "knn"]
 
 if TYPE_CHECKING:
     from univar.attribution import attribute
     from univar.engine import embed
     from univar.index import Index
+    from univar.index.knn import knn
     from univar.kernels.info_nce import info_nce
     from univar.model.encoder import Encoder
     from univar.store import Store

@@ -12,7 +12,18 @@ class HashIndex:
     def insert(self, keys: NDArray[np.uint8], values: NDArray[np.int64]) -> NDArray[np.int64]: ...
     def find(self, keys: NDArray[np.uint8]) -> NDArray[np.int64]: ...
 
-class WordPiece:
+class Tokenizer:
+    def encode(
+        self,
+        offsets: NDArray[np.int32] | NDArray[np.int64],
+        data: NDArray[np.uint8],
+        *,
+        max_length: int,
+        threads: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]: ...
+    def forget_words(self) -> None: ...
+
+class WordPiece(Tokenizer):
     def __init__(
         self,
         vocab: Sequence[str],
@@ -27,15 +38,25 @@ class WordPiece:
         clean_text: bool = ...,
         max_input_chars_per_word: int = ...,
         prefix: str = ...,
+        isa: str = ...,
     ) -> None: ...
-    def encode(
+
+class Unigram(Tokenizer):
+    def __init__(
         self,
-        offsets: NDArray[np.int32] | NDArray[np.int64],
-        data: NDArray[np.uint8],
+        vocab: Sequence[str],
+        scores: Sequence[float] | NDArray[np.float64],
         *,
-        max_length: int,
-        threads: int,
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.bool_]]: ...
+        unk: int,
+        cls: int,
+        sep: int,
+        charsmap: bytes = ...,
+        added_tokens: Sequence[tuple[str, int, bool, bool, bool, bool]] = ...,
+        collapse_spaces: bool = ...,
+        strip_left: bool = ...,
+        strip_right: bool = ...,
+        split_at_whitespace: bool = ...,
+    ) -> None: ...
 
 def pack(lengths: NDArray[np.int64], max_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def cpu_features() -> dict[str, bool]: ...
@@ -53,8 +74,20 @@ class Forward:
 class ForwardPool:
     def __init__(self, forward: Forward, threads: int) -> None: ...
     def start(self, ids: NDArray[np.int32], cu_seqlens: NDArray[np.int64]) -> Run: ...
+    def embed(
+        self,
+        tokenizer: Tokenizer,
+        offsets: NDArray[np.int32] | NDArray[np.int64],
+        data: NDArray[np.uint8],
+        *,
+        max_length: int,
+    ) -> Run: ...
 
 class Run:
     def take(self) -> NDArray[np.int64] | None: ...
     @property
     def embeddings(self) -> NDArray[np.float32]: ...
+    @property
+    def n_tokens(self) -> NDArray[np.int64]: ...
+    @property
+    def truncated(self) -> NDArray[np.bool_]: ...

@@ -7,6 +7,8 @@
 // highest scores.
 #include "encoder/amx_attention.h"
 
+#include <utility>
+
 #include "encoder/amx_math.h"
 
 #if defined(UNIVAR_AMX)
@@ -93,20 +95,39 @@ UNIVAR_AVX512 void lay_out(const Task& task) {
             pair_tiles(task.head.values.panel(step) + key * kPanel, task.tokens - key, to);
 }
 
-// Scores of 16 queries with 16 keys: `part` is 2 * (which keys) + (which queries).
-template <int part>
+// Scores of 32 queries with 32 keys, left in tiles 0 to 3: the first 16 queries with both halves of the keys,
+// then the others.
 UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void score(const Task& task, const Bf16* queries,
-                                                                   std::size_t block, float* scores) {
-    const Bf16* keys = task.scratch.keys + (2 * block + part / 2) * task.steps * kTile;
-    const Bf16* rows = queries + part % 2 * kTile;
-    _tile_zero(4);
-    for (std::size_t step = 0; step < task.steps; ++step, keys += kTile, rows += task.head.queries.stride) {
-        _tile_loadd(5, rows, kTileBytes);
+                                                                   std::size_t block) {
+    const Bf16* keys = task.scratch.keys + 2 * block * task.steps * kTile;
+    const std::size_t other_keys = task.steps * kTile;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (std::size_t step = 0; step < task.steps;
+         ++step, keys += kTile, queries += task.head.queries.stride) {
+        _tile_loadd(4, queries, kTileBytes);
         _tile_loadd(6, keys, kTileBytes);
-        _tile_dpbf16ps(4, 5, 6);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, keys + other_keys, kTileBytes);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, queries + kTile, kTileBytes);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
     }
+}
+
+// Writes what score() left in one of the tiles to its place in a block.
+template <int tile>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void store_scores(float* scores) {
+    float* to = scores + tile / 2 * kTileRows * kPanel + tile % 2 * 16;
+    constexpr std::size_t kBytes = kPanel * sizeof(float);
     memory_barrier();
-    _tile_stored(4, scores + part % 2 * kTileRows * kPanel + part / 2 * 16, kPanel * sizeof(float));
+    if constexpr (tile == 0) _tile_stored(0, to, kBytes);  // the intrinsic wants a literal
+    if constexpr (tile == 1) _tile_stored(1, to, kBytes);
+    if constexpr (tile == 2) _tile_stored(2, to, kBytes);
+    if constexpr (tile == 3) _tile_stored(3, to, kBytes);
     memory_barrier();
 }
 
@@ -121,7 +142,7 @@ struct Lanes {
 };
 
 // Scores of eight queries to weights 2^(score - shift), added up lane by lane in `rows`.
-template <bool kShifted>
+template <bool kShifted, bool kIsLast>
 UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(const float* scores, const float* shifts,
                                                                 Lanes lanes, Bf16* weights, float* rows) {
     for (int i = 0; i < 8; ++i, scores += kPanel, weights += kPanel, rows += 16) {
@@ -131,15 +152,49 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(const float* sco
             low = _mm512_sub_ps(low, shift);
             high = _mm512_sub_ps(high, shift);
         }
-        low = _mm512_maskz_mov_ps(lanes.low, exp2_rough(low));
-        high = _mm512_maskz_mov_ps(lanes.high, exp2_rough(high));
+        low = exp2_rough(low);
+        high = exp2_rough(high);
+        if (kIsLast) {
+            low = _mm512_maskz_mov_ps(lanes.low, low);
+            high = _mm512_maskz_mov_ps(lanes.high, high);
+        }
         _mm512_store_ps(rows, _mm512_add_ps(_mm512_load_ps(rows), _mm512_add_ps(low, high)));
         store_bf16(weights, low, high);
     }
 }
 
 UNIVAR_AVX512 void fill(float* rows, float value) {
-    for (std::size_t i = 0; i < kPanel; ++i) _mm512_store_ps(rows + 16 * i, _mm512_set1_ps(value));
+    for (std::size_t i = 0; i < kPanel; ++i) {
+        _mm512_store_ps(rows + 16 * i, _mm512_set1_ps(value));
+        memory_barrier();  // or the compiler makes it a slower memset
+    }
+}
+
+// Softens the scores of one block while the tiles finish those of the next, which go to `next` unless it is
+// null.
+template <bool kShifted, bool kIsLast>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void soften_block(const Task& task,
+                                                                          const float* scores,
+                                                                          const float* shifts, Lanes lanes,
+                                                                          Bf16* weights, float* next) {
+    float* rows = task.scratch.rows;
+    soften<kShifted, kIsLast>(scores, shifts, lanes, weights, rows);
+    if (!kIsLast) store_scores<0>(next);
+    soften<kShifted, kIsLast>(scores + 8 * kPanel, shifts + 8, lanes, weights + 8 * kPanel, rows + 8 * 16);
+    if (!kIsLast) store_scores<1>(next);
+    soften<kShifted, kIsLast>(scores + 16 * kPanel, shifts + 16, lanes, weights + 16 * kPanel,
+                              rows + 16 * 16);
+    if (!kIsLast) store_scores<2>(next);
+    soften<kShifted, kIsLast>(scores + 24 * kPanel, shifts + 24, lanes, weights + 24 * kPanel,
+                              rows + 24 * 16);
+    if (!kIsLast) store_scores<3>(next);
+}
+
+UNIVAR_AVX512_AMX void store_all_scores(float* scores) {
+    store_scores<0>(scores);
+    store_scores<1>(scores);
+    store_scores<2>(scores);
+    store_scores<3>(scores);
 }
 
 // Weights of 32 queries to all keys, and their lane sums in scratch.rows.
@@ -148,26 +203,16 @@ UNIVAR_AVX512_AMX void weigh(const Task& task, const Bf16* queries, const float*
     const AttentionScratch& scratch = task.scratch;
     fill(scratch.rows, 0.0f);
     Bf16* weights = scratch.weights;
-    for (std::size_t block = 0; block <= task.blocks; ++block) {
-        float* next = scratch.scores + block % 2 * kBlock;
-        const float* scores = scratch.scores + (block + 1) % 2 * kBlock;
-        const bool has_next = block < task.blocks, has_scores = block > 0;
-        const Lanes lanes = block == task.blocks ? Lanes::of(task.tokens - (block - 1) * kPanel) : Lanes();
-        const auto soften_rows = [&](int first) __attribute__((always_inline)) UNIVAR_AVX512 {
-            if (has_scores)
-                soften<kShifted>(scores + first * kPanel, shifts + first, lanes, weights + first * kPanel,
-                                 scratch.rows + first * 16);
-        };
-        if (has_next) score<0>(task, queries, block, next);
-        soften_rows(0);
-        if (has_next) score<1>(task, queries, block, next);
-        soften_rows(8);
-        if (has_next) score<2>(task, queries, block, next);
-        soften_rows(16);
-        if (has_next) score<3>(task, queries, block, next);
-        soften_rows(24);
-        if (has_scores) weights += kBlock;
+    float *scores = scratch.scores, *next = scratch.scores + kBlock;
+    score(task, queries, 0);
+    store_all_scores(scores);
+    for (std::size_t block = 1; block < task.blocks; ++block, weights += kBlock) {
+        score(task, queries, block);
+        soften_block<kShifted, false>(task, scores, shifts, Lanes(), weights, next);
+        std::swap(scores, next);
     }
+    const Lanes lanes = Lanes::of(task.tokens - (task.blocks - 1) * kPanel);
+    soften_block<kShifted, true>(task, scores, shifts, lanes, weights, nullptr);
 }
 
 // Highest score of each of 32 queries.
@@ -176,10 +221,8 @@ UNIVAR_AVX512_AMX void find_highest(const Task& task, const Bf16* queries, float
     fill(scratch.rows, -3e38f);
     for (std::size_t block = 0; block < task.blocks; ++block) {
         float* scores = scratch.scores;
-        score<0>(task, queries, block, scores);
-        score<1>(task, queries, block, scores);
-        score<2>(task, queries, block, scores);
-        score<3>(task, queries, block, scores);
+        score(task, queries, block);
+        store_all_scores(scores);
         const Lanes lanes = Lanes::of(task.tokens - block * kPanel);
         for (std::size_t i = 0; i < kPanel; ++i, scores += kPanel) {
             __m512 top = _mm512_load_ps(scratch.rows + 16 * i);

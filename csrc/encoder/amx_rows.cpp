@@ -9,9 +9,8 @@ namespace {
 
 // `total` holds the lane sums of the row.
 UNIVAR_AVX512 inline __attribute__((always_inline)) void normalize_row(float* row, __m512 total,
-                                                                       std::size_t dim,
-                                                                       const StreamNorm& norm, Bf16* x,
-                                                                       std::size_t panel_stride) {
+                                                                       std::size_t dim, const StreamNorm norm,
+                                                                       Bf16* x, std::size_t panel_stride) {
     const float inverse_dim = 1.0f / static_cast<float>(dim);
     const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(total) * inverse_dim);
     __m512 squares = _mm512_setzero_ps(), more_squares = _mm512_setzero_ps();
@@ -36,11 +35,28 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) void normalize_row(float* ro
     }
 }
 
+// Asks for a row to read and a row of the panels to write: the latter's lines lie too far apart for the
+// processor to guess.
+void prefetch_row(const float* row, const Bf16* x, std::size_t panel_stride, std::size_t dim) {
+    for (std::size_t i = 0; i < dim; i += 32, x += panel_stride) {
+        __builtin_prefetch(row + i, 1);
+        __builtin_prefetch(row + i + 16, 1);
+        __builtin_prefetch(x, 1);
+    }
+}
+
+constexpr std::int32_t kTokensAhead = 2;
+
+void prefetch_word(const float* row, std::size_t dim) {
+    for (std::size_t i = 0; i < dim; i += 16) __builtin_prefetch(row + i);
+}
+
 }  // namespace
 
 UNIVAR_AVX512 void normalize(Stream stream, std::size_t rows, std::size_t dim, const StreamNorm& norm,
                              Panels x) {
     for (std::size_t r = 0; r < rows; ++r) {
+        prefetch_row(stream.row(r + 1), x.data + (r + 2) * kPanel, x.stride, dim);
         float* row = stream.row(r);
         __m512 total = _mm512_setzero_ps(), more = _mm512_setzero_ps();
         for (std::size_t i = 0; i < dim; i += 32) {
@@ -59,6 +75,9 @@ UNIVAR_AVX512 void embed(const std::int32_t* ids, const std::int32_t* cu_seqlens
         const float* place = position;
         for (std::int32_t token = cu_seqlens[text]; token < cu_seqlens[text + 1]; ++token, ++r) {
             const float* from = word + static_cast<std::size_t>(ids[token]) * dim;
+            if (token + kTokensAhead < cu_seqlens[texts])
+                prefetch_word(word + static_cast<std::size_t>(ids[token + kTokensAhead]) * dim, dim);
+            prefetch_row(stream.row(r + 1), x.data + (r + 1) * kPanel, x.stride, dim);
             float* row = stream.row(r);
             __m512 total = _mm512_setzero_ps();
             for (std::size_t i = 0; i < dim; i += 16) {

@@ -61,21 +61,19 @@ class Float32Engine {
         return matrix;
     }
 
-    void prepare(const float* x, std::size_t stride, std::size_t, std::size_t, Operand& operand) const {
+    void prepare(const float* x, std::size_t stride, std::size_t, std::size_t, const float*,
+                 Operand& operand) const {
         operand = {x, stride};
     }
 
     void multiply(const Operand& operand, std::size_t rows, const Matrix& matrix, const Into& into) const {
-        Product product{};
+        Product product;
         product.a = operand.x, product.a_stride = operand.stride;
         product.rows = rows, product.depth = matrix.in;
         product.b = matrix.panels, product.b_stride = kernels_->panel;
         product.panel_stride = kernels_->panel * matrix.in, product.columns = matrix.out;
         product.bias = matrix.bias.empty() ? nullptr : matrix.bias.data();
-        product.add = into.add, product.add_stride = into.add_stride;
-        product.times = into.times, product.times_stride = into.stride;
-        product.activation = into.activation;
-        product.c = into.c, product.c_stride = into.stride;
+        into.tell(product);
         kernels_->multiply(product);
     }
 

@@ -9,24 +9,28 @@
 
 namespace univar {
 
-// c = activation((a b + bias + add) times): a: (rows, depth), c, add, times: (rows, columns), by rows with a
-// stride; b: panels of Float32Kernels::panel columns, each (depth, panel) with a stride between rows. bias:
-// (columns,). bias, add and times may be null; add and times may be c. For kSwiglu the activation is the
-// gate's, x / (1 + exp(-x)). The sum over depth is taken in order whatever the sizes: a row's result depends
-// on nothing but its row of a.
-struct Product {
-    const float* a;
-    std::size_t a_stride, rows, depth;
-    const float* b;
-    std::size_t b_stride, panel_stride, columns;
+// What becomes of a product: c = activation((product + bias + add) times). bias: (columns,); add, times, c:
+// (rows, columns) by rows with a stride. bias, add and times may be null; add and times may be c. For kSwiglu
+// the activation is the gate's, x / (1 + exp(-x)).
+struct Outcome {
     const float* bias = nullptr;
     const float* add = nullptr;
     std::size_t add_stride = 0;
     const float* times = nullptr;
     std::size_t times_stride = 0;
     std::optional<Activation> activation = std::nullopt;
-    float* c;
-    std::size_t c_stride;
+    float* c = nullptr;
+    std::size_t c_stride = 0;
+};
+
+// a: (rows, depth) by rows with a stride; b: panels of Float32Kernels::panel columns, each (depth, panel)
+// with a stride between rows. The sum over depth is taken in order whatever the sizes: a row's result depends
+// on nothing but its row of a.
+struct Product : Outcome {
+    const float* a = nullptr;
+    std::size_t a_stride = 0, rows = 0, depth = 0;
+    const float* b = nullptr;
+    std::size_t b_stride = 0, panel_stride = 0, columns = 0;
 };
 
 // Queries, keys and values of one head of one text: (tokens, head_dim) each with the same stride. Queries

@@ -53,7 +53,7 @@ void attend(const HeadAttention& h) {
     float* const scores = keys + padded * h.head_dim;
     const std::size_t scores_stride = padded + kLanes;  // rows that don't fall on each other in the cache
     pack_keys(h, keys);
-    Product score{}, weigh{};
+    Product score, weigh;
     score.a_stride = h.stride, score.depth = h.head_dim;
     score.b = keys, score.b_stride = kPanel, score.panel_stride = kPanel * h.head_dim;
     score.columns = h.tokens, score.c = scores, score.c_stride = scores_stride;

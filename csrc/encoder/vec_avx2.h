@@ -59,5 +59,30 @@ UNIVAR_STEP float max_lanes(Vec a) {
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
+// Whole numbers of 8 bits, by fours, and their sums.
+#define UNIVAR_BYTES_TARGET UNIVAR_TARGET
+#define UNIVAR_BYTES_STEP UNIVAR_STEP
+
+using Ints = __m256i;
+constexpr int kLeftOffset = 0;
+
+UNIVAR_BYTES_STEP Ints no_ints() { return _mm256_setzero_si256(); }
+UNIVAR_BYTES_STEP Ints load_ints(const void* x) { return _mm256_loadu_si256(static_cast<const __m256i*>(x)); }
+// sums + the products of four bytes `left`, the same for all lanes, with four of each lane of `right`; none
+// is -128, so that two products fit into 16 bits.
+UNIVAR_BYTES_STEP Ints dot4(Ints sums, int left, Ints right) {
+    const __m256i bytes = _mm256_set1_epi32(left);
+    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(bytes), _mm256_sign_epi8(right, bytes));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+UNIVAR_BYTES_STEP Vec to_floats(Ints x) { return _mm256_cvtepi32_ps(x); }
+// The first n lanes, rounded to whole numbers in -127 .. 127, as bytes.
+UNIVAR_BYTES_STEP void store_bytes(void* to, Vec x, std::size_t n) {
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m128i shorts = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    const __m128i bytes = _mm_packs_epi16(shorts, shorts);
+    __builtin_memcpy(to, &bytes, n);
+}
+
 }  // namespace avx2
 }  // namespace univar

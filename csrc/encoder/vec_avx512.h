@@ -56,5 +56,26 @@ UNIVAR_STEP float max_lanes(Vec a) {
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
 }
 
+// Whole numbers of 8 bits, by fours, and their sums. The left operand is stored plus 128, since the
+// instruction takes it unsigned.
+#define UNIVAR_BYTES_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
+#define UNIVAR_BYTES_STEP UNIVAR_BYTES_TARGET inline __attribute__((always_inline))
+
+using Ints = __m512i;
+constexpr int kLeftOffset = 128;
+
+UNIVAR_BYTES_STEP Ints no_ints() { return _mm512_setzero_si512(); }
+UNIVAR_BYTES_STEP Ints load_ints(const void* x) { return _mm512_loadu_si512(x); }
+// sums + the products of four bytes `left`, the same for all lanes, with four of each lane of `right`.
+UNIVAR_BYTES_STEP Ints dot4(Ints sums, int left, Ints right) {
+    return _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(left), right);
+}
+UNIVAR_BYTES_STEP Vec to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }
+// The first n lanes, rounded to whole numbers in -127 .. 127, as bytes.
+UNIVAR_BYTES_STEP void store_bytes(void* to, Vec x, std::size_t n) {
+    const Ints bytes = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(kLeftOffset));
+    _mm_mask_storeu_epi8(to, first_lanes(n), _mm512_cvtepi32_epi8(bytes));
+}
+
 }  // namespace avx512
 }  // namespace univar

@@ -84,5 +84,40 @@ inline float max_lanes(const Vec& a) {
     return std::fmax(std::fmax(a.lane[0], a.lane[2]), std::fmax(a.lane[1], a.lane[3]));
 }
 
+// Whole numbers of 8 bits, by fours, and their sums.
+#define UNIVAR_BYTES_TARGET
+#define UNIVAR_BYTES_STEP inline
+
+struct Ints {
+    std::int32_t lane[kLanes];
+};
+struct Bytes {
+    std::int8_t of[4 * kLanes];
+};
+constexpr int kLeftOffset = 0;
+
+inline Ints no_ints() { return {}; }
+inline Bytes load_ints(const void* x) {
+    Bytes bytes;
+    std::memcpy(&bytes, x, sizeof bytes);
+    return bytes;
+}
+// sums + the products of four bytes `left`, the same for all lanes, with four of each lane of `right`.
+inline Ints dot4(Ints sums, std::int32_t left, const Bytes& right) {
+    std::int8_t bytes[4];
+    std::memcpy(bytes, &left, sizeof bytes);
+    for (std::size_t i = 0; i < 4 * kLanes; ++i) sums.lane[i / 4] += bytes[i % 4] * right.of[i];
+    return sums;
+}
+inline Vec to_floats(const Ints& x) {
+    return lanes([&](std::size_t i) { return static_cast<float>(x.lane[i]); });
+}
+// The first n lanes, rounded to whole numbers in -127 .. 127, as bytes.
+inline void store_bytes(void* to, const Vec& x, std::size_t n) {
+    std::int8_t bytes[kLanes];
+    for (std::size_t i = 0; i < kLanes; ++i) bytes[i] = static_cast<std::int8_t>(std::nearbyint(x.lane[i]));
+    std::memcpy(to, bytes, n);
+}
+
 }  // namespace portable
 }  // namespace univar

@@ -4,18 +4,22 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <utility>
 
 namespace univar {
+
+// Memory for large buffers that come and go: some of what is given back is kept, because fresh pages cost as
+// much as the tokens that are put into them. Throws std::bad_alloc.
+void* take_memory(std::size_t bytes);
+std::size_t memory_size(const void* memory);  // at least what was asked for
+void give_back_memory(void* memory);
 
 template <typename T>
 class Buffer {
   public:
     struct Free {
-        void operator()(T* values) const { std::free(values); }
+        void operator()(T* values) const { give_back_memory(values); }
     };
 
     std::size_t size() const { return size_; }
@@ -43,19 +47,14 @@ class Buffer {
     // Values that it grows by must have room and are not set.
     void set_size(std::size_t size) { size_ = size; }
 
-    void shrink_to_fit() {
-        if (size_ > 0) reallocate(size_);
-    }
-
     std::unique_ptr<T[], Free> release() { return std::move(values_); }
 
   private:
     void reallocate(std::size_t capacity) {
-        auto* grown = static_cast<T*>(std::realloc(values_.get(), capacity * sizeof(T)));
-        if (grown == nullptr) throw std::bad_alloc();
-        static_cast<void>(values_.release());
-        values_.reset(grown);
-        capacity_ = capacity;
+        std::unique_ptr<T[], Free> grown(static_cast<T*>(take_memory(capacity * sizeof(T))));
+        std::copy_n(data(), size_, grown.get());
+        values_ = std::move(grown);
+        capacity_ = memory_size(values_.get()) / sizeof(T);
     }
 
     std::unique_ptr<T[], Free> values_;

@@ -1,6 +1,6 @@
 """Write grapheme_tables.inc by asking the `tokenizers` library where it breaks text into graphemes.
 
-Its Precompiled normalizer replaces graphemes of up to five bytes whole and longer ones character by character.
+Its Precompiled normalizer replaces graphemes of up to five bytes whole, longer ones character by character.
 With a map that makes a `Z` of whatever it is shown, the number of `Z`s tells whether two characters are one
 grapheme: what lies together in five bytes counts once, what lies together in more counts once a character.
 

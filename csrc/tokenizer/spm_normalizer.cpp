@@ -45,9 +45,9 @@ class SpmNormalizer::Writer {
         is_space_ = options_.split_at_whitespace;
     }
 
-    bool is_space() const { return is_space_ || is_start_; }
+    bool is_blank() const { return blank_from_ != kNone || is_start_; }
 
-    // Text that goes on from what was written and has single blanks at most; none: no blank at all.
+    // Text with single blanks at most, and none at its start where a blank came last.
     void line(std::string_view bytes) {
         put(bytes);
         is_space_ = bytes.back() == ' ';
@@ -162,7 +162,7 @@ void SpmNormalizer::normalize(std::string_view text, Buffer<char>& words) const 
 
 // Copies graphic ASCII and single blanks, eight bytes at a time. Returns where it had to stop.
 const char* SpmNormalizer::copy_ascii(const char* cursor, const char* end, Writer& writer) const {
-    if (!ascii_is_plain_ || (*cursor == ' ' && writer.is_space())) return cursor;
+    if (!ascii_is_plain_ || (*cursor == ' ' && writer.is_blank())) return cursor;
     const char* const start = cursor;
     bool is_after_blank = false;
     for (std::size_t length = 8; length == 8 && cursor != end; cursor += length) {

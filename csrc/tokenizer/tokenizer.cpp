@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::size_t kBytesPerWorker = 1 << 16;  // less is not worth a thread
 constexpr std::size_t kJobsPerWorker = 8;
-constexpr std::size_t kMaxIdle = 64;  // workers kept between calls
+constexpr std::size_t kMaxIdle = 64;    // workers kept between calls
+constexpr std::size_t kBytesPerId = 3;  // a guess: what turns out to be too small grows
 
 // Neighbouring texts that one worker takes together, and their ids.
 struct Job {
@@ -57,10 +58,7 @@ void run_workers(std::size_t n, Work work) {
 }
 
 IdBuffer join(std::vector<Job>& jobs) {
-    if (jobs.size() == 1) {
-        jobs.front().ids.shrink_to_fit();
-        return std::move(jobs.front().ids);
-    }
+    if (jobs.size() == 1) return std::move(jobs.front().ids);
     IdBuffer all;
     std::size_t total = 0;
     for (const Job& job : jobs) total += job.ids.size();
@@ -114,6 +112,7 @@ TokenBatch Tokenizer::encode(const Texts& texts, std::size_t max_length, int thr
         const Worker encoder = borrow_worker();
         for (std::size_t job_index; (job_index = next_job.fetch_add(1)) < jobs.size();) {
             Job& job = jobs[job_index];
+            job.ids.reserve_exactly(bytes / jobs.size() / kBytesPerId);
             for (std::size_t i = job.first; i < job.last; ++i) {
                 const std::size_t before = job.ids.size();
                 batch.is_truncated[i] = encoder->encode(texts.views[i], texts.data_end, max_length, job.ids);

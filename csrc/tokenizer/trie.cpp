@@ -15,6 +15,7 @@ PieceTrie::PieceTrie(const std::vector<std::string>& pieces, const std::string& 
         if (piece.size() > prefix.size() && piece.compare(0, prefix.size(), prefix) == 0)
             continuing.emplace_back(piece.substr(prefix.size()), id);
     }
+    max_id_ = static_cast<std::int32_t>(pieces.size()) - 1;
     Builder builder(nodes_, 8);
     start_ = builder.add_root();
     inside_ = builder.add_root();

@@ -39,6 +39,8 @@ class PieceTrie {
         return match.length == word.size() ? match.id : -1;
     }
 
+    std::int32_t max_id() const { return max_id_; }
+
   private:
     struct Node {
         std::uint32_t base = 0;    // children stand at base ^ byte
@@ -46,6 +48,7 @@ class PieceTrie {
         std::int32_t id = -1;      // of the piece that ends here
     };
     std::vector<Node> nodes_;
+    std::int32_t max_id_ = 0;
     std::uint32_t start_ = 0;
     std::uint32_t inside_ = 0;
 };

@@ -10,8 +10,8 @@ namespace univar {
 
 namespace {
 
-constexpr int kShortBits = 14;  // 2 MiB
-constexpr int kLongBits = 11;   // 512 KiB
+constexpr int kShortBits = 15;  // 2 MiB
+constexpr int kLongBits = 12;   // 1 MiB
 constexpr std::size_t kLongBytes = 48;
 constexpr std::uint32_t kUnknown = 0xFFFFFFFF;  // the node of a character that is no piece
 
@@ -48,28 +48,36 @@ bool UnigramEncoder::add_segment(std::string_view text) {
 void UnigramEncoder::add_short_word(std::string_view word, Block block) {
     const std::size_t length = word.size() - 1;
     if (!can_remember_ || length == 0) return add_word(word);
-    add_known_word(short_words_, keep(block, length), word);
+    const Block key = keep(block, length);
+    if (copy_known(short_words_, key)) return;
+    const std::size_t before = ids_->size();
+    add_long_word(word);
+    short_words_.insert(key, ids_->data() + before, ids_->size() - before);
 }
 
+// Short words come here when the first cache has no room for their ids.
 void UnigramEncoder::add_long_word(std::string_view word) {
     const std::size_t length = word.size() - 1;
-    if (!can_remember_ || length > kLongBytes || begins_sentence(word[1])) return add_word(word);
+    const bool is_sentence = length > sizeof(Block) && begins_sentence(word[1]);
+    if (!can_remember_ || length > kLongBytes || is_sentence) return add_word(word);
     LongCache::Key key{};
     std::memcpy(key.data(), word.data() + 1, length);
-    add_known_word(long_words_, key, word);
+    if (copy_known(long_words_, key)) return;
+    const std::size_t before = ids_->size();
+    add_word(word);
+    const std::size_t n_ids = ids_->size() - before;
+    if (length > sizeof(Block) || n_ids > ShortCache::kMaxIds)
+        long_words_.insert(key, ids_->data() + before, n_ids);
 }
 
 template <typename Cache>
-void UnigramEncoder::add_known_word(Cache& cache, const typename Cache::Key& key, std::string_view word) {
-    ids_->reserve_more(Cache::kMaxIds);
-    if (const auto* known = cache.find(key)) {
-        std::memcpy(ids_->data() + ids_->size(), known->ids, sizeof(known->ids));
-        ids_->set_size(ids_->size() + known->n_ids);
-        return;
-    }
-    const std::size_t before = ids_->size();
-    add_word(word);
-    cache.insert(key, ids_->data() + before, ids_->size() - before);
+bool UnigramEncoder::copy_known(const Cache& cache, const typename Cache::Key& key) {
+    const auto* known = cache.find(key);
+    if (known == nullptr) return false;
+    ids_->reserve_more(Cache::kCopied);
+    known->copy_ids(ids_->data() + ids_->size());
+    ids_->set_size(ids_->size() + known->n_ids());
+    return true;
 }
 
 void UnigramEncoder::add_word(std::string_view word) {

@@ -25,14 +25,14 @@ class UnigramEncoder final : public SegmentEncoder {
         std::uint32_t start;  // of its last piece
         std::uint32_t node;   // of that piece in the trie
     };
-    using ShortCache = WordCache<2, 11>;  // 64 bytes an entry: one cache line
-    using LongCache = WordCache<6, 19>;   // 128 bytes
+    using ShortCache = WordCache<std::int32_t, 2, 3>;  // two entries a cache line
+    using LongCache = WordCache<std::int32_t, 6, 15>;
 
     bool add_segment(std::string_view text) override;
     void add_short_word(std::string_view word, Block block);
     void add_long_word(std::string_view word);
     template <typename Cache>
-    void add_known_word(Cache& cache, const typename Cache::Key& key, std::string_view word);
+    bool copy_known(const Cache& cache, const typename Cache::Key& key);
     void add_word(std::string_view word);
     void read_symbols(std::string_view word);
     void find_best();

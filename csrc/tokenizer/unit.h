@@ -56,12 +56,6 @@ constexpr std::uint64_t ends(std::uint64_t bytes) {
     return ~(bytes | letter | digit) & kHighBits;
 }
 
-constexpr std::uint64_t lowercase(std::uint64_t bytes) {
-    const std::uint64_t ascii = bytes & ~kHighBits;
-    const std::uint64_t upper = at_least(ascii, 'A') & ~at_least(ascii, 'Z' + 1) & ~bytes;
-    return bytes | (upper >> 2);
-}
-
 // The high bit of the first blank; of bytes behind it nothing is said.
 constexpr std::uint64_t blanks(std::uint64_t bytes) {
     const std::uint64_t others = bytes ^ ' ' * kOnes;
@@ -94,9 +88,35 @@ inline Block load_block(const char* text, const char* readable_end) {
     return block;
 }
 
+class KeepMasks {
+  public:
+    constexpr KeepMasks() : masks_() {
+        for (std::size_t n = 0; n <= 16; ++n) {
+            masks_[n][0] = swar::keep(~std::uint64_t{0}, n);
+            masks_[n][1] = swar::keep(~std::uint64_t{0}, n < 8 ? 0 : n - 8);
+        }
+    }
+    constexpr const std::uint64_t* operator[](std::size_t n) const { return masks_[n]; }
+
+  private:
+    std::uint64_t masks_[17][2];
+};
+
+inline constexpr KeepMasks kKeepMasks;
+
 // The first n bytes of the block, 0 <= n <= 16, and zeros.
 inline Block keep(Block block, std::size_t n) {
-    return {swar::keep(block[0], n), swar::keep(block[1], n < 8 ? 0 : n - 8)};
+    return {block[0] & kKeepMasks[n][0], block[1] & kKeepMasks[n][1]};
+}
+
+// A to Z become a to z.
+inline Block lowercase(Block block) {
+    typedef std::uint8_t Bytes __attribute__((vector_size(16)));
+    Bytes bytes;
+    std::memcpy(&bytes, &block, sizeof(bytes));
+    bytes |= static_cast<Bytes>(bytes - 'A' < 26) & 0x20;
+    std::memcpy(&block, &bytes, sizeof(bytes));
+    return block;
 }
 
 // Bytes of the block before its first blank; 16 where there is none.

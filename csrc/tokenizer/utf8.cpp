@@ -46,12 +46,31 @@ Sequence sequence_at(const char* text, std::size_t available) {
     return {lead.length, true};
 }
 
-// Bytes of ASCII that `text` starts with, counted in steps of 8: at least 0, perhaps a few too few.
+// Bytes of ASCII that `text` starts with.
 std::size_t ascii_prefix(std::string_view text) {
     std::size_t i = 0;
     for (std::uint64_t block; i + sizeof(block) <= text.size(); i += sizeof(block)) {
         std::memcpy(&block, text.data() + i, sizeof(block));
-        if (block & 0x8080808080808080) break;
+        block &= 0x8080808080808080;
+        if (block != 0) return i + static_cast<std::size_t>(__builtin_ctzll(block)) / 8;
+    }
+    while (i < text.size() && static_cast<std::uint8_t>(text[i]) < 0x80) ++i;
+    return i;
+}
+
+// Bytes of the valid characters outside ASCII that `text` starts with, but for rare ones.
+std::size_t common_prefix(std::string_view text) {
+    const auto byte = [&text](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+    std::size_t i = 0;
+    while (i + 3 <= text.size()) {
+        const std::uint8_t lead = byte(i);
+        const bool is_followed = (byte(i + 1) & 0xC0) == 0x80;
+        if (lead >= 0xC2 && lead < 0xE0 && is_followed)
+            i += 2;
+        else if (lead > 0xE0 && lead < 0xF0 && lead != 0xED && is_followed && (byte(i + 2) & 0xC0) == 0x80)
+            i += 3;
+        else
+            break;
     }
     return i;
 }
@@ -59,11 +78,9 @@ std::size_t ascii_prefix(std::string_view text) {
 }  // namespace
 
 bool is_valid_utf8(std::string_view text) {
-    for (std::size_t i = 0; i < text.size();) {
-        if (static_cast<std::uint8_t>(text[i]) < 0x80) {
-            i += std::max<std::size_t>(ascii_prefix(text.substr(i)), 1);
-            continue;
-        }
+    for (std::size_t i = ascii_prefix(text); i < text.size(); i += ascii_prefix(text.substr(i))) {
+        i += common_prefix(text.substr(i));
+        if (i == text.size()) break;
         const Sequence sequence = sequence_at(text.data() + i, text.size() - i);
         if (!sequence.is_valid) return false;
         i += sequence.length;

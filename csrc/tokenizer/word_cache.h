@@ -1,76 +1,95 @@
-// Token ids of units of text seen before: two entries a set, the newer one in front. Never grows.
+// Token ids of words seen before: two a set, the newer one in front. Never grows.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <new>
 
 namespace univar {
 
-template <std::size_t key_words, std::size_t max_ids>
+// Id: an integer wide enough for every id; max_ids: of one word.
+template <typename Id, std::size_t key_words, std::size_t max_ids>
 class WordCache {
   public:
+    using Key = std::array<std::uint64_t, key_words>;  // the word's bytes, then zeros; never all zero
     static constexpr std::size_t kMaxIds = max_ids;
-    using Key = std::array<std::uint64_t, key_words>;  // the unit's bytes, then zeros; never all zero
+    static constexpr std::size_t kCopied = max_ids + 1;  // ids that copy_ids() writes
 
-    struct Entry {
-        Key key;
-        std::int32_t ids[max_ids];
-        std::uint32_t n_ids;
+    class alignas(32) Entry {
+      public:
+        std::size_t n_ids() const { return values_[max_ids]; }
+
+        // Writes kCopied ids, of which the first n_ids() count.
+        void copy_ids(std::int32_t* ids) const {
+            for (std::size_t i = 0; i < kCopied; ++i) ids[i] = static_cast<std::int32_t>(values_[i]);
+        }
+
+      private:
+        friend class WordCache;
+
+        Key key_;
+        Id values_[max_ids + 1];  // the last one is how many there are
     };
 
     // 2^bits sets.
-    explicit WordCache(int bits) : bits_(bits) {
+    explicit WordCache(int bits) : shift_(64 - bits) {
         // Pages that are never used are never touched: calloc gets them from the system as zeros.
-        sets_.reset(static_cast<Set*>(std::calloc(std::size_t{1} << bits_, sizeof(Set))));
-        if (!sets_) throw std::bad_alloc();
+        memory_.reset(std::calloc((std::size_t{1} << bits) + 1, sizeof(Set)));
+        if (!memory_) throw std::bad_alloc();
+        const auto address = reinterpret_cast<std::uintptr_t>(memory_.get());
+        sets_ = reinterpret_cast<Set*>((address + kLine - 1) / kLine * kLine);
     }
 
-    const Entry* find(const Key& key) {
-        Set& set = set_of(key);
-        if (are_equal(set.entries[0].key, key)) return &set.entries[0];
-        if (are_equal(set.entries[1].key, key)) return &set.entries[1];
-        return nullptr;
+    // The set that a word would be in. fetch() it some time before asking for the word.
+    std::size_t set_of(const Key& key) const {
+        std::uint64_t hash = 0;
+        for (std::size_t i = key_words; i-- > 0;) hash = (hash ^ key[i]) * 0x9E3779B97F4A7C15;
+        return hash >> shift_;
     }
+    void fetch(std::size_t set) const { __builtin_prefetch(&sets_[set]); }
 
+    const Entry* find(const Key& key, std::size_t set) const {
+        const Set& two = sets_[set];
+        const std::size_t is_second = are_equal(two.entries[1].key_, key);  // no branch on which of the two
+        const Entry& entry = two.entries[is_second];
+        return (is_second | are_equal(two.entries[0].key_, key)) != 0 ? &entry : nullptr;
+    }
+    const Entry* find(const Key& key) const { return find(key, set_of(key)); }
+
+    // Does nothing where the word has too many ids.
     void insert(const Key& key, const std::int32_t* ids, std::size_t n_ids) {
         if (n_ids > max_ids) return;
-        Set& set = set_of(key);
+        Set& set = sets_[set_of(key)];
         set.entries[1] = set.entries[0];
-        set.entries[0].key = key;
-        std::memcpy(set.entries[0].ids, ids, n_ids * sizeof(std::int32_t));
-        set.entries[0].n_ids = static_cast<std::uint32_t>(n_ids);
+        set.entries[0].key_ = key;
+        for (std::size_t i = 0; i < n_ids; ++i) set.entries[0].values_[i] = static_cast<Id>(ids[i]);
+        set.entries[0].values_[max_ids] = static_cast<Id>(n_ids);
     }
 
   private:
+    static constexpr std::size_t kLine = 64;
+
     struct Set {
         Entry entries[2];
     };
+    static_assert(sizeof(Set) % kLine == 0, "sets lie on whole cache lines");
+
     struct Free {
-        void operator()(Set* sets) const { std::free(sets); }
+        void operator()(void* memory) const { std::free(memory); }
     };
 
-    static bool are_equal(const Key& a, const Key& b) {  // operator== calls memcmp
+    static std::size_t are_equal(const Key& a, const Key& b) {  // operator== calls memcmp
         std::uint64_t difference = 0;
         for (std::size_t i = 0; i < key_words; ++i) difference |= a[i] ^ b[i];
         return difference == 0;
     }
 
-    Set& set_of(const Key& key) {
-        std::uint64_t hash = 0;
-        for (const std::uint64_t word : key) {
-            hash = (hash ^ word) * 0x9E3779B97F4A7C15;
-            hash ^= hash >> 32;
-        }
-        return sets_.get()[hash & ((std::size_t{1} << bits_) - 1)];
-    }
-
-    int bits_;
-    std::unique_ptr<Set, Free> sets_;
+    int shift_;
+    std::unique_ptr<void, Free> memory_;
+    Set* sets_;
 };
 
 }  // namespace univar

@@ -35,6 +35,7 @@ std::vector<AddedToken> normalize_contents(std::vector<AddedToken> tokens, const
 WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::vector<AddedToken>& added_tokens,
                      const WordPieceOptions& options)
     : options_(options),
+      read_block_(block_reader(options.isa.c_str())),
       pieces_(vocab, options.prefix),
       unk_(id_of(options.unk, pieces_, {})),
       chars_(options.normalizer, pieces_, unk_),
@@ -45,7 +46,8 @@ WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::vector<Ad
 }
 
 std::unique_ptr<TextEncoder> WordPiece::make_worker() const {
-    return std::make_unique<WordPieceEncoder>(*this);
+    if (pieces_.max_id() < 1 << 16) return std::make_unique<WordPieceEncoder<std::uint16_t>>(*this);
+    return std::make_unique<WordPieceEncoder<std::int32_t>>(*this);
 }
 
 }  // namespace univar

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tokenizer/added_tokens.h"
+#include "tokenizer/byte_block.h"
 #include "tokenizer/char_table.h"
 #include "tokenizer/normalizer.h"
 #include "tokenizer/segment_encoder.h"
@@ -23,6 +24,7 @@ struct WordPieceOptions {
     std::string prefix = "##";
     std::size_t max_input_chars_per_word = 100;
     NormalizerOptions normalizer;
+    std::string isa = "auto";  // see block_reader()
 };
 
 class WordPiece final : public Tokenizer {
@@ -32,11 +34,13 @@ class WordPiece final : public Tokenizer {
               const WordPieceOptions& options);
 
   private:
+    template <typename Id>
     friend class WordPieceEncoder;
 
     std::unique_ptr<TextEncoder> make_worker() const override;
 
     WordPieceOptions options_;
+    ReadBlock read_block_;
     PieceTrie pieces_;
     std::int32_t unk_ = -1;
     CharTable chars_;

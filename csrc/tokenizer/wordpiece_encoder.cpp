@@ -3,33 +3,36 @@
 #include <algorithm>
 #include <cstring>
 
-#include "tokenizer/unit.h"
 #include "tokenizer/utf8.h"
 
 namespace univar {
 
 namespace {
 
-constexpr int kShortBits = 14;  // 2 MiB
-constexpr int kLongBits = 11;   // 512 KiB
-constexpr std::size_t kShortBytes = 16;
-constexpr std::size_t kLongBytes = 47;  // and one for the length: a unit may hold zeros itself
+constexpr int kShortBits = 16;  // 4 MiB
+constexpr int kLongBits = 13;   // 2 MiB
+constexpr std::size_t kLongBytes = 48;
+constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};  // no UTF-8
 
 }  // namespace
 
-WordPieceEncoder::WordPieceEncoder(const WordPiece& model)
-    : SegmentEncoder(model.frame_), model_(model), short_units_(kShortBits), long_units_(kLongBits) {
-    for (char32_t c = 0; c < 128; ++c) punctuation_[c] = static_cast<std::int32_t>(model.chars_[c].value);
-}
+template <typename Id>
+WordPieceEncoder<Id>::WordPieceEncoder(const WordPiece& model)
+    : SegmentEncoder(model.frame_),
+      model_(model),
+      is_lowercase_(model.options_.normalizer.lowercase),
+      short_words_(kShortBits),
+      long_words_(kLongBits) {}
 
-bool WordPieceEncoder::add_segment(std::string_view text) {
-    if (model_.normalized_tokens_.empty()) return add_units(text);
+template <typename Id>
+bool WordPieceEncoder<Id>::add_segment(std::string_view text) {
+    if (model_.normalized_tokens_.empty()) return add_text(text);
     const std::string normalized = normalize(text, model_.options_.normalizer);
     model_.normalized_tokens_.split(
         normalized,
         [&](std::size_t from, std::size_t until) {
             const auto piece = std::string_view(normalized).substr(from, until - from);
-            pre_tokenize(piece, [this](std::string_view word) { add_word(word); });
+            pre_tokenize(piece, [this](std::string_view word) { add_pieces(word); });
             return has_room();
         },
         [&](std::int32_t id) {
@@ -39,85 +42,131 @@ bool WordPieceEncoder::add_segment(std::string_view text) {
     return has_room();
 }
 
-bool WordPieceEncoder::add_units(std::string_view text) {
-    for (std::size_t position = 0; position < text.size();) {
-        const char byte = text[position];
-        const ByteKind kind = kByteKinds[byte];
-        if (kind == ByteKind::kUnit) {
-            if (!add_unit(text, position)) return false;
-            continue;
+template <typename Id>
+bool WordPieceEncoder<Id>::add_text(std::string_view text) {
+    while (!text.empty()) {
+        const std::size_t size = std::min(text.size(), ByteBlock::kBytes);
+        const char* readable = text.data();
+        if (readable_end_ - readable < static_cast<std::ptrdiff_t>(sizeof(last_bytes_))) {
+            std::memcpy(last_bytes_, readable, size);
+            readable = last_bytes_;
         }
-        ++position;
-        if (kind == ByteKind::kSpace) continue;
-        add_token(punctuation_[static_cast<std::uint8_t>(byte)]);
+        const std::size_t done = add_block(readable, size);
+        text.remove_prefix(done > 0 ? done : add_first(text));
         if (!has_room()) return false;
     }
     return true;
 }
 
-bool WordPieceEncoder::add_unit(std::string_view text, std::size_t& position) {
-    const char* const start = text.data() + position;
-    const std::size_t available = text.size() - position;
-    ShortCache::Key block = load_block(start, readable_end_);
-    std::size_t length = std::min(plain_prefix(block), available);
-    const bool ends_here =
-        length == available || (length < kShortBytes && kByteKinds[start[length]] != ByteKind::kUnit);
-    if (ends_here && length <= kShortBytes) {
-        position += length;
-        return add_short_unit({start, length}, keep(block, length));
+// Adds the words of a block but one that may go on behind it. text: `size` bytes that count, and more that
+// can be read. Returns how far it came: 0 where the first word is longer than the block or has control
+// characters.
+template <typename Id>
+std::size_t WordPieceEncoder<Id>::add_block(const char* text, std::size_t size) {
+    const ByteBlock block = model_.read_block_(text);
+    const std::uint64_t inside = ~std::uint64_t{0} >> (ByteBlock::kBytes - size);
+    if ((block.controls & inside) != 0) return 0;
+    const std::uint64_t punctuation = block.punctuation & inside;
+    const std::uint64_t letters = ~(block.spaces | block.punctuation) & inside;
+    std::uint64_t starts = punctuation | (letters & ~(letters << 1));
+    const std::uint64_t ends = punctuation << 1 | (~letters & letters << 1);
+    std::size_t done = size;
+    if ((letters | punctuation) >> (ByteBlock::kBytes - 1) != 0) {  // the last one has no end yet
+        done = ByteBlock::kBytes - 1 - static_cast<std::size_t>(__builtin_clzll(starts));
+        starts ^= std::uint64_t{1} << done;
     }
-    length = unit_length(text.substr(position));
-    position += length;
-    return add_long_unit({start, length});
+    add_words(text, find_words(text, starts, ends));
+    return done;
 }
 
-bool WordPieceEncoder::add_short_unit(std::string_view unit, ShortCache::Key key) {
-    if (model_.options_.normalizer.lowercase) key = {swar::lowercase(key[0]), swar::lowercase(key[1])};
-    ids_->reserve_more(ShortCache::kMaxIds);
-    if (const auto* known = short_units_.find(key)) {
-        std::memcpy(ids_->data() + ids_->size(), known->ids, sizeof(known->ids));
-        ids_->set_size(ids_->size() + known->n_ids);
-        return has_room();
+// Fills words_ and calls for the memory where their ids may be. starts, ends: bits of the bytes where words
+// begin, and of those behind them.
+template <typename Id>
+std::size_t WordPieceEncoder<Id>::find_words(const char* text, std::uint64_t starts, std::uint64_t ends) {
+    std::size_t n = 0;
+    for (; starts != 0; starts &= starts - 1, ends &= ends - 1, ++n) {
+        const auto start = static_cast<std::size_t>(__builtin_ctzll(starts));
+        const std::size_t length = static_cast<std::size_t>(__builtin_ctzll(ends)) - start;
+        const Block key = length <= sizeof(Block) ? key_of(text + start, length) : kNoWord;
+        const std::size_t set = short_words_.set_of(key);
+        short_words_.fetch(set);
+        words_.keys[n] = key;
+        words_.sets[n] = static_cast<std::uint32_t>(set);
+        words_.starts[n] = static_cast<std::uint8_t>(start);
+        words_.lengths[n] = static_cast<std::uint8_t>(length);
+    }
+    return n;
+}
+
+template <typename Id>
+void WordPieceEncoder<Id>::add_words(const char* text, std::size_t n) {
+    ids_->reserve_more(n * ShortCache::kCopied);
+    std::int32_t* next = ids_->data() + ids_->size();
+    for (std::size_t i = 0; i < n; ++i) {
+        if (const auto* known = short_words_.find(words_.keys[i], words_.sets[i])) {
+            known->copy_ids(next);
+            next += known->n_ids();
+            continue;
+        }
+        ids_->set_size(static_cast<std::size_t>(next - ids_->data()));
+        add_unknown_word({text + words_.starts[i], words_.lengths[i]});
+        ids_->reserve_more((n - i) * ShortCache::kCopied);
+        next = ids_->data() + ids_->size();
+    }
+    ids_->set_size(static_cast<std::size_t>(next - ids_->data()));
+}
+
+template <typename Id>
+Block WordPieceEncoder<Id>::key_of(const char* word, std::size_t length) const {
+    Block key{};
+    std::memcpy(&key, word, sizeof(key));
+    key = keep(key, length);
+    return is_lowercase_ ? lowercase(key) : key;
+}
+
+// A word that the first cache doesn't have; without control characters, zeros among them.
+template <typename Id>
+void WordPieceEncoder<Id>::add_unknown_word(std::string_view word) {
+    if (word.size() > kLongBytes || (word.size() > sizeof(Block) && begins_sentence(word.front())))
+        return add_characters(word, true);
+    typename LongCache::Key key{};
+    std::memcpy(key.data(), word.data(), word.size());
+    ids_->reserve_more(LongCache::kCopied);
+    if (const auto* known = long_words_.find(key)) {
+        known->copy_ids(ids_->data() + ids_->size());
+        return ids_->set_size(ids_->size() + known->n_ids());
     }
     const std::size_t before = ids_->size();
-    if (((key[0] | key[1]) & swar::kHighBits) == 0)
-        add_word({reinterpret_cast<const char*>(key.data()), unit.size()});
+    add_characters(word, false);
+    const std::int32_t* ids = ids_->data() + before;
+    const std::size_t n_ids = ids_->size() - before;
+    if (word.size() <= sizeof(Block) && n_ids <= ShortCache::kMaxIds)
+        short_words_.insert(key_of(reinterpret_cast<const char*>(key.data()), word.size()), ids, n_ids);
     else
-        add_characters(unit, false);
-    short_units_.insert(key, ids_->data() + before, ids_->size() - before);
-    return has_room();
+        long_words_.insert(key, ids, n_ids);
 }
 
-bool WordPieceEncoder::add_long_unit(std::string_view unit) {
-    if (unit.size() > kLongBytes || begins_sentence(unit.front())) {
-        add_characters(unit, true);
-        return has_room();
-    }
-    LongCache::Key key{};
-    std::memcpy(key.data(), unit.data(), unit.size());
-    key.back() |= static_cast<std::uint64_t>(unit.size()) << 56;
-    if (const auto* known = long_units_.find(key)) {
-        ids_->reserve_more(known->n_ids);
-        std::memcpy(ids_->data() + ids_->size(), known->ids, known->n_ids * sizeof(std::int32_t));
-        ids_->set_size(ids_->size() + known->n_ids);
-        return has_room();
-    }
-    const std::size_t before = ids_->size();
-    add_characters(unit, false);
-    long_units_.insert(key, ids_->data() + before, ids_->size() - before);
-    return has_room();
+// The word, blank or punctuation that the text begins with. Returns its length.
+template <typename Id>
+std::size_t WordPieceEncoder<Id>::add_first(std::string_view text) {
+    const ByteKind kind = kByteKinds[text.front()];
+    if (kind == ByteKind::kSpace) return 1;
+    const std::size_t length = kind == ByteKind::kPunctuation ? 1 : unit_length(text);
+    add_characters(text.substr(0, length), true);
+    return length;
 }
 
-// may_stop: leave off where the text is sure to be cut; a unit that is to be remembered is needed whole.
-void WordPieceEncoder::add_characters(std::string_view unit, bool may_stop) {
+// may_stop: leave off where the text is sure to be cut; a word that is to be remembered is needed whole.
+template <typename Id>
+void WordPieceEncoder<Id>::add_characters(std::string_view word, bool may_stop) {
     const std::size_t before = ids_->size();
     const auto flush = [this] {
-        if (!word_.empty()) add_word(word_);
+        if (!word_.empty()) add_pieces(word_);
         word_.clear();
     };
     word_.clear();
-    const char* cursor = unit.data();
-    const char* const end = cursor + unit.size();
+    const char* cursor = word.data();
+    const char* const end = cursor + word.size();
     while (cursor != end) {
         const char* const start = cursor;
         const CharAction action = model_.chars_[next_code_point(cursor)];
@@ -140,20 +189,22 @@ void WordPieceEncoder::add_characters(std::string_view unit, bool may_stop) {
                 break;
             case CharKind::kComplex:
                 ids_->set_size(before);
-                add_normalized(unit);
+                add_normalized(word);
                 return;
         }
     }
     flush();
 }
 
-void WordPieceEncoder::add_normalized(std::string_view text) {
+template <typename Id>
+void WordPieceEncoder<Id>::add_normalized(std::string_view text) {
     const std::string normalized = normalize(text, model_.options_.normalizer);
-    pre_tokenize(normalized, [this](std::string_view word) { add_word(word); });
+    pre_tokenize(normalized, [this](std::string_view word) { add_pieces(word); });
 }
 
 // Longest pieces first, from left to right; the whole word is unknown where one can't go on.
-void WordPieceEncoder::add_word(std::string_view word) {
+template <typename Id>
+void WordPieceEncoder<Id>::add_pieces(std::string_view word) {
     const std::size_t max_chars = model_.options_.max_input_chars_per_word;
     if (word.size() > max_chars && count_code_points(word) > max_chars) return add_token(model_.unk_);
     const std::size_t before = ids_->size();
@@ -168,5 +219,8 @@ void WordPieceEncoder::add_word(std::string_view word) {
         done += match.length;
     }
 }
+
+template class WordPieceEncoder<std::uint16_t>;
+template class WordPieceEncoder<std::int32_t>;
 
 }  // namespace univar

@@ -1,4 +1,4 @@
-"""The tokenizer of all-MiniLM-L6-v2, native and as Hugging Face runs it."""
+"""The tokenizers of all-MiniLM-L6-v2 and multilingual-e5-small, native and as Hugging Face runs it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer
 
-from univar._native import WordPiece, cpu_features
+from tests.csrc.unigram_twins import native_of
+from univar._native import Unigram, WordPiece, cpu_features
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +28,9 @@ def minilm_library(minilm_folder: Path) -> Tokenizer:
 
 @pytest.fixture(scope="session")
 def minilm_native(minilm_folder: Path) -> WordPiece:
-    from univar.model.tokenizer_files import read_wordpiece
+    from univar.model.tokenizer_files import read_native
 
-    files = read_wordpiece(minilm_folder)
+    files = read_native(minilm_folder)
     return WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
 
 
@@ -39,3 +40,19 @@ def isa(request: pytest.FixtureRequest) -> str:
     if request.param != "portable" and not cpu_features()[request.param]:
         pytest.skip(f"this CPU has no {request.param}: its kernels are not tested here")
     return request.param
+
+
+@pytest.fixture(scope="session")
+def e5_library() -> Tokenizer:
+    """The tokenizer of multilingual-e5-small as Hugging Face runs it."""
+    package = pytest.importorskip("semantra_multilingual", reason="needs univar-embed[multilingual]")
+    folder = Path(package.__file__).parent / "assets" / "multilingual-e5-small"
+    library = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    library.no_padding()
+    library.no_truncation()
+    return library
+
+
+@pytest.fixture(scope="session")
+def e5_native(e5_library: Tokenizer) -> Unigram:
+    return native_of(e5_library)

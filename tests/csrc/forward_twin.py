@@ -6,7 +6,6 @@ import itertools
 from typing import Any
 
 import numpy as np
-import itertools
 
 Arrays = dict[str, Any]
 

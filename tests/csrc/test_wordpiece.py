@@ -185,3 +185,33 @@ def test_wrong_arguments_are_refused(native):
         native.encode(offsets[:0], data, max_length=3, threads=1)
     with pytest.raises(ValueError, match=r'no "\[CLS\]"'):
         WordPiece(["[UNK]", "[SEP]"])
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
+def test_every_way_to_read_text_gives_the_same_ids(isa):
+    texts = [*fuzzed(3_000, seed=8), "".join(map(chr, range(256))), "a" * 63, "a" * 64, "a" * 65, "," * 129]
+    vocab = telling_vocab(texts)
+    try:
+        native = WordPiece(vocab, isa=isa)
+    except ValueError as error:
+        pytest.skip(str(error))
+    expected = native_ids(WordPiece(vocab), texts)
+    assert all(map(np.array_equal, native_ids(native, texts), expected))
+
+
+def test_an_unknown_way_to_read_text_is_refused():
+    with pytest.raises(ValueError, match='no "sse9"'):
+        WordPiece(WORDS, isa="sse9")
+
+
+def test_a_vocabulary_of_more_than_65536_ids_equals_the_library():
+    filler = [f"x{number}" for number in range(70_000)]
+    texts = [f"x{number} x69999x1" for number in range(0, 70_000, 7)]
+    assert_same_ids(*twins([*SPECIALS, *filler, "##x", "##1"]), texts)
+
+
+def test_forgotten_words_give_the_same_ids_again(minilm_native):
+    texts = fuzzed(1_000, seed=9)
+    first = native_ids(minilm_native, texts)[0].tolist()
+    minilm_native.forget_words()
+    assert native_ids(minilm_native, texts)[0].tolist() == first

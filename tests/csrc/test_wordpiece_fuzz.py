@@ -48,6 +48,12 @@ def test_fuzzed_strings_with_the_vocabulary_of_minilm(minilm_library, minilm_nat
     assert_same_ids(minilm_library, minilm_native, fuzzed(100_000, seed=1))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(101, 110))
+def test_a_million_fuzzed_strings_with_the_vocabulary_of_minilm(minilm_library, minilm_native, seed):
+    assert_same_ids(minilm_library, minilm_native, fuzzed(100_000, seed))
+
+
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=str)
 def test_fuzzed_strings_with_every_normalizer(combination):
     texts = fuzzed(1_500, seed=COMBINATIONS.index(combination) + 2)

@@ -41,6 +41,26 @@ def vectors(rows: Rows, signal: float, dim: int = 24, seed: int = 0) -> np.ndarr
 
 
 @pytest.fixture
+def other(tmp_path) -> Callable:
+    """Make the two stores of another encoder over rows that are in stores already, in another order."""
+    made = iter(range(100))
+
+    def make(train: Rows, eval: Rows, signal: float = 0.0, name: str = "other"):
+        number = next(made)
+        return tuple(
+            write_store(
+                tmp_path / f"{name}-{side}{number}",
+                rows[::-1],
+                vectors(rows[::-1], signal, seed=seed),
+                id=name,
+            )
+            for side, rows, seed in (("train", train, 3), ("eval", eval, 4))
+        )
+
+    return make
+
+
+@pytest.fixture
 def pair(tmp_path) -> Callable:
     """Make a train and an eval store from rows."""
     made = iter(range(100))

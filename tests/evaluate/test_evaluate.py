@@ -13,7 +13,7 @@ from tests.index.stores import write_store
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 
-FAST: dict[str, Any] = {"k": (5, 20), "bootstrap": 200, "permutations": 20, "baselines": False}
+FAST: dict[str, Any] = {"k": (5, 20), "bags": (), "bootstrap": 200, "permutations": 20, "baselines": False}
 MODELS = ["a", "b", "c", "d"]
 
 
@@ -164,7 +164,17 @@ def test_stores_of_two_encoders_are_refused(pair, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": ()}, {"k": (0,)}, {"targets": ()}, {"bootstrap": 0}, {"within": "colour"}, {"targets": ("x",)}],
+    [
+        {"k": ()},
+        {"k": (0,)},
+        {"targets": ()},
+        {"bootstrap": 0},
+        {"within": "colour"},
+        {"targets": ("x",)},
+        {"epochs": 3},
+        {"bags": (0,)},
+        {"non_value": ("c1",)},
+    ],
 )
 def test_senseless_calls_are_usage_errors(pair, wrong):
     stores = pair(qa_rows(range(3), MODELS), qa_rows(range(3, 5), MODELS))

@@ -9,7 +9,7 @@ import pytest
 from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from tests.evaluate.conftest import qa_rows
 
-FAST = ("-k", "5,20", "--no-baseline", "--bootstrap", "50", "--permutations", "5")
+FAST = ("-k", "5,20", "--bags", "5", "--no-baseline", "--bootstrap", "50", "--permutations", "5")
 
 
 @pytest.fixture
@@ -67,3 +67,38 @@ def test_wrong_usage_exits_2(univar, stores, wrong):  # noqa: F811
     done = univar("evaluate", *stores, *FAST, *wrong)
     assert done.exit_code == 2
     assert done.stdout == ""
+
+
+def test_a_report_is_compared_with_an_older_one(univar, stores, pair, tmp_path):  # noqa: F811
+    from univar.store import Store
+
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    rows = [Store(path).iter_tables() for path in stores]
+    weak = [store.path for store in pair(*([row for t in side for row in t.to_pylist()] for side in rows))]
+    assert univar("evaluate", *stores, *FAST, "--out", good).exit_code == 0
+    assert univar("evaluate", *weak, *FAST, "--out", bad).exit_code == 0
+    same = univar("evaluate", *stores, *FAST, "--compare", good)
+    assert (same.exit_code, "+0.000" in same.stdout) == (0, True)
+    assert univar("evaluate", *stores, *FAST, "--compare", bad).exit_code == 0
+    fallen = univar("evaluate", *weak, *FAST, "--compare", good)
+    assert fallen.exit_code == 1
+    assert "model: knn accuracy fell from 1.0000" in fallen.stderr
+
+
+def test_another_encoder_stands_in_the_table(univar, stores, other):  # noqa: F811
+    from univar.store import Store
+
+    rows = [[row for t in Store(path).iter_tables() for row in t.to_pylist()] for path in stores]
+    beside = ",".join(str(store.path) for store in other(*rows, signal=0.0))
+    done = univar(
+        "evaluate", *stores, *FAST, "--against", beside, "--within", "source-corpus", "--non-value", "c2"
+    )
+    assert done.exit_code == 0
+    assert "tiny against other" in done.stdout
+    assert "control: gain on corpora that are not about values (c2)" in done.stdout
+
+
+def test_the_papers_protocol_takes_one_store(univar, stores):  # noqa: F811
+    assert univar("evaluate", stores[0], *FAST, "--protocol", "paper").exit_code == 0
+    assert univar("evaluate", *stores, *FAST, "--protocol", "paper").exit_code == 2
+    assert univar("evaluate", stores[0], *FAST).exit_code == 2

@@ -8,11 +8,25 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tokenizers import AddedToken, BertWordPieceTokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import (
+    AddedToken,
+    BertWordPieceTokenizer,
+    Regex,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+)
 from tokenizers import Tokenizer as Library
 
 from univar.errors import DataError, UsageError
-from univar.model.tokenizer import LibraryTokenizer, Tokens, WordPieceTokenizer, load_tokenizer
+from univar.model.tokenizer import (
+    LibraryTokenizer,
+    Tokens,
+    UnigramTokenizer,
+    WordPieceTokenizer,
+    load_tokenizer,
+)
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "we", "care", "##s", "É", "e", ",", "中"]
 TEXTS = ["We cares, we [MASK]", "", "É é 中we", "care " * 40, "a\ud800 we"]
@@ -51,8 +65,11 @@ def ids_of(tokens: Tokens) -> list[list[int]]:
 def expected_ids(library: Library, texts: list[str], max_length: int) -> list[list[int]]:
     library.no_padding()
     library.enable_truncation(max_length)
-    readable = [text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in texts]
-    return [encoding.ids for encoding in library.encode_batch(readable)]
+    return [encoding.ids for encoding in library.encode_batch(readable(texts))]
+
+
+def readable(texts: list[str]) -> list[str]:
+    return [text.encode("utf-8", "surrogatepass").decode("utf-8", "replace") for text in texts]
 
 
 def assert_loads_as(folder: Path, kind: type, library: Library, max_length: int = 12) -> None:
@@ -62,9 +79,8 @@ def assert_loads_as(folder: Path, kind: type, library: Library, max_length: int 
     tokens = tokenizer.encode(TEXTS)
     assert ids_of(tokens) == expected_ids(library, TEXTS, max_length)
     library.no_truncation()
-    assert tokens.truncated.tolist() == [len(library.encode(text).ids) > max_length for text in TEXTS[:4]] + [
-        False
-    ]
+    lengths = [len(library.encode(text).ids) for text in readable(TEXTS)]
+    assert tokens.truncated.tolist() == [length > max_length for length in lengths]
 
 
 @pytest.fixture
@@ -80,9 +96,9 @@ def test_minilm_is_native_and_ignores_the_padding_and_truncation_of_its_file():
     assert (len(long.ids), long.truncated.tolist()) == (302, [False])
 
 
-def test_e5_runs_through_the_library():
+def test_e5_is_native():
     folder = package_folder("semantra_multilingual", "assets", "multilingual-e5-small", extra="multilingual")
-    assert_loads_as(folder, LibraryTokenizer, Library.from_file(str(folder / "tokenizer.json")))
+    assert_loads_as(folder, UnigramTokenizer, Library.from_file(str(folder / "tokenizer.json")))
 
 
 def test_wordpiece_with_the_special_tokens_of_mpnet_is_native(tmp_path):
@@ -127,6 +143,86 @@ def test_wordpiece_of_another_kind_runs_through_the_library(tmp_path, change):
     library = wordpiece_library()
     change(library)
     assert_loads_as(write_library(tmp_path, library), LibraryTokenizer, library, max_length=9)
+
+
+def unigram_library() -> Library:
+    pieces = ["<s>", "</s>", "<unk>", "\u2581we", "\u2581care", "s", "\u2581", "w", "é", "E", "e", ","]
+    library = Library(models.Unigram([(piece, -float(i)) for i, piece in enumerate(pieces)], unk_id=2))
+    library.normalizer = normalizers.Replace(Regex(" {2,}"), " ")
+    library.pre_tokenizer = pre_tokenizers.Metaspace()
+    ends = [("<s>", 0), ("</s>", 1)]
+    library.post_processor = processors.TemplateProcessing("<s> $A </s>", special_tokens=ends)
+    library.add_special_tokens(["<s>", "</s>", "<unk>"])
+    return library
+
+
+def test_unigram_without_a_charsmap_is_native(tmp_path):
+    library = unigram_library()
+    assert_loads_as(write_library(tmp_path, library), UnigramTokenizer, library)
+
+
+def byte_fallback(library: Library) -> None:
+    vocab = [("<s>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), *((f"<0x{byte:02X}>", -9.0) for byte in range(256))]
+    library.model = models.Unigram(vocab, unk_id=2, byte_fallback=True)
+
+
+def no_prefix(library: Library) -> None:
+    library.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+
+
+def not_split(library: Library) -> None:
+    library.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
+
+
+def another_normalizer(library: Library) -> None:
+    library.normalizer = normalizers.NFKC()
+
+
+def blanks_after_words_are_split(library: Library) -> None:
+    library.normalizer = normalizers.Replace(Regex(" {2,}"), "\u2581")
+    split = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace()]
+    library.pre_tokenizer = pre_tokenizers.Sequence(split)
+
+
+def normalized_token(library: Library) -> None:
+    library.add_tokens([AddedToken("care", normalized=True)])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        byte_fallback,
+        no_prefix,
+        not_split,
+        another_normalizer,
+        blanks_after_words_are_split,
+        normalized_token,
+    ],
+)
+def test_unigram_of_another_kind_runs_through_the_library(tmp_path, change):
+    library = unigram_library()
+    change(library)
+    assert_loads_as(write_library(tmp_path, library), LibraryTokenizer, library)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda file: file["model"]["vocab"].append(["x", None]),
+        lambda file: file["model"]["vocab"].append("x"),
+        lambda file: file["model"].update(vocab=[]),
+        lambda file: file["model"].update(unk_id=99),
+        lambda file: file.update(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAA"}),
+        lambda file: file.update(normalizer={"type": "Precompiled", "precompiled_charsmap": "AAAAAAAA"}),
+    ],
+)
+def test_a_unigram_tokenizer_json_with_wrong_contents_is_a_data_error(tmp_path, change):
+    path = write_library(tmp_path, unigram_library()) / "tokenizer.json"
+    file = json.loads(path.read_text())
+    change(file)
+    path.write_text(json.dumps(file))
+    with pytest.raises(DataError, match=str(tmp_path)):
+        load_tokenizer(tmp_path, 8)
 
 
 @pytest.mark.parametrize("lowercase", [True, False])

@@ -59,7 +59,9 @@ def test_unknown_family_is_named(tiny_bert: Path, corpus_file: Path, tmp_path: P
         run(corpus_file, tmp_path / "out", quick(base))
 
 
-def test_divergence_stops_before_it_spoils_anything(tiny_bert: Path, corpus_file: Path, tmp_path: Path) -> None:
+def test_divergence_stops_before_it_spoils_anything(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path
+) -> None:
     settings = quick(tiny_bert, steps=50, learning_rate=1e38, warmup_steps=6, schedule="inverse_sqrt")
     with pytest.raises(DataError, match=r"diverged .* at .*corpus.jsonl row \d+.* last good checkpoint"):
         run(corpus_file, tmp_path / "out", settings, checkpoint_every=1)

@@ -43,7 +43,9 @@ def test_matryoshka_is_the_mean_over_prefixes() -> None:
     got = Objective(TrainSettings(matryoshka=(4, 8)))(anchor, positive, sources, none)
     parts = [
         Objective(TrainSettings())(
-            *(torch.nn.functional.normalize(side[:, :dim], dim=1) for side in (anchor, positive)), sources, none
+            *(torch.nn.functional.normalize(side[:, :dim], dim=1) for side in (anchor, positive)),
+            sources,
+            none,
         )
         for dim in (4, 8, 16)
     ]
@@ -74,7 +76,9 @@ def test_value_distance_wants_values_long_and_others_short() -> None:
     assert float(value_distance(unit / 2, zero)) == pytest.approx(0.25 / 4)
 
 
-@pytest.mark.parametrize("changes", [{"loss": "barlow_twins"}, {"learn_temperature": True}, {"matryoshka": [8, 16]}])
+@pytest.mark.parametrize(
+    "changes", [{"loss": "barlow_twins"}, {"learn_temperature": True}, {"matryoshka": [8, 16]}]
+)
 def test_every_loss_falls(
     tiny_bert: Path, corpus_file: Path, tmp_path: Path, changes: dict[str, object]
 ) -> None:

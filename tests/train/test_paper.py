@@ -30,7 +30,9 @@ def padded_embeddings(model: torch.nn.Module, tokenizer: object, texts: list[str
     return torch.nn.functional.normalize(mean, dim=1)
 
 
-def plain_training(base: Path, batches: list[PairBatch], text_of: list[str]) -> list[tuple[float, float, float]]:
+def plain_training(
+    base: Path, batches: list[PairBatch], text_of: list[str]
+) -> list[tuple[float, float, float]]:
     """(loss, gradient norm, learning rate) of each step, without anything of univar."""
     transformers = pytest.importorskip("transformers", reason="needs the extra [minilm]")
     from tokenizers import Tokenizer
@@ -43,7 +45,10 @@ def plain_training(base: Path, batches: list[PairBatch], text_of: list[str]) -> 
     optimizer = torch.optim.AdamW(groups, lr=2e-4, betas=(0.9, 0.999), eps=1e-8)
     found = []
     for step, batch in enumerate(batches):
-        joined = [["\n".join(text_of[row] for row in view) for view in side] for side in (batch.anchors, batch.positives)]
+        joined = [
+            ["\n".join(text_of[row] for row in view) for view in side]
+            for side in (batch.anchors, batch.positives)
+        ]
         anchor, positive = (padded_embeddings(model, tokenizer, texts) for texts in joined)
         loss = torch.nn.functional.cross_entropy(50 * anchor @ positive.T, torch.arange(len(anchor)))
         optimizer.zero_grad()
@@ -69,9 +74,7 @@ def test_paper_preset_equals_a_plain_implementation(tiny_bert: Path, tmp_path: P
     sampler = ViewSampler(corpus, np.arange(len(corpus)), settings.views, settings.batch, settings.seed)
     texts = [f"Q: {row['question']} A: {row['answer']}" for row in rows]
     expected = plain_training(tiny_bert, [sampler.batch(step) for step in range(STEPS)], texts)
-    got = [
-        (line["loss"], line["gradient_norm"], line["learning_rate"]) for line in metrics(tmp_path / "out")
-    ]
+    got = [(line["loss"], line["gradient_norm"], line["learning_rate"]) for line in metrics(tmp_path / "out")]
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -87,9 +90,15 @@ def test_paper_presets_state_what_was_published(most: int) -> None:
 
 
 def test_paper_views_are_uniform_in_size_and_proportional_in_source(tiny_bert: Path, tmp_path: Path) -> None:
-    rows = [row for row in styled_rows(questions=60, models=3) if row["model"] != "model-0" or int(row["question_id"][1:]) < 15]
+    rows = [
+        row
+        for row in styled_rows(questions=60, models=3)
+        if row["model"] != "model-0" or int(row["question_id"][1:]) < 15
+    ]
     corpus_file = write_rows(tmp_path / "corpus.jsonl", rows)
-    corpus = build_corpus([corpus_file], load_tokenizer(tiny_bert, 128), cache=tmp_path / "c", tokenizer_id="t")
+    corpus = build_corpus(
+        [corpus_file], load_tokenizer(tiny_bert, 128), cache=tmp_path / "c", tokenizer_id="t"
+    )
     sampler = ViewSampler(corpus, np.arange(len(corpus)), PRESETS["paper-lambda-5"].views, 16, 1)
     batches = [sampler.batch(step) for step in range(300)]
     sizes = [len(view) for batch in batches for view in itertools.chain(batch.anchors, batch.positives)]
@@ -98,5 +107,9 @@ def test_paper_views_are_uniform_in_size_and_proportional_in_source(tiny_bert: P
     sources = np.bincount(np.concatenate([batch.sources for batch in batches]))
     expected = np.bincount(corpus.sources) / len(corpus)
     np.testing.assert_allclose(sources / sources.sum(), expected, atol=0.02)
-    same = [np.intersect1d(a, p).size for batch in batches for a, p in zip(batch.anchors, batch.positives, strict=True)]
+    same = [
+        np.intersect1d(a, p).size
+        for batch in batches
+        for a, p in zip(batch.anchors, batch.positives, strict=True)
+    ]
     assert max(same) > 0  # the paper lets the views of a pair share rows

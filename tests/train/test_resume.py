@@ -16,14 +16,14 @@ from tests.train.conftest import losses, metrics, quick, run, weights_of
 from univar.errors import UsageError
 
 STEPS = 30
-SCRIPT = """
+SCRIPT = f"""
 import sys
 from pathlib import Path
 from tests.train.conftest import quick, run
 base, corpus, out, resume = sys.argv[1:]
-settings = quick(Path(base), steps={steps}, held_out=0.2, validate_every=7, patience=99, views={{"qa_per_view": [1, 3]}})
+settings = quick(Path(base), steps={STEPS}, held_out=0.2, validate_every=7, patience=99, views={{"qa_per_view": [1, 3]}})
 run(Path(corpus), Path(out), settings, resume=resume == "yes", checkpoint_every=4)
-""".format(steps=STEPS)
+"""
 
 
 def start(base: Path, corpus: Path, out: Path, resume: bool, **environment: str) -> subprocess.Popen[bytes]:
@@ -40,7 +40,7 @@ def wait_for_steps(folder: Path, steps: int, process: subprocess.Popen[bytes]) -
         time.sleep(0.005)
 
 
-@pytest.mark.parametrize("killed_after", [2, 17])
+@pytest.mark.parametrize("killed_after", [17, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_run_resumes_bit_for_bit(
     tiny_bert: Path, corpus_file: Path, tmp_path: Path, killed_after: int
 ) -> None:

@@ -43,7 +43,11 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--work", type=click.Path(file_okay=False, path_type=Path), help="Where --against keeps its stores."
 )
 @click.option(
-    "--encoder", metavar="SPEC", help="Where the evaluated encoder is, if its id in the store is no path."
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="SPEC",
+    help="Where an encoder of the stores is, if its id there does not tell.",
 )
 @click.option(
     "--protocol",
@@ -111,7 +115,9 @@ def evaluate(
     Example:
         univar evaluate runs/train runs/eval
         univar evaluate runs/train runs/eval --within language --target model -k 5,20 --json
-        univar evaluate runs/train --protocol paper --target source --out paper.json
+        univar evaluate runs/train runs/eval --out last.json
+        univar evaluate runs/train runs/eval --compare last.json --fail-under model=0.1
+        univar evaluate runs/train --protocol paper --target source
     """
     from univar.evaluate import FORMAT
     from univar.evaluate import compare as against_old

@@ -81,7 +81,8 @@ def _lines(report: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
         for target, facts in group["targets"].items():
             if "skipped" in facts:
                 continue
-            key = facts["labels"], facts["rows"], str(facts["knn"])
+            sizes = sorted((line["train_rows"], line["eval_rows"]) for line in facts["per_label"])
+            key = facts["rows"], str(sizes)  # source and model are the same where there is one language
             names = f"{alike[key][1]}, {target}" if key in alike else target
             alike[key] = (_name(group), names, facts)
         lines += alike.values()
@@ -111,19 +112,16 @@ def _left_out(report: dict[str, Any]) -> str:
 
 
 def _against(report: dict[str, Any], name: str) -> str:
-    k = str(report["settings"]["headline_k"])
+    k, own = str(report["settings"]["headline_k"]), report["encoder"]["id"]
     rows = []
     for group, target, facts in _lines(report):
         other = facts["against"][name]
-        cells = [_at_1(other["knn"][k]), *_difference(other["difference"]["knn"])]
-        if "probe" in other:
-            cells += [_at_1(other["probe"]), *_difference(other["difference"]["probe"])]
-        rows.append([group, target, *cells])
-    headers = ["group", "target", f"kNN@1 of {name}", "difference [95 %]", "p"]
-    headers += [f"probe@1 of {name}", "difference [95 %]", "p"]
-    return table(
-        headers[: len(rows[0])] if rows else headers, rows, f"{report['encoder']['id']} minus {name}"
-    )
+        for kind, difference in other["difference"].items():
+            scores = [place[kind][k] if kind == "knn" else place[kind] for place in (facts, other)]
+            cells = [*map(_at_1, scores), *_difference(difference), _interval(other["times"][kind])]
+            rows.append([group, target, kind, *cells])
+    headers = ["group", "target", "", f"{own} @1", f"{name} @1", "difference [95 %]", "p", "times [95 %]"]
+    return table(headers, rows, f"{own} against {name}, on the same rows")
 
 
 def _bags(report: dict[str, Any]) -> str:

@@ -30,7 +30,7 @@ from univar.errors import EXIT_INTERRUPTED
 @click.option("--lora-rank", type=int, help="Train an adapter of this rank instead of all weights.")
 @click.option("--seed", type=int, help="Of every draw.")
 @click.option(
-    "--set", "pairs", multiple=True, metavar="KEY=VALUE", help="Any other setting, e.g. views.overlap=true."
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Any other setting, e.g. views.overlap=true."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
 @click.option("--threads", type=int, help="CPU threads; default: all that the process may use.")
@@ -48,7 +48,7 @@ def train(
     preset: str,
     recipe: str | None,
     qa_per_view: str | None,
-    pairs: tuple[str, ...],
+    changes: tuple[str, ...],
     non_value: tuple[str, ...],
     device: str,
     threads: int | None,
@@ -76,7 +76,7 @@ def train(
     from univar.cli.training import TrainingReporter, settings_of
     from univar.train import train as run_training
 
-    settings = settings_of(preset, recipe, qa_per_view, pairs, given)
+    settings = settings_of(preset, recipe, qa_per_view, changes, given)
     with TrainingReporter(output) as reporter:
         report = run_training(
             inputs,

@@ -39,6 +39,9 @@ _FAMILIES = (
 _ELSEWHERE = "OpenAI|ChatGPT|Anthropic|Claude|Google|DeepMind|Gemini|Bard|Meta|Qwen|DeepSeek"
 """Distilled models take themselves for these."""
 
+MASK = "[model]"
+"""What stands in place of a masked name."""
+
 _BEFORE_CHARS = 80
 _SELF = re.compile(
     r"(?:\bI am|\bI[’']m|\bmy name is|\bI was|\bcall me|\bas an? (?:\w+ ){0,2}(?:AI|model|assistant|"
@@ -59,6 +62,40 @@ def own_names(models: pa.Array, answers: pa.Array, questions: pa.Array) -> np.nd
     rows = zip(encoded.indices.to_pylist(), answers.to_pylist(), questions.to_pylist(), strict=True)
     found = (_leaks(names[code], answer, question) for code, answer, question in rows)
     return np.fromiter(found, dtype=bool, count=len(models))
+
+
+def mask_names(answers: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """Answers with MASK in place of every name of an assistant or its maker, and which rows had one.
+
+    answers: (n,) strings without nulls; returns (n,) large_string and (n,) bool. As in `own_names`, a name
+    that means other things too counts only where the answer speaks of itself.
+    """
+    found = [_masked(answer) for answer in answers.to_pylist()]
+    named = np.fromiter((count > 0 for _, count in found), dtype=bool, count=len(found))
+    return pa.array([text for text, _ in found], pa.large_string()), named
+
+
+def _masked(answer: str) -> tuple[str, int]:
+    """The answer with its names masked, and how many there were."""
+    every = _every_name()
+    count = 0
+
+    def replace(match: re.Match[str]) -> str:
+        nonlocal count
+        before = answer[max(0, match.start() - _BEFORE_CHARS) : match.start()]
+        if match["sure"] is None and _SELF.search(before) is None:
+            return match.group()
+        count += 1
+        return MASK
+
+    return every.sub(replace, answer), count
+
+
+@lru_cache(maxsize=1)
+def _every_name() -> re.Pattern[str]:
+    sure = "|".join(family[1] for family in _FAMILIES if family[1])
+    unsure = "|".join(family[2] for family in _FAMILIES if family[2])
+    return re.compile(rf"(?<![A-Za-z0-9_])(?:(?P<sure>{sure})|{unsure})(?![A-Za-z0-9_])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ def bag_accuracy(
     truth: np.ndarray,
     questions: np.ndarray,
     sizes: tuple[int, ...],
+    draws: int,
     seed: int,
 ) -> dict[str, Any]:
     """Accuracy of bags of each size, by classifier; sizes for which no label has the rows are left out.
 
     strengths: classifier to (n, L); truth: (n,) int64; questions: (n,)
-    Bags are cut at random from each label's rows, REPEATS times over; intervals draw questions DRAWS times.
+    Bags are cut at random from each label's rows, REPEATS times over; intervals draw questions `draws` times.
     """
     rng = np.random.default_rng(seed)
     _, question = np.unique(questions, return_inverse=True)
@@ -38,7 +39,7 @@ def bag_accuracy(
         if np.bincount(truth).max() < size:
             continue
         whole = [_bags(np.arange(len(truth)), truth, size, rng) for _ in range(REPEATS)]
-        drawn = [_bags(_rows_of_drawn(question, n_questions, rng), truth, size, rng) for _ in range(DRAWS)]
+        drawn = [_bags(_rows_of_drawn(question, n_questions, rng), truth, size, rng) for _ in range(draws)]
         drawn = [bags for bags in drawn if len(bags)]
         report[str(size)] = {
             "bags": len(whole[0]),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from univar.errors import DataError, UsageError
 from univar.evaluate import figures, gap, retrieval, split
 from univar.evaluate.culture import culture as human_cultures
+from univar.evaluate.culture import tables as culture_tables
 from univar.evaluate.encoded import Encoded, encoded, matched
 from univar.evaluate.settings import Settings
 from univar.evaluate.task import GroupTask, Judged, together
-from univar.evaluate.text_tests import Specs, TextTests
+from univar.evaluate.text_tests import TextTests
 
 if TYPE_CHECKING:
     from univar.model.encoder import Encoder
@@ -31,7 +33,7 @@ def evaluate(
     *,
     against: Mapping[str, tuple[Store, Store]] | None = None,
     on_progress: OnProgress | None = None,
-    encoder: Encoder | str | None = None,
+    encoders: Sequence[Encoder | str] = (),
     fulcra: Path | None = None,
     culture: Path | None = None,
     style_rows: int = 0,
@@ -42,7 +44,7 @@ def evaluate(
 
     against:      other encoders' stores of the same rows, by the name they get in the report
     on_progress:  called with a line before each group
-    encoder:      the evaluated encoder or where it is, for what embeds texts; found by its id if not given
+    encoders:     encoders of the stores or where they are, for what embeds texts; others are found by id
     fulcra:       Parquet file of answers with Schwartz labels, for a probe of values
     culture:      folder of tables of human cultures, for Mantel's test
     style_rows:   rows of each group and side that are embedded without style and compared; 0 for none
@@ -63,31 +65,70 @@ def evaluate(
     label that no train row has: the setting "unseen_model" is about those. Raises DataError for stores of two
     encoders, for `against` stores that lack rows, or if no row is left; UsageError for senseless options.
     """
-    settings = Settings(**{name: _frozen(value) for name, value in options.items()})
+    settings = _settings(options)
     if (eval is None) != (settings.protocol == "paper"):
         raise UsageError("the paper's protocol splits one store by rows; the other compares two stores")
     other = eval or train
     split.check_comparable(train, other)
-    tests = TextTests(fulcra, style_rows, translationese)
-    encoders = [encoded(train.encoder["id"], train, other)]
-    encoders += [matched(name, (train, other), stores) for name, stores in (against or {}).items()]
-    if len({encoder.name for encoder in encoders}) < len(encoders):
-        raise UsageError(f"{train.encoder['id']} is the encoder under evaluation: name the other differently")
-    run = _Run(settings, encoders, on_progress or (lambda line: None))
+    compared = _encoders(train, other, against or {})
+    if culture is not None:
+        culture_tables(culture)  # a wrong folder is told before anything is measured
+    first_stores = {train.encoder["id"]: train, **{name: both[0] for name, both in (against or {}).items()}}
+    tests = TextTests(fulcra, style_rows, translationese, first_stores, encoders)
+    main, counts = _main_setting(train, eval, settings)
+    gap.check_names((group.name for group in main.groups), settings)
+    run = _Run(settings, compared, on_progress or (lambda line: None))
     report = {
         "format": FORMAT,
         "settings": settings.facts(),
         "train": _store_facts(train),
         "eval": _store_facts(other),
-        "encoder": encoders[0].facts,
-        "against": {encoder.name: encoder.facts for encoder in encoders[1:]},
+        "encoder": compared[0].facts,
+        "against": {encoder.name: encoder.facts for encoder in compared[1:]},
+        "counts": counts,
+        **run.setting(main, surface=True),
     }
+    if eval is not None:
+        unseen = split.unseen_models(train, eval, settings.within, settings.seed)
+        report["other_settings"] = {
+            "seen": run.setting(split.seen(train, settings.within, settings.seed), surface=False),
+            "unseen_model": run.setting(unseen, surface=False),
+        }
+        report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, compared, settings)
+    if settings.non_value:
+        report["non_value"] = gap.value_gap(run.judged[main.name], settings)
+    if culture is not None:
+        report["culture"] = human_cultures(culture, other, compared, settings.within)
+    return {**report, **tests.run(main, compared, settings, run.on_progress)}
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    unknown = set(options) - {field.name for field in fields(Settings)}
+    if unknown:
+        raise UsageError(f"evaluate has no option {', '.join(sorted(unknown))}")
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
+    return Settings(**frozen)
+
+
+def _encoders(train: Store, eval: Store, against: Mapping[str, tuple[Store, Store]]) -> list[Encoded]:
+    """The encoder under evaluation, then the others."""
+    own = train.encoder["id"]
+    if own in against:
+        raise UsageError(f"{own} is the encoder under evaluation: name the other differently")
+    others = [matched(name, (train, eval), stores) for name, stores in against.items()]
+    return [encoded(own, train, eval), *others]
+
+
+def _main_setting(
+    train: Store, eval: Store | None, settings: Settings
+) -> tuple[split.Setting, dict[str, int]]:
+    """How the protocol parts the rows, and how many there are."""
     if eval is None:
         main = split.paper_rows(train, settings.within, settings.seed)
-        report["counts"] = {"train_rows": len(train), "eval_rows": sum(len(g.eval) for g in main.groups)}
-        report.update(run.setting(main, surface=True))
-        report.update(tests.run(main, encoders, _specs(train, encoder, against), settings, run.on_progress))
-        return report
+        rows = {side: sum(len(getattr(group, side)) for group in main.groups) for side in ("train", "eval")}
+        return main, {"train_rows": rows["train"], "eval_rows": rows["eval"]}
     leaks = split.leaked(train, eval)
     if leaks.all():
         raise DataError(
@@ -95,29 +136,7 @@ def evaluate(
             "split by question"
         )
     main = split.unseen_questions(train, eval, settings.within, ~leaks)
-    report["counts"] = _counts(train, eval, leaks, main.groups)
-    report.update(run.setting(main, surface=True))
-    unseen = split.unseen_models(train, eval, settings.within, settings.seed)
-    report["other_settings"] = {
-        "seen": run.setting(split.seen(train, settings.within, settings.seed), surface=False),
-        "unseen_model": run.setting(unseen, surface=False),
-    }
-    report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, encoders, settings)
-    if settings.non_value:
-        report["non_value"] = gap.value_gap(run.judged["unseen_question"], settings)
-    if culture is not None:
-        report["culture"] = human_cultures(culture, eval, encoders, settings.within)
-    report.update(tests.run(main, encoders, _specs(train, encoder, against), settings, run.on_progress))
-    return report
-
-
-def _specs(
-    train: Store, encoder: Encoder | str | None, against: Mapping[str, tuple[Store, Store]] | None
-) -> Specs:
-    """Each encoder's name to its store and where it is, None to find it by its id."""
-    specs: Specs = {train.encoder["id"]: (train, encoder)}
-    specs.update({name: (stores[0], None) for name, stores in (against or {}).items()})
-    return specs
+    return main, _counts(train, eval, leaks, main.groups)
 
 
 class _Run:
@@ -150,9 +169,8 @@ class _Run:
     def _target(self, task: GroupTask, target: str, found: dict[str, Any]) -> dict[str, Any]:
         facts, judged = task.judge(target)
         if judged is not None:
-            names, labels, _ = split.shared_labels(task.setting.stores, target, task.group)
             facts.update(figures.figures(judged, self.settings))
-            facts["per_label"] = figures.per_label(names, np.bincount(labels), judged, self.settings)
+            facts["per_label"] = figures.per_label(judged, self.settings)
             found.setdefault(target, []).append((task.group.name, judged))
         return facts
 
@@ -166,11 +184,6 @@ class _Run:
             **figures.figures(judged, self.settings),
             "by_question": figures.by_question(judged, self.settings),
         }
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, so that settings cannot change."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _store_facts(store: Store) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def unseen_model_bags(setting: Setting, encoders: list[Encoded], settings: Setti
     for size in sizes:
         tables = {}
         for group in setting.groups:
-            table = _group_table(setting, group, encoders, size, settings.seed)
+            table = _group_table(setting, group, encoders, size, settings)
             if table is not None:
                 tables["all" if group.name is None else group.name] = table
         if tables:
@@ -45,18 +45,19 @@ def unseen_model_bags(setting: Setting, encoders: list[Encoded], settings: Setti
 
 
 def _group_table(
-    setting: Setting, group: Group, encoders: list[Encoded], size: int, seed: int
+    setting: Setting, group: Group, encoders: list[Encoded], size: int, settings: Settings
 ) -> dict[str, np.ndarray] | None:
-    """Sums over bags, (REPEATS + DRAWS,): "bags", "chance", "models", hits by encoder; None without bags."""
+    """Sums over bags, (REPEATS + draws,): "bags", "chance", "models", hits by encoder; None without bags."""
     rows = np.sort(np.concatenate([group.train, group.eval]))
     store, side = setting.stores[1], setting.sides[1]
     model = np.unique(np.array(store.text("model", rows), dtype=object), return_inverse=True)[1]
     question = np.unique(np.array(store.text("question_id", rows), dtype=object), return_inverse=True)[1]
     vectors = [encoder.matrix(side, rows) for encoder in encoders]
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(settings.seed)
+    draws = min(DRAWS, settings.bootstrap)
     names = ["bags", "chance", "models", *(encoder.name for encoder in encoders)]
-    table = {name: np.zeros(REPEATS + DRAWS) for name in names}
-    for draw in range(REPEATS + DRAWS):
+    table = {name: np.zeros(REPEATS + draws) for name in names}
+    for draw in range(REPEATS + draws):
         times = np.ones(int(question.max()) + 1, dtype=np.int64)
         if draw >= REPEATS:
             times = np.bincount(rng.integers(0, len(times), len(times)), minlength=len(times))

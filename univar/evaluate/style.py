@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from univar import schema
+from univar.data.leaks import MASK, mask_names
 from univar.evaluate import metrics, split, strengths
 from univar.evaluate.encoded import Encoded
 from univar.evaluate.neighbours import judge_votes, nearest
@@ -19,34 +20,38 @@ if TYPE_CHECKING:
 
 Embed = Callable[[list[str]], np.ndarray]
 
-MAKERS = (
-    "openai chatgpt gpt anthropic claude google gemini bard deepmind meta llama mistral mixtral qwen alibaba "
-    "deepseek grok xai cohere bloom falcon vicuna alpaca zephyr baichuan chatglm glm zhipu internlm yi phi "
-    "microsoft kimi moonshot"
-).split()
-NAME_MASK = "MODEL"
-
 _MARKS = re.compile(
     r"```|^\s*(?:#{1,6}|[-*•>]|\d+[.)])\s+|\*\*|__|`|^\s*\|?(?:\s*:?-{2,}:?\s*\|)+\s*$|\|", re.MULTILINE
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 
 
-def name_pattern(models: Iterable[str]) -> re.Pattern[str]:
-    """What finds the names of models and their makers in answers, in any case."""
-    names = {*MAKERS, *(model.rsplit("/", 1)[-1].lower() for model in models)}
-    longest_first = sorted((name for name in names if len(name) > 1), key=len, reverse=True)
-    return re.compile(
-        rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?:-?\d[\w.]*)?(?!\w)", re.IGNORECASE
-    )
+def stripped(answers: Sequence[str], models: Iterable[str], rng: np.random.Generator) -> list[str]:
+    """Answers without formatting, their sentences in random order, names of models and makers masked.
+
+    models: names to mask besides those that `univar.data.leaks` knows
+    """
+    import pyarrow as pa
+
+    plain = [_MARKS.sub(" ", answer) for answer in answers]
+    masked = mask_names(pa.array(plain, pa.large_string()))[0].to_pylist()
+    names = _pattern(models)
+    return [_shuffled(names.sub(MASK, answer) if names else answer, rng) for answer in masked]
 
 
-def stripped(answer: str, names: re.Pattern[str], rng: np.random.Generator) -> str:
-    """The answer without formatting, its sentences in random order, names of models masked."""
-    plain = names.sub(NAME_MASK, _MARKS.sub(" ", answer))
-    sentences = [" ".join(part.split()) for part in _SENTENCE_END.split(plain)]
+def _shuffled(answer: str, rng: np.random.Generator) -> str:
+    sentences = [" ".join(part.split()) for part in _SENTENCE_END.split(answer)]
     sentences = [sentence for sentence in sentences if sentence]
     return " ".join(sentences[number] for number in rng.permutation(len(sentences)))
+
+
+def _pattern(models: Iterable[str]) -> re.Pattern[str] | None:
+    """What finds these models' names as words, in any case."""
+    names = {model.rsplit("/", 1)[-1] for model in models}
+    longest_first = sorted((name for name in names if len(name) > 1), key=lambda name: (-len(name), name))
+    if not longest_first:
+        return None
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
 
 
 def style_control(
@@ -57,7 +62,7 @@ def style_control(
     rows: at most so many train rows and eval rows of each group are drawn, embedded and compared
     """
     target = settings.targets[0]
-    names = name_pattern({model for store in setting.stores for model in store.codes("model")[1]})
+    names = {model for store in setting.stores for model in store.codes("model")[1]}
     rng = np.random.default_rng(settings.seed)
     report: dict[str, Any] = {}
     for group in setting.groups:
@@ -81,13 +86,11 @@ def style_control(
     return report
 
 
-def _stripped_texts(
-    store: Store, rows: np.ndarray, names: re.Pattern[str], rng: np.random.Generator
-) -> list[str]:
+def _stripped_texts(store: Store, rows: np.ndarray, names: set[str], rng: np.random.Generator) -> list[str]:
     import pyarrow as pa
 
     questions = pa.array(store.text("question", rows), pa.large_string())
-    answers = [stripped(answer, names, rng) for answer in store.text("answer", rows)]
+    answers = stripped(store.text("answer", rows), names, rng)
     return schema.qa_texts(questions, pa.array(answers, pa.large_string())).to_pylist()
 
 

@@ -2,68 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from univar.attribution.answers import check_encoder, store_encoder
-from univar.errors import UsageError
+from univar.errors import DataError, UsageError
 from univar.evaluate.encoded import Encoded
-from univar.evaluate.fulcra import fulcra
+from univar.evaluate.fulcra import fulcra, read_labelled
 from univar.evaluate.settings import Settings
 from univar.evaluate.split import Setting
 from univar.evaluate.style import style_control
-from univar.evaluate.translationese import translationese
+from univar.evaluate.translationese import read_sides, translationese
 
 if TYPE_CHECKING:
     from univar.model.encoder import Encoder
     from univar.store import Store
 
-    Specs = dict[str, tuple[Store, Encoder | str | None]]
-else:
-    Specs = dict
 
-
-@dataclass(frozen=True)
 class TextTests:
-    """Which of them are wanted: a file of labelled answers, rows without style, a folder of CSV files."""
+    """The wanted tests, with every encoder loaded; none is loaded if no test is wanted.
 
-    fulcra: Path | None
-    style_rows: int
-    translationese: Path | None
+    fulcra: Parquet file of labelled answers; style_rows: rows of each group and side, 0 for none;
+    translationese: folder of CSV files; stores: encoder's name to a store that it made
+    encoders: encoders, or where they are; one that is not among them is found by its id
+    Raises UsageError for an encoder that is not found or made none of the stores.
+    """
 
-    def __post_init__(self) -> None:
-        if self.style_rows < 0:
-            raise UsageError(f"style_rows is a number of rows, got {self.style_rows}")
+    def __init__(
+        self,
+        fulcra: Path | None,
+        style_rows: int,
+        translationese: Path | None,
+        stores: Mapping[str, Store],
+        encoders: Sequence[Encoder | str],
+    ) -> None:
+        if style_rows < 0:
+            raise UsageError(f"style_rows is a number of rows, got {style_rows}")
+        if fulcra is not None:
+            read_labelled(fulcra)  # a wrong file is told before anything is measured
+        if translationese is not None:
+            read_sides(translationese)
+        self.fulcra, self.style_rows, self.translationese = fulcra, style_rows, translationese
+        self._embed: dict[str, Callable[..., Any]] = {}
+        if fulcra is not None or style_rows or translationese is not None:
+            self._embed = {name: _encoder_of(store, encoders).encode for name, store in stores.items()}
 
     def run(
-        self,
-        setting: Setting,
-        encoders: list[Encoded],
-        specs: Specs,
-        settings: Settings,
-        on_progress: Callable[[str], Any],
+        self, setting: Setting, encoded: list[Encoded], settings: Settings, on_progress: Callable[[str], Any]
     ) -> dict[str, Any]:
-        """Their parts of the report; no encoder is loaded if nothing is wanted."""
-        if self.fulcra is None and self.translationese is None and not self.style_rows:
-            return {}
-        embed = {name: _loaded(store, spec).encode for name, (store, spec) in specs.items()}
+        """Their parts of the report."""
+        embed = self._embed
         report: dict[str, Any] = {}
         if self.fulcra is not None:
             on_progress(f"values in {self.fulcra}")
             report["fulcra"] = fulcra(self.fulcra, embed, settings.bootstrap, settings.seed)
         if self.style_rows:
             on_progress(f"{self.style_rows:,} rows of each group and side without style")
-            report["style_stripped"] = style_control(setting, encoders, embed, self.style_rows, settings)
+            report["style_stripped"] = style_control(setting, encoded, embed, self.style_rows, settings)
         if self.translationese is not None:
             on_progress(f"translations in {self.translationese}")
             report["translationese"] = translationese(self.translationese, embed, settings)
         return report
 
 
-def _loaded(store: Store, spec: Encoder | str | None) -> Encoder:
-    if spec is None or isinstance(spec, str):
-        return store_encoder(store, spec)
-    check_encoder(store, spec)
-    return spec
+def _encoder_of(store: Store, encoders: Sequence[Encoder | str]) -> Encoder:
+    """The first of `encoders` that made the store, else the one of the store's id."""
+    for given in encoders:
+        try:
+            if isinstance(given, str):
+                return store_encoder(store, given)
+            check_encoder(store, given)
+            return given
+        except DataError:  # it made another of the stores
+            continue
+    return store_encoder(store)

@@ -11,7 +11,7 @@ import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -19,8 +19,11 @@ from torch import Tensor, nn
 from univar.errors import DataError
 from univar.model.config import ModelConfig
 from univar.model.names import layer_names
-from univar.model.trainable import TrainableEncoder
-from univar.model.weights import Affine, Weights
+from univar.model.spec import ResolvedSpec
+from univar.model.weights import Affine, Weights, load_weights
+
+if TYPE_CHECKING:
+    from univar.model.trainable import TrainableEncoder
 
 PARTS = ("qkv", "out", "up", "down")
 _PREFIX = "base_model.model."
@@ -136,6 +139,12 @@ def read_adapter(folder: Path) -> Adapter:
     if config.get("use_rslora"):
         alpha *= math.sqrt(rank)
     return Adapter(rank, alpha, {name: (pair["A"], pair["B"]) for name, pair in pairs.items()})
+
+
+def adapted_weights(source: ResolvedSpec, config: ModelConfig) -> Weights:
+    """The weights of an encoder, its adapter merged if it has one."""
+    weights = load_weights(config)
+    return weights if source.adapter is None else merge(weights, config, read_adapter(source.adapter))
 
 
 def merge(weights: Weights, config: ModelConfig, adapter: Adapter) -> Weights:

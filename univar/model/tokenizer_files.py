@@ -1,13 +1,16 @@
-"""Which tokenizer files the native WordPiece can stand in for, and what it needs to know of them."""
+"""Which tokenizer files the native tokenizers can stand in for, and what they need to know of them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from univar.errors import DataError
+
+if TYPE_CHECKING:
+    from univar.model.unigram_files import UnigramFiles
 
 AddedToken = tuple[str, int, bool, bool, bool, bool]  # content, id, single_word, lstrip, rstrip, normalized
 MAX_VOCAB = 1 << 24  # ids beyond this are a broken file
@@ -22,8 +25,8 @@ class WordPieceFiles:
     settings: dict[str, Any]
 
 
-def read_wordpiece(folder: Path) -> WordPieceFiles | None:
-    """What the folder's files say, or None where they are not BERT's kind of WordPiece.
+def read_native(folder: Path) -> WordPieceFiles | UnigramFiles | None:
+    """What the folder's files say, or None where they are neither BERT's WordPiece nor XLM-R's Unigram.
 
     Raises DataError where there is neither tokenizer.json nor vocab.txt, or the file there can't be read.
     """
@@ -34,10 +37,12 @@ def read_wordpiece(folder: Path) -> WordPieceFiles | None:
     raise DataError(f"{folder} has neither tokenizer.json nor vocab.txt: it holds no tokenizer.")
 
 
-def _from_json(path: Path) -> WordPieceFiles | None:
+def _from_json(path: Path) -> WordPieceFiles | UnigramFiles | None:
+    from univar.model.unigram_files import unigram_of
+
     file = _read_json(path)
     try:
-        return _wordpiece_of(file)
+        return _wordpiece_of(file) or unigram_of(file)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(f"{path} is not a valid tokenizer file: {error!r}.") from error
 
@@ -49,16 +54,19 @@ def _wordpiece_of(file: dict[str, Any]) -> WordPieceFiles | None:
         return None
     vocab = _vocab_list(model["vocab"])
     added = [
-        _added_token(entry, model["vocab"].get(entry["content"])) for entry in file.get("added_tokens") or []
+        added_token(entry, model["vocab"].get(entry["content"])) for entry in file.get("added_tokens") or []
     ]
     ids = {**model["vocab"], **{row[0]: row[1] for row in added}}
-    template = _cls_and_sep(file.get("post_processor") or {}, ids)
+    template = cls_and_sep(file.get("post_processor") or {})
     if template is None or model["unk_token"] not in model["vocab"]:
+        return None
+    (cls, cls_id), (sep, sep_id) = template
+    if (ids.get(cls), ids.get(sep)) != (cls_id, sep_id):
         return None
     settings = {
         "unk": model["unk_token"],
-        "cls": template[0],
-        "sep": template[1],
+        "cls": cls,
+        "sep": sep,
         "prefix": model["continuing_subword_prefix"],
         "max_input_chars_per_word": model["max_input_chars_per_word"],
         "clean_text": normalizer["clean_text"],
@@ -79,29 +87,26 @@ def _vocab_list(ids: dict[str, int]) -> list[str]:
     return vocab
 
 
-def _added_token(entry: dict[str, Any], vocab_id: int | None) -> AddedToken:
+def added_token(entry: dict[str, Any], vocab_id: int | None) -> AddedToken:
     """The id of the vocabulary goes before the one that the entry names, as in the library."""
     token_id = entry["id"] if vocab_id is None else vocab_id
     flags = (entry[name] for name in ("single_word", "lstrip", "rstrip", "normalized"))
     return (entry["content"], token_id, *flags)
 
 
-def _cls_and_sep(processor: dict[str, Any], ids: dict[str, int]) -> tuple[str, str] | None:
-    """Names of the tokens before and behind a text, or None where the template is another one."""
+def cls_and_sep(processor: dict[str, Any]) -> list[tuple[str, int]] | None:
+    """Name and id of the tokens before and behind a text, or None where the template is another one."""
     if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
-        named = [processor["cls"], processor["sep"]]
-    elif processor.get("type") == "TemplateProcessing":
-        single = processor["single"]
-        if [next(iter(step)) for step in single] != ["SpecialToken", "Sequence", "SpecialToken"]:
-            return None
-        specials = [processor["special_tokens"][single[i]["SpecialToken"]["id"]] for i in (0, 2)]
-        if any(len(special["ids"]) != 1 for special in specials):
-            return None
-        named = [(special["tokens"][0], special["ids"][0]) for special in specials]
-    else:
+        return [tuple(processor[name]) for name in ("cls", "sep")]
+    if processor.get("type") != "TemplateProcessing":
         return None
-    (cls, cls_id), (sep, sep_id) = named
-    return (cls, sep) if (ids.get(cls), ids.get(sep)) == (cls_id, sep_id) else None
+    single = processor["single"]
+    if [next(iter(step)) for step in single] != ["SpecialToken", "Sequence", "SpecialToken"]:
+        return None
+    specials = [processor["special_tokens"][single[i]["SpecialToken"]["id"]] for i in (0, 2)]
+    if any(len(special["ids"]) != 1 for special in specials):
+        return None
+    return [(special["tokens"][0], special["ids"][0]) for special in specials]
 
 
 def _from_vocab(path: Path) -> WordPieceFiles:

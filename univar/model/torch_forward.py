@@ -25,7 +25,7 @@ class TorchForward:
         self.batch_tokens = BATCH_TOKENS[device.type]
         self._threads = threads if device.type == "cpu" else 1
         self._transformer = PackedTransformer(config, weights, dtype, device)
-        self._workers = _one_threaded_workers(self._threads)
+        self._workers = one_threaded_workers(self._threads)
 
     def batches(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(rows (b,) int64, embeddings (b, dim) float32) of packed texts, batch by batch."""
@@ -39,7 +39,7 @@ class TorchForward:
         return self._workers.map(run, micro_batches(ids, cu_seqlens, budget))
 
 
-def _one_threaded_workers(n: int) -> ThreadPoolExecutor:
+def one_threaded_workers(n: int) -> ThreadPoolExecutor:
     """n threads in which torch uses one thread each; the setting of all other threads stays."""
     before = torch.get_num_threads()
     all_started = threading.Barrier(n)

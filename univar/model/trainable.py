@@ -32,9 +32,11 @@ class TrainableAffine(nn.Module):
         self.delta: nn.Module | None = None
         """What an adapter adds to the weight, (out, in) float32."""
 
-    def linear(self, x: Tensor) -> Tensor:
-        """x (T, in) -> (T, out), in x's dtype."""
+    def linear(self, x: Tensor, fixed: slice | None = None) -> Tensor:
+        """x (T, in) -> (T, out), in x's dtype; no gradient reaches the part `fixed` of the bias."""
         bias = None if self.bias is None else self.bias.to(x.dtype)
+        if bias is not None and fixed is not None:
+            bias = torch.cat([bias[: fixed.start], bias[fixed].detach(), bias[fixed.stop :]])
         return F.linear(x, self.whole().to(x.dtype), bias)
 
     def normalize(self, x: Tensor, eps: float) -> Tensor:
@@ -72,7 +74,10 @@ class TrainableLayer(nn.Module):
     ) -> Tensor:
         """x: (rows, dim); returns the same shape and dtype."""
         config = self._config
-        qkv = self.qkv.linear(x).view(len(x), 3, config.heads, config.head_dim)
+        # A bias of all keys adds the same to all scores of a query, so its gradient is 0; the rounding errors
+        # left of it would be blown up by Adam. Rotation makes it matter.
+        keys = slice(config.dim, 2 * config.dim) if angles is None else None
+        qkv = self.qkv.linear(x, fixed=keys).view(len(x), 3, config.heads, config.head_dim)
         if angles is not None:
             qkv = torch.cat([_rotated(qkv[:, :2], *angles), qkv[:, 2:]], dim=1)
         attended = packed_attention(qkv, layout) if bias is None else attend(qkv, layout, bias)

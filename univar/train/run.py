@@ -15,13 +15,12 @@ import torch
 from univar import ops
 from univar.data.views import TokenCorpus, ViewSampler, build_corpus
 from univar.errors import UsageError
-from univar.model.adapter import attach
+from univar.model.adapter import adapted_weights, attach
 from univar.model.config import ModelConfig, read_config
-from univar.model.encoder import _one_threaded_workers as one_threaded_workers
 from univar.model.spec import ResolvedSpec, resolve
 from univar.model.tokenizer import load_tokenizer
+from univar.model.torch_forward import one_threaded_workers
 from univar.model.trainable import TrainableEncoder
-from univar.model.weights import load_weights
 from univar.store.fs import make_folder
 from univar.train import checkpoint
 from univar.train.metrics import MetricsFile, Tracker, open_tracker
@@ -93,7 +92,7 @@ class Run:
         self.max_length = min(settings.max_length, self.config.positions)
         self.device = ops.choose_device(device)
         self.dtype = ops.choose_dtype(settings.dtype, self.device).chosen
-        self.threads = (threads or torch.get_num_threads()) if self.device.type == "cpu" else 1
+        self.threads = (threads or ops.usable_cpus()) if self.device.type == "cpu" else 1
         make_folder(folder)
         tokenizer = load_tokenizer(self.config.folder, self.max_length, self.threads)
         if (settings.loss == "value_aware") != bool(non_value):
@@ -121,7 +120,7 @@ class Run:
         train, held_out = split_questions(self.corpus, settings.held_out, settings.seed)
         self.sampler = ViewSampler(self.corpus, train, settings.views, settings.batch, settings.seed)
         self._validator = Validator(self.corpus, train, held_out, self.max_length, settings.seed)
-        weights = load_weights(self.config)
+        weights = adapted_weights(self.source, self.config)
         model = TrainableEncoder(
             self.config,
             weights,

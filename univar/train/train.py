@@ -12,7 +12,7 @@ from typing import Any
 
 from univar.errors import UsageError
 from univar.model import adapter
-from univar.model.export import SPECIAL_TOKENS, export_model
+from univar.model.export import export_model
 from univar.store.fs import reported
 from univar.train.card import model_card
 from univar.train.run import Progress, Run
@@ -136,8 +136,6 @@ def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
         "training/training.json": json.dumps(facts, indent=1) + "\n",
         "training/metrics.jsonl": metrics,
     }
-    if config.family not in SPECIAL_TOKENS:
-        raise UsageError(f"{run.source.id}: encoders of the family {config.family} cannot be written yet")
     export_model(run.source, target, max_length=limit, force=force, weights=run.model.weights(), extra=extra)
     with reported("write", target):
         if run.settings.lora_rank:

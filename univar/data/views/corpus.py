@@ -17,9 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar._native import HashIndex
+from univar.data.faults import refusals
+from univar.data.leaks import mask_names
 from univar.data.read import read_rows
 from univar.data.rows import RefusedRow
-from univar.data.screen import mask_names, names_models, refuses
 from univar.errors import DataError
 from univar.schema import content_hashes, qa_texts, source_label
 from univar.store.fs import os_call, reported
@@ -244,10 +245,11 @@ class _Intake:
         kept = self._first_ones(column, sources)
         answers = column["answer"].take(kept)
         self.counts.kept += len(kept)
-        self.counts.refusals += int(refuses(answers).sum())
-        self.counts.naming_models += int(names_models(answers).sum())
+        self.counts.refusals += int(refusals(answers, table["language"].take(kept)).sum())
+        masked, named = mask_names(answers)
+        self.counts.naming_models += int(named.sum())
         questions = column["question"].take(kept)
-        texts = qa_texts(questions, mask_names(answers)[0] if self._mask else answers)
+        texts = qa_texts(questions, masked if self._mask else answers)
         files = self._numbered("file", [file] * len(kept))
         self._columns["sources"].append(sources[kept])
         self._columns["questions"].append(

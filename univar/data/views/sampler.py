@@ -144,7 +144,9 @@ class ViewSampler:
             block = self._block(rng)
             tries = 0 if block else tries + 1
             if tries > _TRIES:
-                raise DataError("no questions that two sources answered were found: train with --no-matched")
+                raise DataError(
+                    "no questions that two sources answered were found: train with --set views.matched=false"
+                )
             for source, anchor, positive in block[: self._batch - len(sources)]:
                 sources.append(source)
                 anchors.append(anchor)

@@ -1,4 +1,4 @@
-// The float32 kernels of one instruction set. Included once for each, after its vec_*.h.
+// The kernels of one instruction set. Included once for each, after its vec_*.h.
 
 #include "encoder/float32_kernels.h"
 //
@@ -9,6 +9,8 @@
 #include "encoder/simd_product.h"
 //
 #include "encoder/simd_attention.h"
+//
+#include "encoder/simd_bytes.h"
 
 namespace univar {
 namespace UNIVAR_SIMD {

@@ -1,9 +1,10 @@
 #include "encoder/vec_portable.h"
 //
-#include "encoder/simd_float32.h"
+#include "encoder/simd_kernels.h"
 
 namespace univar {
 
 const Float32Kernels& float32_kernels_portable() { return portable::kFloat32Kernels; }
+const Int8Kernels& int8_kernels_portable() { return portable::kInt8Kernels; }
 
 }  // namespace univar

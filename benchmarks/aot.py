@@ -1,0 +1,215 @@
+"""Every kernel in every configuration, compiled for GPUs that aren't here: registers, spills, shared memory.
+
+python benchmarks/aot.py            # prints the table of docs/kernels.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from univar.kernels import info_nce_triton, knn_triton
+from univar.kernels.info_nce_kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
+from univar.kernels.knn_kernels import knn_groups_kernel, knn_rescore_kernel
+
+TARGETS = {"sm_90a": 90, "sm_80": 80}
+SHARED_LIMIT = {"sm_90a": 232_448, "sm_80": 166_912}
+"""Bytes of shared memory that one program can have."""
+INSTRUCTIONS = ("HGMMA", "HMMA", "UTMALDG", "LDGSTS", "MUFU", "SHFL", "LDL", "STL")
+_OBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A kernel as one launch compiles it. signature: type of each argument that is no constant."""
+
+    name: str
+    kernel: Any
+    target: str
+    signature: dict[str, str]
+    constants: dict[str, Any]
+    warps: int
+    stages: int
+    uses_tensor_cores: bool = True
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the compiled kernel takes: per thread, per program in bytes, and how often in its code."""
+
+    registers: int
+    stack_bytes: int
+    shared_bytes: int
+    instructions: dict[str, int]
+
+
+def variants() -> list[Variant]:
+    """Everything that the launches in kernels/ can ask for, in two dims and the dtypes that matter."""
+    made = []
+    for target in TARGETS:
+        for dtype, dim in (("bf16", 384), ("bf16", 768), ("fp16", 384)):
+            for tame, drop in ((True, False), (True, True), (False, False), (False, True)):
+                made += info_nce_variants(target, dtype, dim, tame, drop, "tf32")
+        for precision in ("tf32", "tf32x3"):
+            made += info_nce_variants(target, "fp32", 384, True, False, precision)
+        for size in (32, 16):
+            made.append(knn_groups_variant(target, 384, size))
+        made.append(knn_rescore_variant(target, 384))
+    return made
+
+
+def info_nce_variants(
+    target: str, dtype: str, dim: int, tame: bool, drop: bool, precision: str
+) -> list[Variant]:
+    size = 4 if dtype == "fp32" else 2
+    tma = TARGETS[target] >= 90
+    made = []
+    for kernel, configs in (
+        (info_nce_fwd_kernel, info_nce_triton.FORWARD),
+        (info_nce_bwd_kernel, info_nce_triton.BACKWARD),
+    ):
+        config = configs[tma][size]
+        constants = {
+            "D": dim,
+            "TAME": tame,
+            "DROP": drop,
+            "BLOCK_M": config.block_m,
+            "BLOCK_N": config.block_n,
+            "BLOCK_K": config.block_k,
+            "GROUP_M": 8,
+            "PRECISION": precision,
+            "TMA": tma,
+            "UPCAST": False,
+        }
+        blocks = {
+            "anchor": (config.block_m, config.block_k),
+            "positive": (config.block_n, config.block_k),
+            "weights": (config.block_m, config.block_n),
+        }
+        signature = {
+            **{
+                name: f"tensordesc<{dtype}[{r}, {c}]>" if tma else f"*{dtype}"
+                for name, (r, c) in blocks.items()
+            },
+            **dict.fromkeys(("row_label_ptr", "col_label_ptr"), "*i32"),
+            **dict.fromkeys(("row_parts_ptr", "col_parts_ptr", "row_lse_ptr", "col_lse_ptr"), "*fp32"),
+            **{"dot_parts_ptr": "*fp32", "scale": "fp32", "lift": "fp32"},
+            **dict.fromkeys(("m", "n", "width", "diagonal"), "i32"),
+        }
+        where = ("", " on diagonal") if kernel is info_nce_bwd_kernel and not drop else ("",)
+        for place in where:
+            name = f"{kernel.__name__.removesuffix('_kernel')} {dtype} D={dim}{' drop' if drop else ''}"
+            if kernel is info_nce_bwd_kernel:
+                constants = {**constants, "ON_DIAGONAL": bool(place)}
+            name += f"{'' if tame else ' tracked'}{' tf32x3' if precision == 'tf32x3' else ''}{place}"
+            how = (config.num_warps, config.num_stages)
+            made.append(Variant(name, kernel, target, signature, constants, *how))
+    return made
+
+
+def knn_groups_variant(target: str, dim: int, size: int) -> Variant:
+    tma = TARGETS[target] >= 90
+    config = knn_triton.CONFIG[tma]
+    blocks = {"queries_ptr": config.block_m, "corpus_ptr": config.block_n}
+    signature = {
+        **{
+            name: f"tensordesc<fp16[{rows}, {config.block_k}]>" if tma else "*fp16"
+            for name, rows in blocks.items()
+        },
+        **{"maxima_ptr": "*fp32", "Q": "i32", "N": "i32"},
+    }
+    constants = {
+        "D": dim,
+        "GROUP": size,
+        "BLOCK_Q": config.block_m,
+        "BLOCK_N": config.block_n,
+        "BLOCK_K": config.block_k,
+        "TILES_Q": 8,
+        "TMA": tma,
+    }
+    name = f"knn_groups D={dim} of {size}"
+    return Variant(name, knn_groups_kernel, target, signature, constants, config.num_warps, config.num_stages)
+
+
+def knn_rescore_variant(target: str, dim: int) -> Variant:
+    signature = {
+        **dict.fromkeys(("queries_ptr", "corpus_ptr", "scores_ptr"), "*fp32"),
+        **{"groups_ptr": "*i64", "N": "i32", "chosen": "i32"},
+    }
+    constants = {"D": dim, "GROUP": 32, "BLOCK_D": 64}
+    return Variant(f"knn_rescore D={dim}", knn_rescore_kernel, target, signature, constants, 4, 3, False)
+
+
+def compile_variant(variant: Variant) -> Resources:
+    """Compile one variant by Triton and read its registers and instructions off the machine code."""
+    names = variant.kernel.arg_names
+    signature = {name: variant.signature.get(name, "constexpr") for name in names}
+    pointers = [number for number, name in enumerate(names) if signature[name].startswith("*")]
+    source = ASTSource(
+        fn=variant.kernel,
+        signature=signature,
+        constexprs={name: variant.constants[name] for name in names if signature[name] == "constexpr"},
+        attrs={(number,): [["tt.divisibility", 16]] for number in pointers},
+    )
+    options = {"num_warps": variant.warps, "num_stages": variant.stages}
+    compiled = triton.compile(source, target=GPUTarget("cuda", TARGETS[variant.target], 32), options=options)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(compiled.asm["cubin"])
+        file.flush()
+        usage, code = (_objdump(flag, file.name) for flag in ("-res-usage", "-sass"))
+    registers, stack = (int(re.search(rf"{word}:(\d+)", usage)[1]) for word in ("REG", "STACK"))
+    counts = {name: len(re.findall(rf"\b{name}\b", code)) for name in INSTRUCTIONS}
+    return Resources(registers, stack, compiled.metadata.shared, counts)
+
+
+def _objdump(flag: str, file: str) -> str:
+    return subprocess.run([_OBJDUMP, flag, file], check=True, capture_output=True, text=True).stdout
+
+
+def facts(variant: Variant) -> dict[str, Any]:
+    """What one variant takes, and what it may take."""
+    made = compile_variant(variant)
+    return {
+        "name": variant.name,
+        "target": variant.target,
+        "warps": variant.warps,
+        "registers": made.registers,
+        "stack_bytes": made.stack_bytes,
+        "shared_bytes": made.shared_bytes,
+        "shared_limit": SHARED_LIMIT[variant.target],
+        "uses_tensor_cores": variant.uses_tensor_cores,
+        "spills": made.instructions["LDL"] + made.instructions["STL"],
+        **made.instructions,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--target", choices=TARGETS, help="default: all")
+    parser.add_argument("--only", nargs="*", default=[], help="variants whose name begins or ends like this")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    ends = tuple(args.only) or ("",)
+    wanted = [v for v in variants() if v.name.endswith(ends) or v.name.startswith(ends)]
+    rows = [facts(variant) for variant in wanted if args.target in (None, variant.target)]
+    if args.json:
+        print(json.dumps(rows))
+        return
+    shown = ("target", "warps", "registers", "shared_bytes", "spills", *INSTRUCTIONS[:6])
+    print(f"| kernel | {' | '.join(shown)} |")
+    print("|---" * (1 + len(shown)) + "|")
+    for row in rows:
+        print(f"| {row['name']} | {' | '.join(str(row[name]) for name in shown)} |")
+
+
+if __name__ == "__main__":
+    main()

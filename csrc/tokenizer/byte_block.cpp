@@ -1,0 +1,108 @@
+#include "tokenizer/byte_block.h"
+
+#include <cstring>
+#include <string_view>
+
+#include "check.h"
+#include "encoder/cpu.h"
+#include "tokenizer/unit.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace univar {
+
+namespace {
+
+// The high bits of eight bytes as eight bits.
+std::uint64_t gather(std::uint64_t high_bits) { return (high_bits >> 7) * 0x0102040810204080 >> 56; }
+
+ByteBlock read_portable(const char* text) {
+    ByteBlock block{};
+    for (int i = 0; i < 8; ++i) {
+        std::uint64_t bytes = 0;
+        std::memcpy(&bytes, text + 8 * i, 8);
+        const std::uint64_t ascii = bytes & ~swar::kHighBits;
+        const std::uint64_t ends = swar::ends(bytes);  // ASCII that is no letter or digit
+        const std::uint64_t graphic = swar::at_least(ascii, '!') & ~swar::at_least(ascii, 0x7F);
+        const auto equal = [&](std::uint8_t byte) { return ~swar::at_least(ascii ^ byte * swar::kOnes, 1); };
+        const std::uint64_t spaces = ends & (equal(' ') | equal('\t') | equal('\n') | equal('\r'));
+        block.spaces |= gather(spaces) << 8 * i;
+        block.punctuation |= gather(ends & graphic) << 8 * i;
+        block.controls |= gather(ends & ~graphic & ~spaces) << 8 * i;
+    }
+    return block;
+}
+
+#if defined(__x86_64__)
+
+// The functions of one instruction set: only those with the same target may be inlined into each other.
+#define UNIVAR_AVX2 __attribute__((target("avx2")))
+#define UNIVAR_AVX512 __attribute__((target("avx512f,avx512bw")))
+
+UNIVAR_AVX2 inline __m256i equal(__m256i bytes, char byte) {
+    return _mm256_cmpeq_epi8(bytes, _mm256_set1_epi8(byte));
+}
+
+// first <= byte < first + n
+UNIVAR_AVX2 inline __m256i within(__m256i bytes, char first, char n) {
+    const __m256i moved = _mm256_sub_epi8(bytes, _mm256_set1_epi8(first));
+    return _mm256_cmpeq_epi8(_mm256_min_epu8(moved, _mm256_set1_epi8(static_cast<char>(n - 1))), moved);
+}
+
+UNIVAR_AVX2 inline std::uint64_t high_bits(__m256i bytes) {
+    return static_cast<std::uint32_t>(_mm256_movemask_epi8(bytes));
+}
+
+UNIVAR_AVX2 ByteBlock read_avx2(const char* text) {
+    ByteBlock block{};
+    for (int half = 0; half < 2; ++half) {
+        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(text + 32 * half));
+        const __m256i lower = _mm256_or_si256(bytes, _mm256_set1_epi8(0x20));
+        const __m256i letters = _mm256_or_si256(within(lower, 'a', 26), within(bytes, '0', 10));
+        const __m256i graphic = within(bytes, '!', 0x7F - '!');
+        const __m256i spaces =
+            _mm256_or_si256(equal(bytes, ' '), _mm256_or_si256(within(bytes, '\t', 2), equal(bytes, '\r')));
+        const __m256i others = _mm256_or_si256(_mm256_or_si256(graphic, spaces), bytes);
+        block.spaces |= high_bits(spaces) << 32 * half;
+        block.punctuation |= high_bits(_mm256_andnot_si256(letters, graphic)) << 32 * half;
+        block.controls |= (high_bits(others) ^ 0xFFFFFFFF) << 32 * half;
+    }
+    return block;
+}
+
+UNIVAR_AVX512 inline __mmask64 equal(__m512i bytes, char byte) {
+    return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte));
+}
+
+UNIVAR_AVX512 inline __mmask64 within(__m512i bytes, char first, char n) {
+    return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, _mm512_set1_epi8(first)), _mm512_set1_epi8(n));
+}
+
+UNIVAR_AVX512 ByteBlock read_avx512(const char* text) {
+    const __m512i bytes = _mm512_loadu_si512(text);
+    const __m512i lower = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+    const __mmask64 letters = within(lower, 'a', 26) | within(bytes, '0', 10);
+    const __mmask64 graphic = within(bytes, '!', 0x7F - '!');
+    const __mmask64 spaces = equal(bytes, ' ') | within(bytes, '\t', 2) | equal(bytes, '\r');
+    return {spaces, graphic & ~letters, ~(graphic | spaces | _mm512_movepi8_mask(bytes))};
+}
+
+#endif
+
+}  // namespace
+
+ReadBlock block_reader(const char* name) {
+    const std::string_view wanted = name;
+    const bool is_auto = wanted == "auto";
+#if defined(__x86_64__)
+    const CpuFeatures& cpu = cpu_features();
+    if (cpu.avx512 && (is_auto || wanted == "avx512")) return read_avx512;
+    if (cpu.avx2 && (is_auto || wanted == "avx2")) return read_avx2;
+#endif
+    UNIVAR_CHECK(is_auto || wanted == "portable", "this processor has no \"" << wanted << "\" for text");
+    return read_portable;
+}
+
+}  // namespace univar

@@ -1,0 +1,51 @@
+"""Where Triton kernels can run, and how they read their tensors there."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+NEEDS = "needs the package triton and a CUDA device of compute capability 8.0 or later"
+
+
+@dataclass(frozen=True)
+class Config:
+    """How a kernel is cut: rows, columns and dims of a tile, warps and stages of the pipeline."""
+
+    block_m: int
+    block_n: int
+    block_k: int
+    num_warps: int
+    num_stages: int
+
+
+def can_launch(device: torch.device) -> bool:
+    """Whether kernels run on the device, or for the CPU in Triton's interpreter."""
+    if importlib.util.find_spec("triton") is None:
+        return False
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    import triton
+
+    return bool(triton.knobs.runtime.interpret)
+
+
+def has_tma(device: torch.device) -> bool:
+    """Whether tiles are copied by the tensor memory accelerator (compute capability 9.0 on)."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (9, 0)
+
+
+def tiled(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
+    """x (n, D) as kernels take it: with the shape of a tile where there is TMA."""
+    if not has_tma(x.device):
+        return x
+    from triton.tools.tensor_descriptor import TensorDescriptor
+
+    return TensorDescriptor(x, list(x.shape), list(x.stride()), [rows, columns])

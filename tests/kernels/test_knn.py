@@ -1,0 +1,148 @@
+"""`knn` by Triton and on the CPU against plain float64 and FAISS: order, ties, NaN, widening, blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from univar.kernels import knn as kernel
+from univar.kernels import reference
+
+from univar import knn
+from univar.errors import DataError, UsageError
+
+pytest.importorskip("triton", reason="kernels need the package triton")
+from univar.kernels import knn_triton, launch
+
+
+def unit_rows(n: int, dim: int, device: torch.device, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1000 * n + dim + seed)
+    return F.normalize(torch.randn(n, dim, generator=generator), dim=1).to(device)
+
+
+def assert_as_reference(queries, corpus, k, **options):
+    scores, rows = kernel.knn(queries, corpus, k, impl="triton", **options)
+    expected_scores, expected_rows = reference.knn(queries, corpus, k)
+    found = min(k, len(corpus))
+    assert torch.equal(rows[:, :found], expected_rows)
+    assert torch.equal(scores[:, :found], expected_scores)
+    assert (rows[:, found:] == -1).all()
+    assert (scores[:, found:] == -torch.inf).all()
+
+
+@pytest.mark.parametrize(
+    ("n_queries", "n_rows", "dim", "k"),
+    [(1, 1, 1, 1), (3, 5, 7, 8), (2, 300, 20, 10), (3, 700, 48, 1), (2, 520, 33, 100), (2, 400, 384, 5)],
+)
+def test_neighbours_are_those_of_plain_search(n_queries, n_rows, dim, k, device):
+    assert_as_reference(unit_rows(n_queries, dim, device, 1), unit_rows(n_rows, dim, device), k)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", range(1, 65))
+def test_neighbours_for_every_k(k, device):
+    assert_as_reference(unit_rows(3, 32, device, 1), unit_rows(900, 32, device), k)
+
+
+def test_duplicates_come_in_the_order_of_their_rows(device):
+    corpus = unit_rows(10, 16, device)[torch.arange(200, device=device) % 10]
+    assert_as_reference(unit_rows(3, 16, device, 1), corpus, 45)
+
+
+def test_a_corpus_of_one_repeated_row_is_searched_to_its_end(device):
+    corpus = unit_rows(1, 16, device).repeat(600, 1)
+    assert_as_reference(unit_rows(1, 16, device, 1), corpus, 3)
+
+
+def test_rows_nearer_to_each_other_than_float16_resolves(device):
+    centre = unit_rows(1, 24, device)
+    corpus = F.normalize(centre + 1e-5 * unit_rows(500, 24, device, 2), dim=1)
+    assert_as_reference(centre, corpus, 4)
+
+
+@pytest.mark.parametrize("factor", [1e-20, 1e15])
+def test_rows_of_any_length(factor, device):
+    lengths = torch.linspace(0.1, 3, 300, device=device)[:, None]
+    assert_as_reference(unit_rows(2, 16, device, 1) * factor, unit_rows(300, 16, device) * lengths, 6)
+
+
+def test_float16_corpus_and_zero_rows(device):
+    corpus = unit_rows(300, 16, device).half()
+    corpus[7] = 0
+    assert_as_reference(
+        torch.cat([unit_rows(2, 16, device, 1), torch.zeros(1, 16, device=device)]), corpus, 6
+    )
+
+
+def test_blocks_of_the_corpus_and_of_queries_do_not_change_the_result(monkeypatch, device):
+    monkeypatch.setattr(kernel, "CORPUS_BLOCK_BYTES", 130 * 16 * 4)
+    monkeypatch.setattr(kernel, "WORKSPACE_BYTES", 4 * 5 * 2)
+    assert_as_reference(unit_rows(3, 16, device, 1), unit_rows(300, 16, device), 4)
+
+
+def test_gpus_without_tensor_memory_accelerator_read_by_pointers(monkeypatch, device):
+    for module in (knn_triton, launch):
+        monkeypatch.setattr(module, "has_tma", lambda device: False)
+    assert_as_reference(unit_rows(2, 20, device, 1), unit_rows(300, 20, device), 6)
+
+
+def test_shares_are_votes_of_the_neighbours(device):
+    queries, corpus = unit_rows(4, 12, device, 1), unit_rows(200, 12, device)
+    labels = torch.arange(200, device=device) % 5
+    shares = kernel.knn_shares(queries, corpus, labels, 5, 7, impl="triton")
+    scores, rows = reference.knn(queries, corpus, 7)
+    assert torch.equal(shares, reference.knn_vote(scores, labels[rows], 5))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_row_that_is_no_vector_is_refused_with_its_number(bad, device, monkeypatch):
+    monkeypatch.setattr(kernel, "CORPUS_BLOCK_BYTES", 20 * 8 * 4)
+    corpus = unit_rows(60, 8, device)
+    corpus[41, 3] = bad
+    with pytest.raises(DataError, match="corpus row 41"):
+        kernel.knn(unit_rows(2, 8, device), corpus, 3, impl="triton")
+    with pytest.raises(DataError, match="query row 41"):
+        kernel.knn(corpus, unit_rows(2, 8, device), 1, impl="torch")
+    with pytest.raises(DataError, match="corpus row 41"):
+        knn(unit_rows(2, 8, device).cpu().numpy(), corpus.cpu().numpy(), 3, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("queries", "corpus", "k", "message"),
+    [
+        (torch.ones(2, 3), torch.ones(4, 5), 1, "same D"),
+        (torch.ones(3), torch.ones(4, 3), 1, r"\(Q, D\)"),
+        (torch.ones(2, 3), torch.ones(4, 3), 0, r"1\.\.256"),
+        (torch.ones(2, 3), torch.ones(4, 3), 257, r"1\.\.256"),
+        (torch.ones(2, 3).int(), torch.ones(4, 3), 1, "int32"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(queries, corpus, k, message):
+    with pytest.raises(UsageError, match=message):
+        kernel.knn(queries, corpus, k)
+    with pytest.raises(UsageError, match=message):
+        knn(queries.numpy(), corpus.numpy(), k)
+
+
+def test_an_empty_side():
+    scores, rows = kernel.knn(torch.ones(2, 3), torch.ones(0, 3), 2)
+    assert (rows == -1).all()
+    assert scores.shape == (2, 2)
+    assert kernel.knn(torch.ones(0, 3), torch.ones(4, 3), 2)[1].shape == (0, 2)
+    assert knn(np.ones((0, 3), np.float32), np.ones((4, 3), np.float32), 2)[1].shape == (0, 2)
+
+
+def test_neighbours_on_the_cpu_are_those_of_faiss_with_ties_by_row():
+    import faiss
+
+    corpus = unit_rows(3000, 384, torch.device("cpu"))[torch.arange(4000) % 3000].numpy()
+    queries = unit_rows(50, 384, torch.device("cpu"), 1).numpy()
+    index = faiss.IndexFlatIP(384)
+    index.add(corpus)
+    wider = index.search(queries, 60)[1]
+    exact = np.einsum("qkd,qd->qk", corpus[wider].astype(np.float64), queries).astype(np.float32)
+    order = np.lexsort((wider, -exact), axis=-1)[:, :50]
+    scores, rows = knn(queries, corpus, 50, device="cpu")
+    assert np.array_equal(rows, np.take_along_axis(wider, order, axis=1))
+    assert np.array_equal(scores, np.take_along_axis(exact, order, axis=1))
