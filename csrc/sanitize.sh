@@ -7,7 +7,7 @@ python=${PYTHON:-python3}
 cmake -S . -B build/sanitize -DUNIVAR_SANITIZE=ON -DUNIVAR_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="$PWD/build/sanitize/module" -DPython_EXECUTABLE="$(command -v "$python")" \
     -Dpybind11_DIR="$("$python" -c 'import pybind11; print(pybind11.get_cmake_dir())')"
-cmake --build build/sanitize --parallel
+cmake --build build/sanitize --parallel "$(getconf _NPROCESSORS_ONLN)"
 run='
 import importlib.util, pathlib, sys, pytest
 path = next(pathlib.Path("build/sanitize/module").glob("_native*"))
