@@ -50,9 +50,10 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> Choice:
-    """fp32, bf16, fp16 or int8 (CPU only, never chosen unasked). "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
+    """fp32, bf16, fp16 or int8, which is for the CPU and never chosen unasked.
 
-    AVX512-BF16 alone does not count: its dot product has half the rate of fp32 FMA.
+    "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles, else fp32. AVX512-BF16
+    alone does not count: its dot product has half the rate of fp32 FMA.
     """
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}: give one of {', '.join(DTYPES)}")

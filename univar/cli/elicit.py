@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.elicit_progress import ElicitProgress
 from univar.cli.embed import stop_on_signals
 from univar.cli.languages import parse_languages
 from univar.cli.output import Output, output_options, printable, table
-from univar.cli.progress import duration
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 
 if TYPE_CHECKING:
@@ -77,6 +75,7 @@ def elicit(
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
+    from univar.cli.elicit_progress import ElicitProgress
     from univar.elicit.models import choose, read_models
     from univar.elicit.project import Elicitation, gather_questions
 
@@ -130,6 +129,8 @@ def _import_text(report: ImportReport) -> str:
 
 
 def _plan_text(plan: Plan) -> str:
+    from univar.cli.progress import duration
+
     headers = [
         "model",
         "to ask",
@@ -163,6 +164,8 @@ def _plan_text(plan: Plan) -> str:
 
 
 def _text(report: RunReport, counts: list[Counts], failures: dict[str, dict[str, int]]) -> str:
+    from univar.cli.progress import duration
+
     rows = [
         [
             count.source,
