@@ -31,7 +31,8 @@ class CMakeBuild(build_ext):
             f"-DCMAKE_BUILD_TYPE={os.environ.get('UNIVAR_BUILD_TYPE', 'Release')}",
         ]
         subprocess.run(configure, cwd=build, check=True)
-        subprocess.run(["cmake", "--build", ".", "--parallel"], cwd=build, check=True)
+        jobs = str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        subprocess.run(["cmake", "--build", ".", "--parallel", jobs], cwd=build, check=True)
 
 
 setup(
