@@ -50,8 +50,9 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> Choice:
-    """fp32, bf16, fp16 or int8 (CPU only, never chosen unasked). "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
+    """fp32, bf16, fp16 or int8 (CPU only, never chosen unasked).
 
+    "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
     AVX512-BF16 alone does not count: its dot product has half the rate of fp32 FMA.
     """
     if name not in DTYPES:
