@@ -34,7 +34,7 @@ struct Layer {
 };
 
 struct Memory : Forward::Workspace {
-    PageArray<float> stream, row, steps, hidden_steps;
+    PageArray<float> stream, steps, hidden_steps;
     PageArray<Bf16> x, qkv, hidden;
     PageArray<std::int8_t> x_bytes, hidden_bytes;
     PageArray<std::int32_t> scratch;
@@ -214,7 +214,6 @@ Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) 
     const std::size_t dim = shape_.dim, stride = panel_stride(rows), byte_stride = byte_panel_stride(rows);
     const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows behind a panel's last
     memory.stream.reserve((rows + 31) / 32 * 32 * (dim + 16));
-    memory.row.reserve(std::max(dim, kSlice));
     memory.steps.reserve(rows);
     memory.hidden_steps.reserve(rows);
     memory.x.reserve(stride * dim / kPanel + slack);
@@ -236,7 +235,7 @@ Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) 
 ByteRows Int8AmxForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
     Memory& memory = block.memory;
     round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), block.x_bytes,
-                 memory.steps.data(), memory.row.data());
+                 memory.steps.data());
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
@@ -266,7 +265,7 @@ void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const 
     for (const Slice& slice : layer.slices) {
         multiply(slice.up, x, finish_of(shape_.activation), block.hidden, memory.scratch.data());
         round_panels(block.hidden, block.rows, slice.down.in, nullptr, block.hidden_bytes,
-                     memory.hidden_steps.data(), memory.row.data());
+                     memory.hidden_steps.data());
         const ByteRows hidden{block.hidden_bytes, memory.hidden_steps.data(), block.rows};
         accumulate(slice.down, hidden, block.stream, memory.scratch.data());
     }
