@@ -39,7 +39,7 @@ inline std::size_t byte_column(std::size_t place) {
 struct PackedBytes {
     const std::int8_t* weight;
     const float* steps;  // (out,)
-    const float* bias;   // (out,), null in accumulate()
+    const float* bias;   // (out,)
     std::size_t in, out;
 };
 

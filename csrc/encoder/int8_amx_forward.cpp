@@ -2,6 +2,7 @@
 // the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are float32. What a
 // linear layer takes is rounded row by row just before, the hidden states slice by slice.
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
@@ -111,7 +112,7 @@ std::size_t linear_values(const ModelShape& s) {
 
 std::size_t small_values(const ModelShape& s) {
     const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
-    return s.layers * ((14 + slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
+    return s.layers * ((14 + 2 * slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
 }
 
 PageArray<float> copied(const float* from, std::size_t n) {
@@ -146,6 +147,7 @@ Int8AmxForward::Int8AmxForward(const ModelShape& shape, const ModelWeights& weig
     }
     embedding_norm_ = {keep(weights.embedding_norm.weight, shape.dim),
                        keep(weights.embedding_norm.bias, shape.dim), next_bias, shape.norm_eps};
+    assert(small_used_ <= small_.size() && packed_used_ <= packed_.size());
 }
 
 // A copy of n values, zeros for null.
