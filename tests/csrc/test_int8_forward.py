@@ -72,12 +72,12 @@ def test_large_columns_cost_the_others_little(isa: str):
     shape, large = make_shape(), [3, 200, 301]
     weights = make_weights(shape)
     for norm in [weights["embedding_norm"], *(layer["output_norm"] for layer in weights["layers"])]:
-        norm[1][large] = 400
+        norm[0][large] = 10
     texts = make_texts(shape, [20, 64])
     got = Forward(shape, weights, "int8", isa).run(*texts)
     others = [np.delete(rows, large, axis=1) for rows in (got, forward(shape, weights, *texts))]
     lengths = [np.linalg.norm(rows, axis=1) for rows in others]
-    assert (cosines(*others) / lengths[0] / lengths[1]).min() > 0.999
+    assert (cosines(*others) / lengths[0] / lengths[1]).min() > 0.9994
 
 
 def test_no_texts(isa: str):
