@@ -1,8 +1,9 @@
 """Tokenisation in MB per CPU-second: univar beside Hugging Face's tokenizers, tokie, nanotoken and kitoken.
 
 WordPiece (MiniLM) and then Unigram (e5). All contenders run in one process, one after the other within each
-round, on the same texts; the ids of each are compared with those of Hugging Face's library in the same run. "Warm" has encoded the same texts before and remembers their words, "cold" has forgotten them.
-CPU-seconds are those of the whole process, because not every contender can be kept to one thread.
+round, on the same texts; the ids of each are compared with those of Hugging Face's library in the same run.
+"Warm" has encoded the same texts before and remembers their words, "cold" has forgotten them. CPU-seconds are
+those of the whole process, because not every contender can be kept to one thread.
 
     python benchmarks/bench_tokenize.py --data ../shared/data --out benchmarks/results/tokenize.json
 """
