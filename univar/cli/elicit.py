@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.elicit_progress import ElicitProgress
 from univar.cli.embed import stop_on_signals
 from univar.cli.languages import parse_languages
 from univar.cli.output import Output, output_options, printable, table
-from univar.cli.progress import duration
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 
 if TYPE_CHECKING:
+    from univar.elicit.batch import ImportReport
     from univar.elicit.plan import Plan
     from univar.elicit.project import Counts
     from univar.elicit.run import RunReport
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--questions", required=True, help="A question file, or bank, core or controls.")
 @click.option("--models", "models_file", required=True, help="models.toml: whom to ask, and how.")
+@click.option("--model", "only", multiple=True, metavar="NAME", help="Ask only this one of them; repeatable.")
 @click.option("-o", "--out", required=True, help="Answers (.jsonl); continued if they exist.")
 @click.option("--languages", help="ISO 639-3 codes with commas between; default: all the questions are in.")
 @click.option("--wordings", type=click.IntRange(1), help="Wordings of each question to ask; default: all.")
@@ -39,11 +39,17 @@ if TYPE_CHECKING:
     "--max-connections", default=64, show_default=True, type=click.IntRange(1), help="At once, in all."
 )
 @click.option("--retry-failed", is_flag=True, help="Ask again what failed before.")
+@click.option(
+    "--export-batch", metavar="FOLDER", help="Write what is pending as files for OpenAI's batch API."
+)
+@click.option("--import-batch", multiple=True, metavar="FILE", help="Take the batch API's result files in.")
+@click.option("--release-batch", is_flag=True, help="Ask here what was exported and never came back.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and what it takes; ask nothing.")
 @output_options
 def elicit(
     questions: str,
     models_file: str,
+    only: tuple[str, ...],
     out: str,
     languages: str | None,
     wordings: int | None,
@@ -53,30 +59,46 @@ def elicit(
     max_cost: float | None,
     max_connections: int,
     retry_failed: bool,
+    export_batch: str | None,
+    import_batch: tuple[str, ...],
+    release_batch: bool,
     dry_run: bool,
     output: Output,
 ) -> None:
     """Ask models the questions, and write their answers as rows that check, embed and attribute take.
 
     Each (question, wording, language, model, sample) is asked once. What was asked is in ANSWERS.state beside
-    the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The exit code
-    is 4 if some requests failed or a model was given up.
+    the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The
+    exit code is 4 if some requests failed or a model was given up.
 
     \b
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
-    from univar.elicit.models import read_models
+    from univar.cli.elicit_progress import ElicitProgress
+    from univar.elicit.models import choose, read_models
     from univar.elicit.project import Elicitation, gather_questions
 
     asked = gather_questions(questions, parse_languages(languages), wordings)
-    models = read_models(models_file, os.environ)
+    models = choose(read_models(models_file, os.environ), only)
     with Elicitation(out, models, asked, samples=samples, seed=seed, dry=dry_run) as elicitation:
         if retry_failed:
             elicitation.retry_failed()
         if dry_run:
             plan = elicitation.plan()
             output.result(asdict(plan), _plan_text(plan))
+            return
+        if release_batch:
+            elicitation.release_batches()
+        if export_batch is not None:
+            files = [str(path) for path in elicitation.export_batches(export_batch)]
+            output.result({"files": files}, "\n".join(files) or "nothing is pending")
+            return
+        if import_batch:
+            taken = elicitation.import_batches(import_batch)
+            output.result(asdict(taken), _import_text(taken))
+            if taken.failed:
+                raise SystemExit(EXIT_PARTIAL)
             return
         stop = stop_on_signals()
         with ElicitProgress(elicitation.pending(limit), output) as progress:
@@ -100,7 +122,15 @@ def elicit(
         raise SystemExit(EXIT_PARTIAL)
 
 
+def _import_text(report: ImportReport) -> str:
+    reasons = [f"failed: {count:,} x {printable(reason)}" for reason, count in report.reasons.items()]
+    counts = f"{report.answered:,} answered, {report.failed:,} failed, {report.unknown:,} lines not ours"
+    return "\n".join([*reasons, counts])
+
+
 def _plan_text(plan: Plan) -> str:
+    from univar.cli.progress import duration
+
     headers = [
         "model",
         "to ask",
@@ -128,12 +158,14 @@ def _plan_text(plan: Plan) -> str:
     ]
     basis = "estimates follow from the answers so far"
     if not all(source.measured for source in plan.sources):
-        basis = "estimates are by text length; `--limit 30` first, then --dry-run, makes them follow from real usage"
+        basis = "estimates are by text length; after a run with --limit 30 they follow from real usage"
     total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all; {basis}"
     return f"{table(headers, rows)}\n\n{total}"
 
 
 def _text(report: RunReport, counts: list[Counts], failures: dict[str, dict[str, int]]) -> str:
+    from univar.cli.progress import duration
+
     rows = [
         [
             count.source,
@@ -155,7 +187,8 @@ def _text(report: RunReport, counts: list[Counts], failures: dict[str, dict[str,
     if failures:
         lines.append("--retry-failed asks again what failed")
     per_s = report.attempts / max(report.seconds, 1e-9)
-    summary = f"{report.answered:,} answered, {report.failed:,} failed in {duration(report.seconds)}, {per_s:,.0f}/s"
+    took = f"in {duration(report.seconds)}, {per_s:,.0f} requests/s"
+    summary = f"{report.answered:,} answered, {report.failed:,} failed {took}"
     headers = ["model", "answered", "failed", "left", "prompt tokens", "answer tokens", "cost"]
     return "\n\n".join(
         part for part in (table(headers, rows), "\n".join(map(printable, lines)), summary) if part

@@ -1,4 +1,6 @@
-"""A GGUF file served by llama.cpp inside this process, on a loopback port that only a key of the moment opens."""
+"""A GGUF file served by llama.cpp inside this process, on a loopback port that only a key of the moment
+opens.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,8 @@ from univar.errors import DataError, UsageError
 
 CONTEXT_TOKENS = 2048
 """Of one request, prompt and answer together."""
+
+_PACKAGE = "package:"
 
 
 @contextmanager
@@ -36,9 +41,7 @@ def _load(model: Model, key: str) -> Any:
         import xllamacpp
     except ImportError:
         raise UsageError("api = \"gguf\" needs llama.cpp: pip install 'univar-embed[gguf]'") from None
-    path = Path(model.model)
-    if not path.is_file():
-        raise UsageError(f"model {model.name!r}: there is no file {path}: name the .gguf file as model")
+    path = _file(model)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(path)
     parameters.n_parallel = model.concurrency
@@ -56,3 +59,19 @@ def _load(model: Model, key: str) -> Any:
         return xllamacpp.Server(parameters)
     except (RuntimeError, ValueError) as error:
         raise DataError(f"model {model.name!r}: llama.cpp cannot load {path} ({error})") from None
+
+
+def _file(model: Model) -> Path:
+    """The GGUF file: a path, or `package:NAME/FILE` for one that an installed package carries."""
+    name = model.model
+    if name.startswith(_PACKAGE):
+        package, _, file = name.removeprefix(_PACKAGE).partition("/")
+        found = find_spec(package) if package.isidentifier() else None
+        if found is None or not found.submodule_search_locations:
+            raise UsageError(f"model {model.name!r}: there is no package {package}: pip install it")
+        path = Path(found.submodule_search_locations[0]) / file
+    else:
+        path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"model {model.name!r}: there is no file {path}: name the .gguf file as model")
+    return path

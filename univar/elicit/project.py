@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from univar.elicit.batch import ImportReport, export_batches, import_batches
 from univar.elicit.models import Model
 from univar.elicit.plan import Plan, plan_of
 from univar.elicit.questions import Question, gather, select
@@ -151,6 +152,20 @@ class Elicitation:
     def retry_failed(self) -> int:
         """Let failed requests be asked again; returns how many."""
         return self.state.reopen(self.sources, FAILED)
+
+    def export_batches(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Hand what is pending to a batch API: files below `folder`."""
+        return export_batches(self.state, self.sources, folder)
+
+    def import_batches(self, files: Sequence[str | os.PathLike[str]]) -> ImportReport:
+        """Take a batch API's results in, then write the answers."""
+        report = import_batches(self.state, self.sources, files)
+        self.write_answers()
+        return report
+
+    def release_batches(self) -> int:
+        """Ask what was handed out and never came back like everything else; returns how many."""
+        return self.state.reopen(self.sources, BATCHED)
 
     def counts(self) -> list[Counts]:
         """Where each source stands."""

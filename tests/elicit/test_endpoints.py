@@ -1,0 +1,190 @@
+"""What is sent to each api, what is made of its replies, and what never happens to keys."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
+
+from tests.elicit.conftest import CANARY, Project, completion
+from univar.elicit.models import read_models
+from univar.errors import UnivarError, UsageError
+
+ANSWER = "I would say so, gladly."
+REPLIES: dict[str, Any] = {
+    "openai": completion(ANSWER, 11, 7),
+    "anthropic": {
+        "content": [{"type": "text", "text": ANSWER}],
+        "stop_reason": "max_tokens",
+        "usage": {"input_tokens": 11, "output_tokens": 7},
+    },
+    "cohere": {
+        "message": {"content": [{"type": "text", "text": ANSWER}]},
+        "finish_reason": "MAX_TOKENS",
+        "usage": {"tokens": {"input_tokens": 11, "output_tokens": 7}},
+    },
+}
+PATHS = {"openai": "/chat/completions", "anthropic": "/messages", "cohere": "/chat"}
+MODEL = """
+[personas.calm]
+eng = "Stay calm."
+[[models]]
+name = "m"
+api = "{api}"
+url = "{url}"
+model = "inner"
+personas = ["calm"]
+key_env = "CANARY_KEY"
+backoff_s = 0.01
+attempts = 3
+timeout_s = 5
+"""
+
+
+@pytest.mark.parametrize("api", REPLIES)
+def test_each_api_gets_its_request_and_gives_an_answer_with_usage(
+    api: str, project: Project, httpserver: HTTPServer
+) -> None:
+    asked: list[Request] = []
+
+    def handle(request: Request) -> Response:
+        request.get_data()
+        asked.append(request)
+        return Response(json.dumps(REPLIES[api]), content_type="application/json")
+
+    httpserver.expect_request(PATHS[api], method="POST").respond_with_handler(handle)
+    project.questions(1)
+    project.models(MODEL.format(api=api, url=httpserver.url_for("")))
+    code, facts, err = project.run(CANARY_KEY=CANARY)
+    assert code == 0, err
+    body = json.loads(asked[0].get_data())
+    assert (body["model"], body["max_tokens"], body["messages"][-1]["content"]) == ("inner", 128, "eng 0?")
+    assert "Stay calm." in (body.get("system"), body["messages"][0]["content"])
+    assert CANARY in (asked[0].headers.get("x-api-key", ""), asked[0].headers.get("Authorization", "")[7:])
+    (row,) = project.rows()
+    assert (row["model"], row["answer"], row["language"]) == ("m:calm", ANSWER, "eng")
+    assert row["finish"] == ("stop" if api == "openai" else "length")
+    (source,) = facts["sources"]
+    assert (source["prompt_tokens"], source["completion_tokens"]) == (11, 7)
+
+
+HOSTILE = {
+    "echoes the key in an error": lambda _: Response(
+        json.dumps({"error": {"message": f"bad {CANARY}"}}), 400
+    ),
+    "echoes the key in an answer": lambda _: Response(
+        json.dumps(completion(f"your key is {CANARY}, I think"))
+    ),
+    "says the key is wrong": lambda _: Response(f"no such key {CANARY}", 401),
+    "redirects to another host": lambda _: Response("", 307, {"Location": "http://localhost:9/v1"}),
+    "sends terminal codes": lambda _: Response(json.dumps({"error": "\x1b]0;title\x07\x1b[2J\u202e"}), 422),
+    "sends a bomb": lambda _: Response("[" * 100_000),
+    "sends too much": lambda _: Response(b'"' + b"x" * (9 << 20)),
+    "claims compression": lambda _: Response(b"\x1f\x8b", headers={"Content-Encoding": "gzip"}),
+}
+
+
+def test_hostile_endpoints_get_no_key_out_and_no_code_through(
+    project: Project, httpserver: HTTPServer
+) -> None:
+    project.questions(2)
+    models = []
+    for number, (what, handler) in enumerate(HOSTILE.items()):
+        httpserver.expect_request(f"/{number}/chat/completions").respond_with_handler(handler)
+        settings = 'key_env = "CANARY_KEY"\nbackoff_s = 0.01\nattempts = 3\n'
+        models.append(f'[[models]]\nname = "{what}"\nurl = "{httpserver.url_for(str(number))}"\n{settings}')
+    project.models("".join(models))
+    process = project.start(CANARY_KEY=CANARY)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 4, err
+    written = b"".join(path.read_bytes() for path in project.folder.iterdir())
+    for seen in (out, err, written):
+        assert CANARY.encode() not in seen
+    assert b"\x1b" not in out + err
+    facts = json.loads(out)
+    assert {source["source"]: source["done"] for source in facts["sources"] if source["done"]} == {
+        "echoes the key in an answer": 2
+    }
+    assert set(facts["stopped"]) == {"says the key is wrong", "redirects to another host"}
+    assert "never followed" in facts["stopped"]["redirects to another host"]
+    assert {row["answer"] for row in project.rows()} == {"your key is [key], I think"}
+
+
+def test_a_redirect_takes_no_key_along(project: Project, httpserver: HTTPServer) -> None:
+    with HTTPServer() as elsewhere:
+        elsewhere.expect_request("/x").respond_with_data("{}")
+        location = elsewhere.url_for("/x").replace("localhost", "127.0.0.1")
+        httpserver.expect_request("/chat/completions").respond_with_data("", 308, {"Location": location})
+        project.questions(1)
+        project.models(MODEL.format(api="openai", url=httpserver.url_for("")))
+        assert project.run(CANARY_KEY=CANARY)[0] == 4
+        assert elsewhere.log == []
+
+
+def models_file(project: Project, line: str) -> Any:
+    """The models of a file with one more line in the model's table."""
+    project.models(f'[[models]]\nname = "m"\n{line}\n')
+    return read_models(project.folder / "models.toml", {"CANARY_KEY": CANARY})
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ('key_env = "NOT_SET_ANYWHERE"', 2, "NOT_SET_ANYWHERE"),
+        ('key_env = "CANARY_KEY"\nurl = "http://example.org/v1"', 3, "clear text"),
+        ('url = "https://user:secret@example.org/v1"', 3, "no user, password or query"),
+        ('url = "https://example.org/v1?key=secret"', 3, "no user, password or query"),
+        ('url = "file:///etc/passwd"', 3, "http"),
+        ('key = "sk-in-the-file"', 3, "unknown setting 'key'"),
+        ("temprature = 1", 3, "unknown setting 'temprature'"),
+        ('api = "gopher"', 3, "unknown api"),
+        ('timeout_s = "long"', 3, "must be a number"),
+        ('personas = ["nobody"]', 3, "no [personas.nobody]"),
+        ('languages = ["xx"]', 3, "unknown language"),
+        ("concurrency = 0", 3, "above 0"),
+    ],
+)
+def test_a_wrong_models_file_is_refused_in_one_sentence(
+    line: str, code: int, says: str, project: Project
+) -> None:
+    with pytest.raises(UnivarError) as caught:
+        models_file(project, line)
+    assert caught.value.exit_code == code
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_key_file_must_be_private_and_a_key_is_never_shown(project: Project) -> None:
+    key = project.folder / "key"
+    key.write_text(f"{CANARY}\n")
+    key.chmod(0o644)
+    with pytest.raises(UsageError, match="chmod 600"):
+        models_file(project, f'key_file = "{key}"')
+    key.chmod(0o600)
+    (model,) = models_file(project, f'key_file = "{key}"')
+    assert model.key.reveal() == CANARY
+    assert CANARY not in f"{model!r} {model.key} {model.settings(model.personas[0])}"
+
+
+def test_odd_questions_and_answers_are_data_to_the_end(project: Project, httpserver: HTTPServer) -> None:
+    odd = "$(touch pwned) `touch pwned`; ../../../etc/passwd \x1b[31m\u202e\x00 {0} %s"
+    handed = json.dumps(completion(odd))
+    httpserver.expect_request("/chat/completions").respond_with_data(handed, content_type="application/json")
+    row = {"question_id": "../../x", "language": "eng", "question": odd}
+    (project.folder / "questions.jsonl").write_text(json.dumps(row) + "\n")
+    project.models(f'[[models]]\nname = "../m;`id`"\nurl = "{httpserver.url_for("")}"\n')
+    before = {path.name for path in project.folder.iterdir()}
+    code, _, err = project.run()
+    assert code == 0, err
+    assert {path.name for path in project.folder.iterdir()} - before <= {
+        "answers.jsonl",
+        "answers.jsonl.state",
+        "answers.jsonl.lock",
+    }
+    assert project.rows()[0]["answer"] == odd.strip()
+    assert not list(Path(project.folder).rglob("pwned"))
