@@ -14,6 +14,7 @@ import torch
 
 from univar import ops
 from univar.data.views import TokenCorpus, ViewSampler, build_corpus
+from univar.engine.sink import release_freed_memory
 from univar.errors import UsageError
 from univar.model.adapter import adapted_weights, attach
 from univar.model.config import ModelConfig, read_config
@@ -29,6 +30,9 @@ from univar.train.processes import Processes
 from univar.train.settings import TrainSettings
 from univar.train.step import StepFacts, Stepper
 from univar.train.validation import Validator, split_questions
+
+TRIM_EVERY = 16
+"""Steps after which freed memory is given back: batches of ever other sizes leave holes."""
 
 TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -205,6 +209,8 @@ class Run:
         progress.loss, progress.gradient_norm = facts.loss, facts.gradient_norm
         progress.tokens += facts.tokens
         progress.step += 1
+        if progress.step % TRIM_EVERY == 0:
+            release_freed_memory()
         self._last_rate = rate
         return facts
 
