@@ -42,7 +42,7 @@ setup(
         "univar": ["py.typed", "_native.pyi", "model/adapters/*/*"],
         "univar.demo_data": ["*.jsonl"],
         "univar.elicit": ["values.toml"],
-        "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml"],
+        "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
     },
     ext_modules=[Extension("univar._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},

@@ -16,20 +16,28 @@ void append_rows(DenseLinear& to, const LinearWeights& from, std::size_t first, 
     to.out += rows;
 }
 
-std::vector<float> balance(const NormWeights& norm, const LinearWeights& next) {
-    constexpr float kSpread = 3.0f;  // of a normal value
+std::vector<float> balance(const std::vector<float>& sizes, const LinearWeights& next) {
+    constexpr float kLeast = 1e-3f;  // of a column that hardly ever differs from 0
     std::vector<float> factors(next.in);
     for (std::size_t i = 0; i < next.in; ++i) {
-        float weight = 1e-8f;
+        float weight = 1e-5f;
         for (std::size_t row = 0; row < next.out; ++row)
             weight = std::max(weight, std::fabs(next.weight[row * next.in + i]));
-        const float size = std::fabs(norm.bias[i]) + kSpread * std::fabs(norm.weight[i]);
-        factors[i] = std::sqrt(std::max(size, 1e-8f) / weight);
+        factors[i] = std::sqrt(std::max(sizes[i], kLeast) / weight);
     }
     return factors;
 }
 
+std::vector<float> column_sizes(const float* x, std::size_t stride, std::size_t rows, std::size_t columns) {
+    std::vector<float> sizes(columns);
+    for (std::size_t row = 0; row < rows; ++row)
+        for (std::size_t i = 0; i < columns; ++i)
+            sizes[i] = std::max(sizes[i], std::fabs(x[row * stride + i]));
+    return sizes;
+}
+
 void scale_columns(DenseLinear& linear, const std::vector<float>& factors) {
+    if (factors.empty()) return;
     for (std::size_t at = 0; at < linear.weight.size(); ++at) linear.weight[at] *= factors[at % linear.in];
 }
 

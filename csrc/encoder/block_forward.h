@@ -31,11 +31,19 @@ void append_rows(DenseLinear& to, const LinearWeights& from, std::size_t first, 
                  std::size_t first_in, float factor = 1.0f);
 
 // Where rows are rounded, columns of activations that are much larger than others cost the others' precision.
-// So column i of a LayerNorm's output is divided by balance[i], and the weights it meets are multiplied by
-// it: the square root of its likely size over theirs.
-std::vector<float> balance(const NormWeights& norm, const LinearWeights& next);
+// So column i of what goes into a linear layer is divided by factor i, and the weights it meets are
+// multiplied by it: the square root of its size over theirs. One of a layer's inputs, or none: empty.
+struct LayerBalance {
+    std::vector<float> qkv, up;  // (dim,)
+};
 
-// column i of every row, times factors[i].
+// sizes: the largest magnitude of each column of next's input.
+std::vector<float> balance(const std::vector<float>& sizes, const LinearWeights& next);
+
+// The largest magnitude of each column of x (rows, columns).
+std::vector<float> column_sizes(const float* x, std::size_t stride, std::size_t rows, std::size_t columns);
+
+// Column i of every row times factors[i], if there are any.
 void scale_columns(DenseLinear& linear, const std::vector<float>& factors);
 
 // Where a product goes: c = activation((product + add) times), see Product.
@@ -68,7 +76,6 @@ void check_shape(const ModelShape& shape, const ModelWeights& weights);
 //   Operand                                    rows made ready to be multiplied, with its memory
 //   std::size_t packed_size(in, out) const     in elements, a multiple of a cache line
 //   Matrix pack(const DenseLinear&, Element* memory) const
-//   bool kRounds                               whether operands are rounded, and a balance helps
 //   void prepare(const float* x, stride, rows, columns, const float* factors, Operand&) const
 //                                              column i is multiplied by factors[i] unless that is null
 //   void multiply(const Operand&, rows, const Matrix&, const Into&) const
@@ -76,17 +83,28 @@ void check_shape(const ModelShape& shape, const ModelWeights& weights);
 template <typename Engine>
 class BlockForward : public Forward {
   public:
-    BlockForward(const ModelShape& shape, const ModelWeights& weights, Engine engine)
+    // balances: one for each layer, or none.
+    BlockForward(const ModelShape& shape, const ModelWeights& weights, Engine engine,
+                 const std::vector<LayerBalance>& balances = {})
         : shape_(shape), engine_(std::move(engine)), rotary_(shape) {
         check_shape(shape, weights);
         copy(weights.word, shape.vocab, word_);
         if (weights.position != nullptr) copy(weights.position, shape.positions, position_);
         embedding_norm_ = OwnNorm(weights.embedding_norm, shape.dim);
-        const NormWeights* before = &weights.embedding_norm;
-        for (const LayerWeights& layer : weights.layers) {
-            layers_.push_back(pack(layer, *before));
-            before = &layer.output_norm;
-        }
+        for (std::size_t i = 0; i < weights.layers.size(); ++i)
+            layers_.push_back(pack(weights.layers[i], balances.empty() ? LayerBalance{} : balances[i]));
+    }
+
+    // The largest magnitude of each column (dim,) of what goes into the linear layers qkv, up, qkv, ... when
+    // these texts run; at most kMinBlockTokens tokens.
+    std::vector<std::vector<float>> input_sizes(const std::vector<std::int32_t>& ids,
+                                                const std::vector<std::int32_t>& cu_seqlens) const {
+        std::vector<std::vector<float>> sizes;
+        std::vector<float> out((cu_seqlens.size() - 1) * shape_.dim);
+        Buffers buffers;
+        buffers.input_sizes = &sizes;
+        run(ids.data(), cu_seqlens.data(), cu_seqlens.size() - 1, buffers, out.data());
+        return sizes;
     }
 
     std::unique_ptr<Forward::Workspace> make_workspace() const override {
@@ -94,6 +112,11 @@ class BlockForward : public Forward {
     }
 
     std::size_t dim() const override { return shape_.dim; }
+
+    std::size_t block_tokens() const override {
+        const std::size_t token_bytes = sizeof(float) * (2 * row() + head_row() + kHiddenRow);
+        return std::max(kBlockBytes / token_bytes, kMinBlockTokens);
+    }
 
     void run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
              Forward::Workspace& workspace, float* out) const override {
@@ -123,7 +146,7 @@ class BlockForward : public Forward {
     struct Layer {
         AlignedArray<typename Engine::Element> memory;
         std::vector<Matrix> matrices;
-        std::vector<float> qkv_factors, up_factors;  // of the states before they are rounded, or empty
+        LayerBalance factors;  // of the states before they are multiplied
         OwnNorm attention_norm, output_norm;
     };
 
@@ -131,6 +154,7 @@ class BlockForward : public Forward {
     struct Buffers final : Forward::Workspace {
         AlignedArray<float> x, y, head, hidden, scratch;
         typename Engine::Operand operand, slice;
+        std::vector<std::vector<float>>* input_sizes = nullptr;  // to be measured
     };
 
     static constexpr std::size_t kSlice = 384;  // hidden dims at a time
@@ -144,11 +168,6 @@ class BlockForward : public Forward {
     std::size_t head_row() const { return padded(3 * shape_.head_dim()); }
     static constexpr std::size_t kHiddenRow = kSlice + 16;
 
-    std::size_t block_tokens() const {
-        const std::size_t token_bytes = sizeof(float) * (2 * row() + head_row() + kHiddenRow);
-        return std::max(kBlockBytes / token_bytes, kMinBlockTokens);
-    }
-
     static std::size_t length(const std::int32_t* cu_seqlens, std::size_t first, std::size_t last) {
         return static_cast<std::size_t>(cu_seqlens[last] - cu_seqlens[first]);
     }
@@ -158,17 +177,16 @@ class BlockForward : public Forward {
         std::memcpy(to.data(), from, rows * shape_.dim * sizeof(float));
     }
 
-    Layer pack(const LayerWeights& from, const NormWeights& before) const {
+    Layer pack(const LayerWeights& from, const LayerBalance& balanced) const {
         Layer layer;
         std::vector<DenseLinear> parts = parts_of(from);
-        if (Engine::kRounds) {
-            std::vector<float> qkv = balance(before, from.qkv), up = balance(from.attention_norm, from.up);
-            for (std::size_t i = 0; i < shape_.heads; ++i) scale_columns(parts[i], qkv);
-            const std::size_t group = gated() ? 3 : 2;
-            for (std::size_t i = shape_.heads + 1; i < parts.size(); ++i)
-                if ((i - shape_.heads) % group != 0) scale_columns(parts[i], up);
-            layer.qkv_factors = inverse(qkv), layer.up_factors = inverse(up);
-        }
+        const std::size_t group = gated() ? 3 : 2;  // matrices of a slice; down is the last
+        for (std::size_t i = 0; i < parts.size(); ++i)
+            if (i < shape_.heads)
+                scale_columns(parts[i], balanced.qkv);
+            else if ((i - shape_.heads) % group != 0)
+                scale_columns(parts[i], balanced.up);
+        layer.factors = {inverse(balanced.qkv), inverse(balanced.up)};
         std::size_t size = 0;
         for (const DenseLinear& part : parts) size += engine_.packed_size(part.in, part.out);
         layer.memory.reserve(size);
@@ -185,10 +203,6 @@ class BlockForward : public Forward {
     static std::vector<float> inverse(std::vector<float> values) {
         for (float& value : values) value = 1.0f / value;
         return values;
-    }
-
-    static const float* or_null(const std::vector<float>& values) {
-        return values.empty() ? nullptr : values.data();
     }
 
     std::vector<DenseLinear> parts_of(const LayerWeights& from) const {
@@ -255,10 +269,17 @@ class BlockForward : public Forward {
         engine_.kernels().layer_norm(x, row(), rows, shape_.dim, norm.view(), shape_.norm_eps);
     }
 
+    void prepare_states(std::size_t tokens, const std::vector<float>& factors, Buffers& b) const {
+        if (b.input_sizes != nullptr)
+            b.input_sizes->push_back(column_sizes(b.x.data(), row(), tokens, shape_.dim));
+        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, factors.empty() ? nullptr : factors.data(),
+                        b.operand);
+    }
+
     // x = norm(x + out(context)), by way of the context in y.
     void attention(const Layer& layer, const std::int32_t* cu_seqlens, std::size_t texts, Buffers& b) const {
         const std::size_t tokens = length(cu_seqlens, 0, texts), d = shape_.head_dim();
-        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, or_null(layer.qkv_factors), b.operand);
+        prepare_states(tokens, layer.factors.qkv, b);
         for (std::size_t head = 0; head < shape_.heads; ++head) {
             engine_.multiply(b.operand, tokens, layer.matrices[head], Into{b.head.data(), head_row()});
             for (std::size_t i = 0; i < texts; ++i) {
@@ -292,7 +313,7 @@ class BlockForward : public Forward {
 
     // x = norm(x + down(activation(up(x)))); x and y change places.
     void feed_forward(const Layer& layer, std::size_t tokens, Buffers& b) const {
-        engine_.prepare(b.x.data(), row(), tokens, shape_.dim, or_null(layer.up_factors), b.operand);
+        prepare_states(tokens, layer.factors.up, b);
         const float* sum = b.x.data();
         for (const Matrix* next = &layer.matrices[shape_.heads + 1]; next <= &layer.matrices.back(); ++next) {
             Into up{b.hidden.data(), kHiddenRow};

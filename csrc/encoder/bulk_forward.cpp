@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "check.h"
+
 #if defined(__linux__)
 #include <sched.h>
 #endif
@@ -12,6 +14,9 @@
 namespace univar {
 
 namespace {
+
+constexpr std::size_t kTextsAtOnce = 32;  // that a thread tokenises before it looks around
+constexpr std::size_t kBlocksAhead = 16;  // tokens waiting for each thread, so that blocks can be filled well
 
 // Processors' worth of time that the cgroup grants, 0 where it sets no limit.
 std::size_t cgroup_cpus() {
@@ -99,72 +104,132 @@ void ThreadPool::work() {
     }
 }
 
-TokenJob::TokenJob(const Forward& forward, std::size_t threads, const std::int32_t* ids,
-                   const std::int64_t* cu_seqlens, std::size_t texts, float* out)
-    : ids_(ids),
-      cu_seqlens_(cu_seqlens),
-      texts_(texts),
+BulkJob::BulkJob(const Forward& forward, std::size_t threads, const TokenInput& input, float* out)
+    : texts_(input.texts),
       out_(out),
-      planner_(std::clamp<std::size_t>(static_cast<std::size_t>(cu_seqlens[texts]) / threads, 1,
-                                       forward.block_tokens())) {
-    for (std::size_t text = texts; text-- > 0;)
-        planner_.add(text, static_cast<std::size_t>(cu_seqlens[text + 1] - cu_seqlens[text]));
+      planner_(std::clamp<std::size_t>(static_cast<std::size_t>(input.cu_seqlens[input.texts]) / threads, 1,
+                                       forward.block_tokens())),
+      next_text_(input.texts) {
+    for (std::size_t text = input.texts; text-- > 0;) {
+        const std::int64_t first = input.cu_seqlens[text];
+        texts_[text] = {input.ids + first, static_cast<std::size_t>(input.cu_seqlens[text + 1] - first),
+                        nullptr};
+        planner_.add(text, texts_[text].length);
+    }
 }
 
-bool TokenJob::step(const Forward& forward, Forward::Workspace& workspace) {
-    std::vector<std::size_t> texts;
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        if (is_cancelled_ || planner_.is_empty()) return false;
-        texts = planner_.take();
-        ++in_hand_;
-    }
-    std::exception_ptr error;
-    try {
-        run(texts, forward, workspace);
-    } catch (...) {
-        error = std::current_exception();
-    }
-    const std::lock_guard<std::mutex> lock(mutex_);
+BulkJob::BulkJob(const Forward& forward, std::size_t threads, TextInput input, float* out)
+    : input_(std::move(input)),
+      texts_(input_->texts.views.size()),
+      out_(out),
+      planner_(forward.block_tokens()),
+      enough_tokens_(kBlocksAhead * threads * forward.block_tokens()) {}
+
+bool BulkJob::step(const Forward& forward, Forward::Workspace& workspace) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const Piece piece = next_piece(lock);
+    if (piece == Piece::kNone) return false;
+    ++in_hand_;
+    if (piece == Piece::kTokens)
+        add_tokens(lock);
+    else
+        run_block(lock, forward, workspace);
     --in_hand_;
-    if (error) {
-        error_ = error;
-        is_cancelled_ = true;
-    } else {
-        finished_.insert(finished_.end(), texts.begin(), texts.end());
-        done_ += texts.size();
-    }
     changed_.notify_all();
     return true;
 }
 
-void TokenJob::run(const std::vector<std::size_t>& texts, const Forward& forward,
-                   Forward::Workspace& workspace) {
-    std::vector<std::int32_t> ids, cu_seqlens{0};
-    for (const std::size_t text : texts) {
-        ids.insert(ids.end(), ids_ + cu_seqlens_[text], ids_ + cu_seqlens_[text + 1]);
-        cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+BulkJob::Piece BulkJob::next_piece(std::unique_lock<std::mutex>& lock) {
+    for (;;) {
+        if (is_cancelled_) return Piece::kNone;
+        if (next_text_ < texts_.size() && planner_.waiting_tokens() < enough_tokens_) return Piece::kTokens;
+        if (!planner_.is_empty()) return Piece::kBlock;
+        if (tokenizing_ == 0) return Piece::kNone;
+        changed_.wait(lock);
     }
-    std::vector<float> embeddings(texts.size() * forward.dim());
-    forward.run(ids.data(), cu_seqlens.data(), texts.size(), workspace, embeddings.data());
-    for (std::size_t i = 0; i < texts.size(); ++i)
-        std::copy_n(embeddings.data() + i * forward.dim(), forward.dim(), out_ + texts[i] * forward.dim());
 }
 
-Finished TokenJob::take(int milliseconds) {
-    std::unique_lock<std::mutex> lock(mutex_);
-    changed_.wait_for(lock, std::chrono::milliseconds(milliseconds), [this] {
-        return !finished_.empty() || done_ == texts_ || (is_cancelled_ && in_hand_ == 0);
+// What `work` throws ends the job.
+template <typename Work>
+void BulkJob::without_lock(std::unique_lock<std::mutex>& lock, Work work) {
+    std::exception_ptr error;
+    lock.unlock();
+    try {
+        work();
+    } catch (...) {
+        error = std::current_exception();
+    }
+    lock.lock();
+    if (!error) return;
+    error_ = error;
+    is_cancelled_ = true;
+}
+
+void BulkJob::add_tokens(std::unique_lock<std::mutex>& lock) {
+    const std::size_t first = next_text_, last = std::min(first + kTextsAtOnce, texts_.size());
+    next_text_ = last;
+    ++tokenizing_;
+    without_lock(lock, [&] {
+        const auto ids = std::make_shared<IdBuffer>();
+        const Tokenizer::Worker worker = input_->tokenizer->borrow_worker();
+        std::size_t begin = 0;
+        for (std::size_t text = first; text < last; ++text) {
+            input_->truncated[text] =
+                worker->encode(input_->texts.views[text], input_->texts.data_end, input_->max_length, *ids);
+            texts_[text].length = ids->size() - begin;
+            input_->n_tokens[text] = static_cast<std::int64_t>(texts_[text].length);
+            begin = ids->size();
+        }
+        for (std::size_t i = 0; i < ids->size(); ++i)
+            UNIVAR_CHECK(
+                ids->data()[i] >= 0 && static_cast<std::size_t>(ids->data()[i]) < input_->vocab,
+                "token id " << ids->data()[i] << " is not in the model's vocabulary of " << input_->vocab);
+        const std::int32_t* at = ids->data();
+        for (std::size_t text = first; text < last; at += texts_[text++].length) {
+            texts_[text].ids = at;
+            texts_[text].owner = ids;
+        }
     });
+    --tokenizing_;
+    if (is_cancelled_) return;
+    for (std::size_t text = first; text < last; ++text) planner_.add(text, texts_[text].length);
+}
+
+void BulkJob::run_block(std::unique_lock<std::mutex>& lock, const Forward& forward,
+                        Forward::Workspace& workspace) {
+    const std::vector<std::size_t> block = planner_.take();
+    const std::size_t dim = forward.dim();
+    without_lock(lock, [&] {
+        std::vector<std::int32_t> ids, cu_seqlens{0};
+        for (const std::size_t text : block) {
+            ids.insert(ids.end(), texts_[text].ids, texts_[text].ids + texts_[text].length);
+            cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+            texts_[text].owner.reset();
+        }
+        std::vector<float> embeddings(block.size() * dim);
+        forward.run(ids.data(), cu_seqlens.data(), block.size(), workspace, embeddings.data());
+        for (std::size_t i = 0; i < block.size(); ++i)
+            std::copy_n(embeddings.data() + i * dim, dim, out_ + block[i] * dim);
+    });
+    if (error_) return;
+    finished_.insert(finished_.end(), block.begin(), block.end());
+    done_ += block.size();
+}
+
+Finished BulkJob::take(int milliseconds) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait_for(lock, std::chrono::milliseconds(milliseconds),
+                      [this] { return !finished_.empty() || is_over(); });
     if (error_ && in_hand_ == 0) std::rethrow_exception(error_);
-    Finished finished{std::move(finished_), done_ == texts_ || (is_cancelled_ && in_hand_ == 0)};
+    Finished finished{std::move(finished_), is_over()};
     finished_.clear();
     return finished;
 }
 
-void TokenJob::cancel() {
+void BulkJob::cancel() {
     std::unique_lock<std::mutex> lock(mutex_);
     is_cancelled_ = true;
+    changed_.notify_all();
     changed_.wait(lock, [this] { return in_hand_ == 0; });
 }
 

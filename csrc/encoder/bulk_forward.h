@@ -12,10 +12,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
 #include "encoder/forward.h"
+#include "tokenizer/tokenizer.h"
 
 namespace univar {
 
@@ -78,13 +80,29 @@ struct Finished {
     bool is_last = false;  // all rows are done, or the job was cancelled
 };
 
-// Embeddings of texts whose tokens are known. The caller keeps all arrays alive until the job is gone.
-class TokenJob : public Job {
+// Texts whose tokens are known. ids: (T,) in [0, vocab); cu_seqlens: (texts + 1,) from 0 to T, no text empty
+// or longer than the model's positions.
+struct TokenInput {
+    const std::int32_t* ids;
+    const std::int64_t* cu_seqlens;
+    std::size_t texts;
+};
+
+// Texts as bytes, and where what the tokenizer finds goes: n_tokens (texts,), truncated (texts,).
+struct TextInput {
+    const Tokenizer* tokenizer;
+    Texts texts;
+    std::size_t max_length, vocab;
+    std::int64_t* n_tokens;
+    std::uint8_t* truncated;
+};
+
+// Embeddings of many texts. The caller keeps all arrays alive until the job is gone or cancelled.
+class BulkJob : public Job {
   public:
-    // ids: (T,); cu_seqlens: (texts + 1,) from 0 to T, no text empty or longer than the model's positions;
     // out: (texts, dim).
-    TokenJob(const Forward& forward, std::size_t threads, const std::int32_t* ids,
-             const std::int64_t* cu_seqlens, std::size_t texts, float* out);
+    BulkJob(const Forward& forward, std::size_t threads, const TokenInput& input, float* out);
+    BulkJob(const Forward& forward, std::size_t threads, TextInput input, float* out);
 
     bool step(const Forward& forward, Forward::Workspace& workspace) override;
 
@@ -95,15 +113,27 @@ class TokenJob : public Job {
     void cancel();
 
   private:
-    void run(const std::vector<std::size_t>& texts, const Forward& forward, Forward::Workspace& workspace);
+    struct Text {
+        const std::int32_t* ids = nullptr;
+        std::size_t length = 0;
+        std::shared_ptr<const IdBuffer> owner;  // of ids, shared with the texts tokenised together
+    };
+    enum class Piece { kTokens, kBlock, kNone };
 
-    const std::int32_t* ids_;
-    const std::int64_t* cu_seqlens_;
-    std::size_t texts_;
+    Piece next_piece(std::unique_lock<std::mutex>& lock);
+    void add_tokens(std::unique_lock<std::mutex>& lock);
+    void run_block(std::unique_lock<std::mutex>& lock, const Forward& forward, Forward::Workspace& workspace);
+    template <typename Work>
+    void without_lock(std::unique_lock<std::mutex>& lock, Work work);
+    bool is_over() const { return done_ == texts_.size() || (is_cancelled_ && in_hand_ == 0); }
+
+    std::optional<TextInput> input_;
+    std::vector<Text> texts_;
     float* out_;
     std::mutex mutex_;
     std::condition_variable changed_;
     BlockPlanner planner_;
+    std::size_t enough_tokens_ = 0, next_text_ = 0, tokenizing_ = 0;
     std::vector<std::int64_t> finished_;
     std::size_t done_ = 0, in_hand_ = 0;
     bool is_cancelled_ = false;

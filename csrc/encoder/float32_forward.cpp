@@ -32,7 +32,6 @@ namespace {
 
 class Float32Engine {
   public:
-    static constexpr bool kRounds = false;
     using Element = float;
     struct Matrix {
         const float* panels;

