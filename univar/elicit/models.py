@@ -204,8 +204,8 @@ class _Table:
 
 
 _SETTINGS = (
-    "name api model url key_env key_file languages personas sampling seeded requests_per_minute tokens_per_minute "
-    "concurrency timeout_s attempts backoff_s price_input price_output"
+    "name api model url key_env key_file languages personas sampling seeded requests_per_minute "
+    "tokens_per_minute concurrency timeout_s attempts backoff_s price_input price_output"
 ).split()
 _KINDS: dict[type, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _KINDS |= {list: "a list", dict: "a table"}
