@@ -69,7 +69,7 @@ def elicit(
 
     Each (question, wording, language, model, sample) is asked once. What was asked is in ANSWERS.state beside
     the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The
-    exit code is 4 if some requests failed or a model was given up.
+    exit code is 4 if some requests failed or a model was given up. docs/elicit.md tells all of models.toml.
 
     \b
     Example:

@@ -198,12 +198,15 @@ class _Table:
     def finish(self, known: Mapping[str, type]) -> dict[str, Any]:
         options = {name: self.take(name, kind, None) for name, kind in known.items() if name in self._left}
         if self._left:
-            raise DataError(
-                f"{self.where}: unknown setting {sorted(self._left)[0]!r}: see `univar elicit --help`"
-            )
+            there = ", ".join((*_SETTINGS, *known))
+            raise DataError(f"{self.where}: unknown setting {sorted(self._left)[0]!r}: there are {there}")
         return options
 
 
+_SETTINGS = (
+    "name api model url key_env key_file languages personas sampling seeded requests_per_minute "
+    "tokens_per_minute concurrency timeout_s attempts backoff_s price_input price_output"
+).split()
 _KINDS: dict[type, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 _KINDS |= {list: "a list", dict: "a table"}
 _OPTIONS: dict[str, dict[str, type]] = {

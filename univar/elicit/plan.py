@@ -51,7 +51,11 @@ class Plan:
 
 def plan_of(state: State, sources: list[Source]) -> Plan:
     """The plan of what `sources` still have to answer."""
-    return Plan([_planned(state, source) for source in sources])
+    estimates = {
+        model: estimate_for(state, model, [source for source in sources if source.model is model])
+        for model in {source.model for source in sources}
+    }
+    return Plan([_planned(state, source, estimates[source.model]) for source in sources])
 
 
 def estimate_for(state: State, model: Model, sources: list[Source]) -> TokenEstimate:
@@ -68,9 +72,8 @@ def estimate_for(state: State, model: Model, sources: list[Source]) -> TokenEsti
     return estimate
 
 
-def _planned(state: State, source: Source) -> PlannedSource:
+def _planned(state: State, source: Source, estimate: TokenEstimate) -> PlannedSource:
     model = source.model
-    estimate = estimate_for(state, model, [source])
     prompt = completion = 0.0
     pending = 0
     for ask in state.pending([source]):

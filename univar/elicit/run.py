@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -122,7 +123,7 @@ class Run:
         ) as session:
             self._ending = asyncio.Event()
             watcher = asyncio.create_task(self._watch())
-            paces: dict[tuple[str, int], tuple[Pace, Pace]] = {}
+            paces: dict[tuple[str, str], tuple[Pace, Pace]] = {}
             remote = [
                 worker
                 for model, sources in self._by_model.items()
@@ -144,7 +145,8 @@ class Run:
             if not model.local or self.ending or self.idle(sources):
                 continue
             if model.api == "gguf":
-                with served(model) as endpoint:
+                with ExitStack() as stack:
+                    endpoint = await asyncio.to_thread(stack.enter_context, served(model))
                     await asyncio.gather(*self._workers(_Lane(self, endpoint, sources, session, {})))
             else:
                 await _ask_local(self, model, sources)
@@ -221,13 +223,13 @@ class _Lane:
         model: Model,
         sources: list[Source],
         session: aiohttp.ClientSession,
-        paces: dict[tuple[str, int], tuple[Pace, Pace]],
+        paces: dict[tuple[str, str], tuple[Pace, Pace]],
     ) -> None:
         self.run, self.model = run, model
         self._endpoint = Endpoint(model, session)
         now = asyncio.get_running_loop().time
         self._requests, self._tokens = paces.setdefault(
-            (model.url, id(model.key)),
+            (model.url, model.key.reveal() if model.key else ""),
             (Pace(model.requests_per_minute, run.sleep, now), Pace(model.tokens_per_minute, run.sleep, now)),
         )
         self._breaker = Breaker(2 * model.concurrency + 8, run.sleep)
@@ -297,7 +299,7 @@ class _Lane:
 
     def _learn(self, error: AskFailed) -> None:
         """Slow all workers down, or count towards giving the model up, as the failure suggests."""
-        if isinstance(error, Permanent):
+        if isinstance(error, Permanent) and error.charged:
             self._breaker.succeeded()
             return
         if error.retry_after_s is not None and error.retry_after_s > LONGEST_RETRY_AFTER_S:
@@ -306,7 +308,7 @@ class _Lane:
             self._busy += 1
             if self._busy >= _BUSY_IN_A_ROW:
                 self._requests.pause(error.retry_after_s or self.model.backoff_s)
-        elif isinstance(error, Transient):
+        elif not isinstance(error, ModelGone):
             self._breaker.failed(error.reason)
 
     def _wait_s(self, attempt: RetryCallState) -> float:
