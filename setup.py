@@ -39,7 +39,7 @@ setup(
     packages=[*find_packages(include=["univar", "univar.*"]), "univar.kernels", "univar.demo_data"],
     package_dir={"univar.kernels": "kernels", "univar.demo_data": "examples/demo"},
     package_data={
-        "univar": ["py.typed", "_native.pyi"],
+        "univar": ["py.typed", "_native.pyi", "model/adapters/*/*"],
         "univar.demo_data": ["*.jsonl"],
         "univar.elicit": ["values.toml"],
         "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],

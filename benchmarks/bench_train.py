@@ -1,8 +1,8 @@
 """Training throughput beside sentence-transformers' trainer, and the memory of a batch of 4,096 pairs.
 
 The same pairs of real answers, MiniLM, batch, tokens and precision for both; the peer is
-MultipleNegativesRankingLoss in SentenceTransformerTrainer. Every measurement is a process of its own, since peak
-memory cannot be taken back. Needs: pip install 'sentence-transformers[train]'
+MultipleNegativesRankingLoss in SentenceTransformerTrainer. Every measurement is a process of its own, since
+peak memory cannot be taken back. Needs: pip install 'sentence-transformers[train]'
 
     python benchmarks/bench_train.py --out benchmarks/results/train.json
 """
@@ -79,16 +79,19 @@ def text_pairs(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
         table = pq.read_table(path, columns=["question", "answer"])
         texts = qa_texts(table["question"].combine_chunks(), table["answer"].combine_chunks())
         batches = [sampler.batch(step) for step in range(wanted.steps or 0)]
-        sides = ([view for batch in batches for view in getattr(batch, side)] for side in ("anchors", "positives"))
-        anchors, positives = ([texts[int(corpus.rows[view[0]]) - 1].as_py() for view in side] for side in sides)
+        rows = [
+            [int(corpus.rows[view[0]]) - 1 for batch in batches for view in getattr(batch, side)]
+            for side in ("anchors", "positives")
+        ]
+        anchors, positives = (texts.take(side).to_pylist() for side in rows)
     return anchors, positives
 
 
 def run_peer(arguments: argparse.Namespace) -> list[float]:
     """Seconds of each step of SentenceTransformerTrainer."""
     import sentence_transformers as library
-    from sentence_transformers import losses
     from datasets import Dataset
+    from sentence_transformers import losses
     from torch.utils.data import SequentialSampler
     from transformers import TrainerCallback
 
@@ -185,9 +188,8 @@ def main() -> None:
     same = {name: getattr(arguments, name) for name in ("batch", "max_length", "dtype", "steps")}
     names = ["sentence-transformers", "univar"]
     runs = [measured(impl, **same) for _ in range(arguments.rounds) for impl in names]
-    medians = {
-        impl: statistics.median(run["pairs_per_second"] for run in runs if run["impl"] == impl) for impl in names
-    }
+    rates = {impl: [run["pairs_per_second"] for run in runs if run["impl"] == impl] for impl in names}
+    medians = {impl: statistics.median(found) for impl, found in rates.items()}
     ratio = medians["univar"] / medians["sentence-transformers"]
     print(f"univar / sentence-transformers: {ratio:.2f}")
     facts: dict[str, Any] = {"runs": runs, "medians": medians, "ratio": ratio}

@@ -1,6 +1,6 @@
 #include "encoder/amx_linear.h"
 
-#include "encoder/amx_math.h"
+#include "encoder/amx_finish.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -8,37 +8,6 @@ namespace univar {
 namespace {
 
 constexpr std::size_t kStepsAtOnce = 12;  // of 32 inputs: a weight panel of 24 KB beside the rows in L1
-
-// How one row of a block of sums becomes bf16.
-struct Copy {
-    static constexpr std::size_t kColumns = kPanel;
-    UNIVAR_AVX512 static void row(const float* sums, Bf16* to) {
-        store_bf16(to, _mm512_load_ps(sums), _mm512_load_ps(sums + 16));
-    }
-};
-struct Gelu : Copy {
-    UNIVAR_AVX512 static void row(const float* sums, Bf16* to) {
-        store_bf16(to, gelu(_mm512_load_ps(sums)), gelu(_mm512_load_ps(sums + 16)));
-    }
-};
-struct GeluTanh : Copy {
-    UNIVAR_AVX512 static void row(const float* sums, Bf16* to) {
-        store_bf16(to, gelu_tanh(_mm512_load_ps(sums)), gelu_tanh(_mm512_load_ps(sums + 16)));
-    }
-};
-struct Relu : Copy {
-    UNIVAR_AVX512 static void row(const float* sums, Bf16* to) {
-        const __m512 zero = _mm512_setzero_ps();
-        store_bf16(to, _mm512_max_ps(_mm512_load_ps(sums), zero),
-                   _mm512_max_ps(_mm512_load_ps(sums + 16), zero));
-    }
-};
-struct Swiglu {
-    static constexpr std::size_t kColumns = kPanel / 2;
-    UNIVAR_AVX512 static void row(const float* sums, Bf16* to) {
-        store_bf16(to, _mm512_mul_ps(_mm512_load_ps(sums), silu(_mm512_load_ps(sums + 16))));
-    }
-};
 
 // The rows of the block before this one, finished a few at a time.
 template <typename Epilogue>
@@ -49,7 +18,7 @@ class Finisher {
 
     UNIVAR_AVX512 inline __attribute__((always_inline)) void step() {
         if (rows_ == 0) return;
-        Epilogue::row(sums_, to_);
+        Epilogue::row(_mm512_load_ps(sums_), _mm512_load_ps(sums_ + 16), to_);
         sums_ += kPanel, to_ += kPanel, --rows_;
     }
 

@@ -139,7 +139,10 @@ std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeig
     return balances;
 }
 
+std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape& shape, const ModelWeights& weights);
+
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
+    if (isa == Isa::kAmx) return make_int8_amx_forward(shape, weights);
     return std::make_unique<Int8Forward>(shape, weights, Int8Engine(isa), int8_balances(shape, weights, isa));
 }
 

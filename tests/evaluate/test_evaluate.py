@@ -125,7 +125,10 @@ def test_the_report_survives_json(pair):
 def test_the_baseline_reads_the_answers(pair):
     stores = pair(qa_rows(range(30), MODELS), qa_rows(range(30, 40), MODELS))
     report = evaluate(*stores, **{**FAST, "baselines": True})
-    assert report["overall"]["model"]["tfidf"]["accuracy"]["1"]["value"] == 1.0
+    baseline = report["overall"]["model"]["tfidf"]
+    assert baseline["accuracy"]["1"]["value"] == 1.0
+    assert baseline["difference"]["knn"]["high"] < 0
+    assert baseline["difference"]["knn"]["p"] < 0.01
     assert accuracy(report)["value"] < 0.6
 
 

@@ -100,9 +100,7 @@ def _every_name() -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class _Names:
-    """What to look for: the model's own name, names that mean nothing else, and names that need a second
-    look.
-    """
+    """The model's own name, names that mean nothing else, and names that need a second look."""
 
     own: re.Pattern[str]
     sure: re.Pattern[str] | None

@@ -15,7 +15,8 @@ from univar.evaluate.task import Judged, nested
 def figures(judged: Judged, settings: Settings) -> dict[str, Any]:
     """Chance, majority, levels with shuffled labels, and every classifier's scores with 95 % intervals.
 
-    Classifiers of other encoders stand under "against", with the paired difference to the one evaluated.
+    Classifiers of other encoders stand under "against"; they and TF-IDF have the paired difference to the
+    encoder that is evaluated, and how many times as often that one is right.
     """
     intervals = metrics.QuestionBootstrap(judged.questions, settings.bootstrap, settings.seed)
     report: dict[str, Any] = {"chance": judged.chance, "majority": float(judged.majority.mean())}
@@ -34,10 +35,14 @@ def figures(judged: Judged, settings: Settings) -> dict[str, Any]:
         else:
             scores[encoder, name] = found
     report.update(nested(scores))
-    for encoder, place in report.get("against", {}).items():
+    keys = headline_keys(judged, settings)
+    beside = {encoder: (place, keys) for encoder, place in report.get("against", {}).items()}
+    if (None, "tfidf") in judged.verdict:
+        beside[None] = report["tfidf"], dict.fromkeys(keys, "tfidf")
+    for encoder, (place, others) in beside.items():
         place["difference"], place["times"] = {}, {}
-        for name, key in headline_keys(judged, settings).items():
-            hits = judged.hits((None, key)), judged.hits((encoder, key))
+        for name, key in keys.items():
+            hits = judged.hits((None, key)), judged.hits((encoder, others[name]))
             place["difference"][name] = paired(*hits, intervals, settings.seed)
             place["times"][name] = times(*hits, intervals)
     return report

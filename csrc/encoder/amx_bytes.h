@@ -1,0 +1,71 @@
+// Matrix products of 8-bit activations with 8-bit weights on AMX. Sums are exact; rows of activations and
+// rows of weights have rounding steps of their own. The order of work is that of amx_linear.h.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "encoder/amx.h"
+#include "encoder/amx_linear.h"
+#include "encoder/amx_rows.h"
+#include "encoder/block_forward.h"
+
+#if defined(UNIVAR_AMX)
+
+namespace univar {
+
+constexpr std::size_t kBytePanel = 64;  // columns of a panel of bytes
+
+// A matrix of bytes in panels of 64 columns; within a panel, columns lie in the order of byte_column().
+struct BytePanels {
+    std::int8_t* data;
+    std::size_t stride;
+
+    std::int8_t* panel(std::size_t p) const { return data + p * stride; }
+    BytePanels from_row(std::size_t row) const { return {data + row * kBytePanel, stride}; }
+};
+
+inline std::size_t byte_panel_stride(std::size_t rows) { return 2 * panel_stride(rows); }
+
+// Which column of its panel lies at a place: the order in which vectors of bf16 become bytes without
+// shuffles.
+inline std::size_t byte_column(std::size_t place) {
+    const std::size_t lane = place / 16, quarter = place / 4 % 4;
+    return quarter / 2 * 32 + 2 * (4 * lane + place % 4) + quarter % 2;
+}
+
+// Weights of y = x weight^T + bias: panels of 32 outputs, 64 inputs, two tiles of 16 outputs. Element (row,
+// i) counts steps[row].
+struct PackedBytes {
+    const std::int8_t* weight;
+    const float* steps;  // (out,)
+    const float* bias;   // (out,), null in accumulate()
+    std::size_t in, out;
+};
+
+// Writes in * out bytes of weight and out steps. in: a multiple of 64; out: of 32.
+void pack_bytes(const DenseLinear& from, std::int8_t* weight, float* steps);
+
+// Factors (columns,) in the order in which round_panels takes them.
+std::vector<float> ordered_factors(const std::vector<float>& factors);
+
+// to = x factors / step, rounded, where 127 steps are the row's largest magnitude. x: (rows, columns),
+// columns a multiple of 64; factors: ordered, or null; steps: (rows,); scratch: (columns,) aligned.
+void round_panels(Panels x, std::size_t rows, std::size_t columns, const float* factors, BytePanels to,
+                  float* steps, float* scratch);
+
+// Rows of bytes with their steps.
+struct ByteRows {
+    BytePanels bytes;
+    const float* steps;
+    std::size_t rows;
+};
+
+// to = finish(x weight^T + bias), as multiply() of amx_linear.h. scratch: 2 * kBlock numbers.
+void multiply(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to, std::int32_t* scratch);
+
+// stream += x weight^T, without the bias.
+void accumulate(const PackedBytes& linear, const ByteRows& x, Stream stream, std::int32_t* scratch);
+
+}  // namespace univar
+#endif

@@ -1,0 +1,325 @@
+// The forward with linear layers in 8 bits on AMX. Like the bf16 forward: a block of whole texts goes through
+// the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are float32. What a
+// linear layer takes is rounded row by row just before, the hidden states slice by slice.
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <vector>
+
+#include "check.h"
+#include "encoder/amx_attention.h"
+#include "encoder/amx_bytes.h"
+#include "encoder/cpu.h"
+#include "encoder/int8_kernels.h"
+#include "encoder/pages.h"
+
+namespace univar {
+
+#if defined(UNIVAR_AMX)
+
+namespace {
+
+constexpr std::size_t kBlockBytes = 1400 << 10;  // of activations: most of a 2 MiB L2
+constexpr std::size_t kSlice = 384;              // hidden dims at a time
+
+struct Slice {
+    PackedBytes up, down;
+};
+
+struct Layer {
+    PackedBytes qkv, out;
+    std::vector<Slice> slices;
+    StreamNorm attention_norm, output_norm;
+    std::vector<float> qkv_factors, up_factors;  // ordered
+};
+
+struct Memory : Forward::Workspace {
+    PageArray<float> stream, row, steps, hidden_steps;
+    PageArray<Bf16> x, qkv, hidden;
+    PageArray<std::int8_t> x_bytes, hidden_bytes;
+    PageArray<std::int32_t> scratch;
+    AttentionScratch attention;
+
+    Memory() : scratch(2 * kBlock) {}
+};
+
+Finish finish_of(Activation activation) {
+    switch (activation) {
+        case Activation::kGelu:
+            return Finish::kGelu;
+        case Activation::kGeluTanh:
+            return Finish::kGeluTanh;
+        case Activation::kRelu:
+            return Finish::kRelu;
+        case Activation::kSwiglu:
+            return Finish::kSwiglu;
+    }
+    throw std::logic_error("activation");
+}
+
+std::vector<float> inverse(std::vector<float> values) {
+    for (float& value : values) value = 1.0f / value;
+    return values;
+}
+
+class Int8AmxForward : public Forward {
+  public:
+    Int8AmxForward(const ModelShape& shape, const ModelWeights& weights);
+
+    std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
+    void run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts, Workspace& workspace,
+             float* out) const override;
+    std::size_t dim() const override { return shape_.dim; }
+    std::size_t block_tokens() const override { return block_rows_; }
+
+  private:
+    // One thread's matrices for a block.
+    struct Block {
+        Memory& memory;
+        std::size_t rows;
+        Stream stream;
+        Panels x, qkv, hidden;
+        BytePanels x_bytes, hidden_bytes;
+    };
+
+    bool gated() const { return shape_.activation == Activation::kSwiglu; }
+    const float* keep(const float* values, std::size_t n);
+    PackedBytes pack(const DenseLinear& from);
+    Layer pack(const LayerWeights& from, const LayerBalance& balance);
+    DenseLinear up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const;
+    Block reserve(Memory& memory, std::size_t rows) const;
+    ByteRows rounded(const Block& block, Panels x, const std::vector<float>& factors) const;
+    void run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts, Memory& memory,
+                   float* out) const;
+    void attend_all(const std::int32_t* cu_seqlens, std::size_t texts, const Block& block) const;
+    void feed_forward(const Layer& layer, const Block& block) const;
+
+    ModelShape shape_;
+    RotaryTables rotary_;
+    std::size_t block_rows_;
+    PageArray<float> word_, position_, small_;
+    PageArray<std::int8_t> packed_;
+    std::size_t small_used_ = 0, packed_used_ = 0;
+    StreamNorm embedding_norm_;
+    std::vector<Layer> layers_;
+};
+
+std::size_t linear_values(const ModelShape& s) {
+    const std::size_t up = s.activation == Activation::kSwiglu ? 2 * s.intermediate : s.intermediate;
+    return s.layers * s.dim * (4 * s.dim + up + s.intermediate);
+}
+
+std::size_t small_values(const ModelShape& s) {
+    const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
+    return s.layers * ((14 + slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
+}
+
+PageArray<float> copied(const float* from, std::size_t n) {
+    PageArray<float> to(n);
+    std::copy_n(from, n, to.data());
+    return to;
+}
+
+void check_for_amx(const ModelShape& s) {
+    UNIVAR_CHECK(cpu_features().amx_int8, "the int8 forward on AMX needs a CPU with AMX-INT8");
+    UNIVAR_CHECK(
+        s.dim % 64 == 0 && s.intermediate % 64 == 0 && s.head_dim() % 32 == 0,
+        "the int8 forward on AMX needs dims and intermediate dims in multiples of 64, head dims of 32");
+}
+
+Int8AmxForward::Int8AmxForward(const ModelShape& shape, const ModelWeights& weights)
+    : shape_(shape), rotary_(shape) {
+    check_shape(shape, weights);
+    check_for_amx(shape);
+    const auto balances = int8_balances(shape, weights, Isa::kAvx512);
+    const std::size_t row_bytes = 7 * shape.dim + std::max(6 * shape.dim, 3 * kSlice);
+    block_rows_ = std::max<std::size_t>(kBlockBytes / row_bytes / 32 * 32, 32);
+    word_ = copied(weights.word, shape.vocab * shape.dim);
+    if (weights.position != nullptr) position_ = copied(weights.position, shape.positions * shape.dim);
+    small_ = PageArray<float>(small_values(shape));
+    packed_ = PageArray<std::int8_t>(linear_values(shape));
+    for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
+    const float* next_bias = keep(nullptr, shape.dim);
+    for (std::size_t i = shape.layers; i-- > 0;) {
+        layers_[i].output_norm.next_bias = next_bias;
+        next_bias = keep(weights.layers[i].out.bias, shape.dim);
+    }
+    embedding_norm_ = {keep(weights.embedding_norm.weight, shape.dim),
+                       keep(weights.embedding_norm.bias, shape.dim), next_bias, shape.norm_eps};
+}
+
+// A copy of n values, zeros for null.
+const float* Int8AmxForward::keep(const float* values, std::size_t n) {
+    float* to = small_.data() + small_used_;
+    small_used_ += n;
+    if (values == nullptr)
+        std::fill_n(to, n, 0.0f);
+    else
+        std::copy_n(values, n, to);
+    return to;
+}
+
+PackedBytes Int8AmxForward::pack(const DenseLinear& from) {
+    std::int8_t* to = packed_.data() + packed_used_;
+    packed_used_ += from.in * from.out;
+    float* steps = small_.data() + small_used_;
+    small_used_ += from.out;
+    pack_bytes(from, to, steps);
+    return {to, steps, keep(from.bias.empty() ? nullptr : from.bias.data(), from.out), from.in, from.out};
+}
+
+// Hidden dims [first, first + n). SwiGLU's rows are mixed: 16 values, their 16 gates, and so on.
+DenseLinear Int8AmxForward::up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const {
+    DenseLinear slice(shape_.dim);
+    if (!gated()) {
+        append_rows(slice, up, first, n, 0);
+        return slice;
+    }
+    for (std::size_t i = first; i < first + n; i += kTileRows) {
+        append_rows(slice, up, i, kTileRows, 0);
+        append_rows(slice, up, shape_.intermediate + i, kTileRows, 0);
+    }
+    return slice;
+}
+
+Layer Int8AmxForward::pack(const LayerWeights& from, const LayerBalance& balance) {
+    const std::size_t dim = shape_.dim;
+    Layer layer{};
+    DenseLinear qkv(dim), out(dim);
+    const float query_factor = 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
+    append_rows(qkv, from.qkv, 0, dim, 0, query_factor);
+    append_rows(qkv, from.qkv, dim, 2 * dim, 0);
+    scale_columns(qkv, balance.qkv);
+    layer.qkv = pack(qkv);
+    append_rows(out, from.out, 0, dim, 0);
+    layer.out = pack(out);
+    for (std::size_t first = 0; first < shape_.intermediate; first += kSlice) {
+        const std::size_t n = std::min(kSlice, shape_.intermediate - first);
+        DenseLinear up = up_slice(from.up, first, n), down(n);
+        scale_columns(up, balance.up);
+        append_rows(down, from.down, 0, dim, first);
+        const PackedBytes packed_up = pack(up);
+        layer.slices.push_back({packed_up, pack(down)});
+    }
+    layer.qkv_factors = ordered_factors(inverse(balance.qkv));
+    layer.up_factors = ordered_factors(inverse(balance.up));
+    layer.attention_norm = {keep(from.attention_norm.weight, dim), keep(from.attention_norm.bias, dim),
+                            keep(from.down.bias, dim), shape_.norm_eps};
+    layer.output_norm = {keep(from.output_norm.weight, dim), keep(from.output_norm.bias, dim), nullptr,
+                         shape_.norm_eps};
+    return layer;
+}
+
+Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) const {
+    const std::size_t dim = shape_.dim, stride = panel_stride(rows), byte_stride = byte_panel_stride(rows);
+    const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows behind a panel's last
+    memory.stream.reserve((rows + 31) / 32 * 32 * (dim + 16));
+    memory.row.reserve(std::max(dim, kSlice));
+    memory.steps.reserve(rows);
+    memory.hidden_steps.reserve(rows);
+    memory.x.reserve(stride * dim / kPanel + slack);
+    memory.qkv.reserve(stride * 3 * dim / kPanel + slack);
+    memory.hidden.reserve(stride * kSlice / kPanel + slack);
+    memory.x_bytes.reserve(byte_stride * dim / kBytePanel + 2 * slack);
+    memory.hidden_bytes.reserve(byte_stride * kSlice / kBytePanel + 2 * slack);
+    return {memory,
+            rows,
+            {memory.stream.data(), dim + 16},
+            {memory.x.data(), stride},
+            {memory.qkv.data(), stride},
+            {memory.hidden.data(), stride},
+            {memory.x_bytes.data(), byte_stride},
+            {memory.hidden_bytes.data(), byte_stride}};
+}
+
+// x (rows, dim) as bytes.
+ByteRows Int8AmxForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
+    Memory& memory = block.memory;
+    round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), block.x_bytes,
+                 memory.steps.data(), memory.row.data());
+    return {block.x_bytes, memory.steps.data(), block.rows};
+}
+
+void Int8AmxForward::attend_all(const std::int32_t* cu_seqlens, std::size_t texts, const Block& block) const {
+    const std::size_t head_dim = shape_.head_dim(), panels = head_dim / kPanel, all = shape_.dim / kPanel;
+    for (std::size_t text = 0; text < texts; ++text) {
+        const auto first = static_cast<std::size_t>(cu_seqlens[text] - cu_seqlens[0]);
+        const auto tokens = static_cast<std::size_t>(cu_seqlens[text + 1] - cu_seqlens[text]);
+        block.memory.attention.reserve(tokens, head_dim);
+        for (std::size_t head = 0; head < shape_.heads; ++head) {
+            const auto part = [&](std::size_t which) {
+                return Panels{block.qkv.panel(which * all + head * panels), block.qkv.stride};
+            };
+            const HeadPanels own{part(0), part(1), part(2), head_dim};
+            if (shape_.rotary_base > 0)
+                for (const Panels& turned : {own.queries, own.keys})
+                    rotate(turned.from_row(first), tokens, head_dim, rotary_.cosines.data(),
+                           rotary_.sines.data());
+            attend(own, first, tokens, block.memory.attention);
+        }
+    }
+}
+
+void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const {
+    Memory& memory = block.memory;
+    const ByteRows x = rounded(block, block.x, layer.up_factors);
+    for (const Slice& slice : layer.slices) {
+        multiply(slice.up, x, finish_of(shape_.activation), block.hidden, memory.scratch.data());
+        round_panels(block.hidden, block.rows, slice.down.in, nullptr, block.hidden_bytes,
+                     memory.hidden_steps.data(), memory.row.data());
+        const ByteRows hidden{block.hidden_bytes, memory.hidden_steps.data(), block.rows};
+        accumulate(slice.down, hidden, block.stream, memory.scratch.data());
+    }
+}
+
+void Int8AmxForward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+                               Memory& memory, float* out) const {
+    const auto rows = static_cast<std::size_t>(cu_seqlens[texts] - cu_seqlens[0]);
+    const std::size_t dim = shape_.dim;
+    const Block block = reserve(memory, rows);
+    const float* position = position_.size() == 0 ? nullptr : position_.data();
+    embed(ids, cu_seqlens, texts, word_.data(), position, dim, embedding_norm_, block.stream, block.x);
+    for (const Layer& layer : layers_) {
+        multiply(layer.qkv, rounded(block, block.x, layer.qkv_factors), Finish::kCopy, block.qkv,
+                 memory.scratch.data());
+        attend_all(cu_seqlens, texts, block);
+        accumulate(layer.out, rounded(block, block.qkv, {}), block.stream, memory.scratch.data());
+        normalize(block.stream, rows, dim, layer.attention_norm, block.x);
+        feed_forward(layer, block);
+        normalize(block.stream, rows, dim, layer.output_norm, block.x);
+    }
+    for (std::size_t text = 0; text < texts; ++text, out += dim) {
+        const auto first = static_cast<std::size_t>(cu_seqlens[text] - cu_seqlens[0]);
+        const auto tokens = static_cast<std::size_t>(cu_seqlens[text + 1] - cu_seqlens[text]);
+        pool(block.stream.from_row(first), shape_.pooling == Pooling::kCls ? 1 : tokens, dim, out);
+    }
+}
+
+void Int8AmxForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+                         Workspace& workspace, float* out) const {
+    const Tiles tiles;
+    for (std::size_t first = 0, last; first < texts; first = last) {
+        last = first + 1;
+        while (last < texts &&
+               cu_seqlens[last + 1] - cu_seqlens[first] <= static_cast<std::int32_t>(block_rows_))
+            ++last;
+        run_block(ids, cu_seqlens + first, last - first, static_cast<Memory&>(workspace),
+                  out + first * shape_.dim);
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape& shape, const ModelWeights& weights) {
+    return std::make_unique<Int8AmxForward>(shape, weights);
+}
+
+#else
+
+std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape&, const ModelWeights&) {
+    throw std::invalid_argument("this build has no int8 forward on AMX: the compiler knew no AMX");
+}
+
+#endif
+
+}  // namespace univar
