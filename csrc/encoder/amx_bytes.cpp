@@ -16,18 +16,12 @@ namespace {
 
 constexpr std::size_t kByteTile = kTileRows * kBytePanel;  // bytes of a tile
 
-// The two halves of 32 sums as floats.
-struct Sums {
-    __m512 low, high;
-};
-
-UNIVAR_AVX512 UNIVAR_INLINE Sums scaled_sums(const std::int32_t* sums, const float* column_steps,
-                                             float row_step) {
-    const __m512 step = _mm512_set1_ps(row_step);
-    const __m512 low = _mm512_mul_ps(_mm512_loadu_ps(column_steps), step);
-    const __m512 high = _mm512_mul_ps(_mm512_loadu_ps(column_steps + 16), step);
-    return {_mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums)), low),
-            _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_load_si512(sums + 16)), high)};
+// 16 sums as floats, plus `to`.
+UNIVAR_AVX512 UNIVAR_INLINE __m512 scaled(const std::int32_t* sums, __m512 row_step,
+                                          const float* column_steps, const float* to) {
+    const __m512 whole = _mm512_cvtepi32_ps(_mm512_load_si512(sums));
+    return _mm512_fmadd_ps(_mm512_mul_ps(whole, row_step), _mm512_loadu_ps(column_steps),
+                           _mm512_loadu_ps(to));
 }
 
 // The block of sums before the one that is being multiplied, finished row by row.
@@ -46,9 +40,9 @@ struct IntoPanels : Finished {
 
     UNIVAR_AVX512 UNIVAR_INLINE void step() {
         if (rows == 0) return;
-        const Sums s = scaled_sums(sums, column_steps, *row_steps);
-        Epilogue::row(_mm512_add_ps(s.low, _mm512_loadu_ps(bias)),
-                      _mm512_add_ps(s.high, _mm512_loadu_ps(bias + 16)), to);
+        const __m512 row_step = _mm512_set1_ps(*row_steps);
+        Epilogue::row(scaled(sums, row_step, column_steps, bias),
+                      scaled(sums + 16, row_step, column_steps + 16, bias + 16), to);
         to += kPanel;
         next();
     }
@@ -60,9 +54,9 @@ struct IntoStream : Finished {
 
     UNIVAR_AVX512 UNIVAR_INLINE void step() {
         if (rows == 0) return;
-        const Sums s = scaled_sums(sums, column_steps, *row_steps);
-        _mm512_store_ps(to, _mm512_add_ps(_mm512_load_ps(to), s.low));
-        _mm512_store_ps(to + 16, _mm512_add_ps(_mm512_load_ps(to + 16), s.high));
+        const __m512 row_step = _mm512_set1_ps(*row_steps);
+        _mm512_store_ps(to, scaled(sums, row_step, column_steps, to));
+        _mm512_store_ps(to + 16, scaled(sums + 16, row_step, column_steps + 16, to + 16));
         to += stride;
         next();
     }
@@ -168,8 +162,61 @@ UNIVAR_AVX512 UNIVAR_INLINE __m512 lower_halves(__m512i x) {
     return _mm512_castsi512_ps(_mm512_slli_epi32(x, 16));
 }
 
-UNIVAR_AVX512 UNIVAR_INLINE __m512i rounded(const float* x, __m512 factor) {
-    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_load_ps(x), factor));
+// 64 values of a row in the order of byte_column().
+struct Quarters {
+    __m512 of[4];
+};
+
+UNIVAR_AVX512 UNIVAR_INLINE Quarters quarters(Panels x, std::size_t row, const Quarters& factors) {
+    const __m512i left = _mm512_load_si512(x.data + row * kPanel);
+    const __m512i right = _mm512_load_si512(x.data + x.stride + row * kPanel);
+    return {{_mm512_mul_ps(lower_halves(left), factors.of[0]),
+             _mm512_mul_ps(upper_halves(left), factors.of[1]),
+             _mm512_mul_ps(lower_halves(right), factors.of[2]),
+             _mm512_mul_ps(upper_halves(right), factors.of[3])}};
+}
+
+UNIVAR_AVX512 UNIVAR_INLINE Quarters load_factors(const float* factors, std::size_t column) {
+    Quarters loaded;
+    for (std::size_t i = 0; i < 4; ++i)
+        loaded.of[i] = factors == nullptr ? _mm512_set1_ps(1.0f) : _mm512_loadu_ps(factors + column + 16 * i);
+    return loaded;
+}
+
+constexpr std::size_t kRowsAtOnce = 128;  // whose largest magnitudes wait in L1
+
+// highest: (rows, 16), the magnitudes lane by lane.
+UNIVAR_AVX512 void find_highest(Panels x, std::size_t rows, std::size_t columns, const float* factors,
+                                float* highest) {
+    for (std::size_t row = 0; row < rows; ++row) _mm512_store_ps(highest + 16 * row, _mm512_set1_ps(1e-20f));
+    for (std::size_t column = 0; column < columns; column += kBytePanel) {
+        const Quarters by = load_factors(factors, column);
+        const Panels panel{x.panel(column / kPanel), x.stride};
+        for (std::size_t row = 0; row < rows; ++row) {
+            const Quarters values = quarters(panel, row, by);
+            __m512 top = _mm512_load_ps(highest + 16 * row);
+            for (const __m512& value : values.of) top = _mm512_range_ps(top, value, 0b1011);  // magnitude
+            _mm512_store_ps(highest + 16 * row, top);
+        }
+    }
+}
+
+UNIVAR_AVX512 void round_rows(Panels x, std::size_t rows, std::size_t columns, const float* factors,
+                              const float* per_step, BytePanels to) {
+    for (std::size_t column = 0; column < columns; column += kBytePanel) {
+        const Quarters by = load_factors(factors, column);
+        const Panels panel{x.panel(column / kPanel), x.stride};
+        std::int8_t* bytes = to.panel(column / kBytePanel);
+        for (std::size_t row = 0; row < rows; ++row, bytes += kBytePanel) {
+            const Quarters values = quarters(panel, row, by);
+            const __m512 scale = _mm512_set1_ps(per_step[row]);
+            __m512i whole[4];
+            for (std::size_t i = 0; i < 4; ++i)
+                whole[i] = _mm512_cvtps_epi32(_mm512_mul_ps(values.of[i], scale));
+            _mm512_store_si512(bytes, _mm512_packs_epi16(_mm512_packs_epi32(whole[0], whole[1]),
+                                                         _mm512_packs_epi32(whole[2], whole[3])));
+        }
+    }
 }
 
 }  // namespace
@@ -201,31 +248,18 @@ std::vector<float> ordered_factors(const std::vector<float>& factors) {
 }
 
 UNIVAR_AVX512 void round_panels(Panels x, std::size_t rows, std::size_t columns, const float* factors,
-                                BytePanels to, float* steps, float* scratch) {
-    for (std::size_t row = 0; row < rows; ++row) {
-        __m512 highest = _mm512_set1_ps(1e-20f);
-        for (std::size_t i = 0; i < columns; i += kBytePanel) {
-            const __m512i left = _mm512_load_si512(x.panel(i / kPanel) + row * kPanel);
-            const __m512i right = _mm512_load_si512(x.panel(i / kPanel + 1) + row * kPanel);
-            __m512 values[4] = {lower_halves(left), upper_halves(left), lower_halves(right),
-                                upper_halves(right)};
-            for (std::size_t j = 0; j < 4; ++j) {
-                if (factors != nullptr)
-                    values[j] = _mm512_mul_ps(values[j], _mm512_loadu_ps(factors + i + 16 * j));
-                _mm512_store_ps(scratch + i + 16 * j, values[j]);
-                highest = _mm512_max_ps(highest, _mm512_abs_ps(values[j]));
-            }
+                                BytePanels to, float* steps) {
+    alignas(64) float highest[kRowsAtOnce * 16];
+    float per_step[kRowsAtOnce];
+    for (std::size_t first = 0; first < rows; first += kRowsAtOnce) {
+        const std::size_t n = std::min(rows - first, kRowsAtOnce);
+        find_highest(x.from_row(first), n, columns, factors, highest);
+        for (std::size_t row = 0; row < n; ++row) {
+            const float magnitude = _mm512_reduce_max_ps(_mm512_load_ps(highest + 16 * row));
+            steps[first + row] = magnitude / 127.0f;
+            per_step[row] = 127.0f / magnitude;
         }
-        const float magnitude = _mm512_reduce_max_ps(highest);
-        steps[row] = magnitude / 127.0f;
-        const __m512 factor = _mm512_set1_ps(127.0f / magnitude);
-        for (std::size_t i = 0; i < columns; i += kBytePanel) {
-            const __m512i left =
-                _mm512_packs_epi32(rounded(scratch + i, factor), rounded(scratch + i + 16, factor));
-            const __m512i right =
-                _mm512_packs_epi32(rounded(scratch + i + 32, factor), rounded(scratch + i + 48, factor));
-            _mm512_store_si512(to.panel(i / kBytePanel) + row * kBytePanel, _mm512_packs_epi16(left, right));
-        }
+        round_rows(x.from_row(first), n, columns, factors, per_step, to.from_row(first));
     }
 }
 

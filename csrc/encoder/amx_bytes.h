@@ -39,7 +39,7 @@ inline std::size_t byte_column(std::size_t place) {
 struct PackedBytes {
     const std::int8_t* weight;
     const float* steps;  // (out,)
-    const float* bias;   // (out,), null in accumulate()
+    const float* bias;   // (out,)
     std::size_t in, out;
 };
 
@@ -50,9 +50,9 @@ void pack_bytes(const DenseLinear& from, std::int8_t* weight, float* steps);
 std::vector<float> ordered_factors(const std::vector<float>& factors);
 
 // to = x factors / step, rounded, where 127 steps are the row's largest magnitude. x: (rows, columns),
-// columns a multiple of 64; factors: ordered, or null; steps: (rows,); scratch: (columns,) aligned.
+// columns a multiple of 64; factors: ordered, or null; steps: (rows,).
 void round_panels(Panels x, std::size_t rows, std::size_t columns, const float* factors, BytePanels to,
-                  float* steps, float* scratch);
+                  float* steps);
 
 // Rows of bytes with their steps.
 struct ByteRows {

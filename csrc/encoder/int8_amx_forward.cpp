@@ -2,6 +2,7 @@
 // the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are float32. What a
 // linear layer takes is rounded row by row just before, the hidden states slice by slice.
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
@@ -34,7 +35,7 @@ struct Layer {
 };
 
 struct Memory : Forward::Workspace {
-    PageArray<float> stream, row, steps, hidden_steps;
+    PageArray<float> stream, steps, hidden_steps;
     PageArray<Bf16> x, qkv, hidden;
     PageArray<std::int8_t> x_bytes, hidden_bytes;
     PageArray<std::int32_t> scratch;
@@ -111,7 +112,7 @@ std::size_t linear_values(const ModelShape& s) {
 
 std::size_t small_values(const ModelShape& s) {
     const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
-    return s.layers * ((14 + slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
+    return s.layers * ((14 + 2 * slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
 }
 
 PageArray<float> copied(const float* from, std::size_t n) {
@@ -146,6 +147,7 @@ Int8AmxForward::Int8AmxForward(const ModelShape& shape, const ModelWeights& weig
     }
     embedding_norm_ = {keep(weights.embedding_norm.weight, shape.dim),
                        keep(weights.embedding_norm.bias, shape.dim), next_bias, shape.norm_eps};
+    assert(small_used_ <= small_.size() && packed_used_ <= packed_.size());
 }
 
 // A copy of n values, zeros for null.
@@ -214,7 +216,6 @@ Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) 
     const std::size_t dim = shape_.dim, stride = panel_stride(rows), byte_stride = byte_panel_stride(rows);
     const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows behind a panel's last
     memory.stream.reserve((rows + 31) / 32 * 32 * (dim + 16));
-    memory.row.reserve(std::max(dim, kSlice));
     memory.steps.reserve(rows);
     memory.hidden_steps.reserve(rows);
     memory.x.reserve(stride * dim / kPanel + slack);
@@ -236,7 +237,7 @@ Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) 
 ByteRows Int8AmxForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
     Memory& memory = block.memory;
     round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), block.x_bytes,
-                 memory.steps.data(), memory.row.data());
+                 memory.steps.data());
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
@@ -266,7 +267,7 @@ void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const 
     for (const Slice& slice : layer.slices) {
         multiply(slice.up, x, finish_of(shape_.activation), block.hidden, memory.scratch.data());
         round_panels(block.hidden, block.rows, slice.down.in, nullptr, block.hidden_bytes,
-                     memory.hidden_steps.data(), memory.row.data());
+                     memory.hidden_steps.data());
         const ByteRows hidden{block.hidden_bytes, memory.hidden_steps.data(), block.rows};
         accumulate(slice.down, hidden, block.stream, memory.scratch.data());
     }

@@ -101,10 +101,13 @@ def _attention(shape: Arrays, qkv: np.ndarray) -> np.ndarray:
     q, k, v = qkv.reshape(tokens, 3, heads, -1).transpose(1, 2, 0, 3)  # (heads, T, head_dim)
     if shape["rotary_base"]:
         q, k = _rotate(q, shape["rotary_base"]), _rotate(k, shape["rotary_base"])
-    scores = q @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    weights /= weights.sum(axis=-1, keepdims=True)
-    return (weights @ v).transpose(1, 0, 2).reshape(tokens, -1)
+    attended = np.empty_like(q)
+    for first in range(0, tokens, 512):  # so that a long text does not take gigabytes
+        rows = slice(first, first + 512)
+        scores = q[:, rows] @ k.transpose(0, 2, 1) / np.sqrt(q.shape[-1])
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        attended[:, rows] = weights / weights.sum(axis=-1, keepdims=True) @ v
+    return attended.transpose(1, 0, 2).reshape(tokens, -1)
 
 
 def _rotate(x: np.ndarray, base: float) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,11 +14,12 @@ from univar._native import Forward
 
 SHAPES = {
     "MiniLM": {},
-    "e5": {"dim": 768, "intermediate": 1000, "layers": 1},
-    "large, first token": {"dim": 1024, "heads": 16, "layers": 1, "pooling": "cls"},
+    "e5": {"dim": 768, "intermediate": 401, "layers": 1},
+    "large, first token": {"dim": 1024, "heads": 16, "intermediate": 64, "layers": 1, "pooling": "cls"},
     "nomic": {"dim": 768, "activation": "swiglu", "rotary_base": 1000.0, "intermediate": 600, "layers": 1},
     "tanh gelu": {"dim": 64, "heads": 2, "activation": "gelu_tanh"},
     "odd sizes": {"dim": 33, "heads": 3, "intermediate": 401, "activation": "relu"},
+    "a text of 8192 tokens": {"dim": 32, "heads": 1, "intermediate": 64, "layers": 1, "positions": 8192},
     "odd sizes, rotary": {
         "dim": 42,
         "heads": 3,
@@ -27,29 +30,29 @@ SHAPES = {
 }
 
 ODD_LENGTHS = [1, 2, 15, 16, 17, 33, 511, 513]
+LENGTHS = {"a text of 8192 tokens": [8192, 3]}
+
+
+@functools.cache
+def case(name: str) -> tuple[Any, ...]:
+    """A shape, weights, texts and their embeddings, the same for all instruction sets."""
+    shape = make_shape(**SHAPES[name])
+    weights = make_weights(shape)
+    texts = make_texts(shape, LENGTHS.get(name, ODD_LENGTHS))
+    return shape, weights, texts, forward(shape, weights, *texts)
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_equals_numpy(isa: str, name: str):
-    shape = make_shape(**SHAPES[name])
-    weights = make_weights(shape)
-    texts = make_texts(shape, ODD_LENGTHS)
+    shape, weights, texts, exact = case(name)
     got = Forward(shape, weights, "fp32", isa).run(*texts)
-    np.testing.assert_allclose(got, forward(shape, weights, *texts), rtol=0, atol=3e-6)
+    np.testing.assert_allclose(got, exact, rtol=0, atol=3e-6)
 
 
 def test_linear_layers_without_bias(isa: str):
     shape = make_shape(dim=64, heads=2)
     weights = make_weights(shape, bias=False)
     texts = make_texts(shape, [5, 40])
-    got = Forward(shape, weights, "fp32", isa).run(*texts)
-    np.testing.assert_allclose(got, forward(shape, weights, *texts), rtol=0, atol=3e-6)
-
-
-def test_a_text_of_8192_tokens(isa: str):
-    shape = make_shape(dim=32, heads=1, intermediate=64, layers=1, positions=8192)
-    weights = make_weights(shape)
-    texts = make_texts(shape, [8192, 3])
     got = Forward(shape, weights, "fp32", isa).run(*texts)
     np.testing.assert_allclose(got, forward(shape, weights, *texts), rtol=0, atol=3e-6)
 

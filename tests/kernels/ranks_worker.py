@@ -14,7 +14,11 @@ from univar import info_nce
 from univar.errors import UsageError
 
 ROWS = 9
-CASES = list(itertools.product(("gather", "ring"), SAME_SOURCE, (True, False), (20.0, 90.0)))
+NUMBERS = (
+    (20.0, torch.float32),
+    (90.0, torch.float64),
+)  # scale and dtype; at 90 sums are kept by their maxima
+CASES = list(itertools.product(("gather", "ring"), SAME_SOURCE, (True, False), NUMBERS))
 
 
 def run(rank: int, world: int, folder: str, results) -> None:
@@ -23,11 +27,11 @@ def run(rank: int, world: int, folder: str, results) -> None:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=world)
     pairs = random_pairs(ROWS * world, 13, torch.device("cpu"), labels=7)
     own = Pairs(*(x[rank * ROWS : (rank + 1) * ROWS] for x in (pairs.anchor, pairs.positive, pairs.labels)))
-    for exchange, same_source, symmetric, scale in CASES:
+    for exchange, same_source, symmetric, (scale, dtype) in CASES:
         options = {"same_source": same_source, "symmetric": symmetric}
-        alone = loss_and_gradients(pairs.to(torch.float32), scale, "chunked", **options)
+        alone = loss_and_gradients(pairs.to(dtype), scale, "chunked", **options)
         options |= {"group": dist.group.WORLD, "exchange": exchange}
-        got = loss_and_gradients(own.to(torch.float32), scale, "chunked", **options)
+        got = loss_and_gradients(own.to(dtype), scale, "chunked", **options)
         dist.all_reduce(got[3])
         mine = slice(rank * ROWS, (rank + 1) * ROWS)
         expected = [alone[0], alone[1][mine], alone[2][mine], alone[3]]

