@@ -65,3 +65,10 @@ def test_control_characters_of_strangers_are_not_printed(univar: Run, tmp_path: 
     finished = univar("check", path)
     assert "\u001b" not in finished.stdout
     assert "m\\u001b" in finished.stdout
+
+
+def test_control_characters_are_escaped_in_json_too(univar: Run, tmp_path: Path) -> None:
+    rows = [row | {"model": f"{row['model']}\u009b2J\u202e"} for row in answer_rows(4)]
+    finished = univar("check", write_jsonl(tmp_path / "a.jsonl", rows), "--json")
+    assert not {"\u009b", "\u202e"} & set(finished.stdout)
+    assert json.loads(finished.stdout)["sources"][0]["model"].endswith("\u009b2J\u202e")

@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest_httpserver = pytest.importorskip("pytest_httpserver")
-from werkzeug import Request, Response  # noqa: E402
+from pytest_httpserver import HTTPServer
+from werkzeug import Request, Response
 
 FAULTS = ("busy", "error", "hang", "drip", "broken", "empty", "refused", "dropped")
 CANARY = "sk-canary-3b9f1c77d2"
@@ -102,7 +101,7 @@ class Fake:
 @pytest.fixture
 def fake() -> Iterator[Fake]:
     """A fake endpoint on loopback."""
-    with pytest_httpserver.HTTPServer(threaded=True) as server:
+    with HTTPServer(threaded=True) as server:
         endpoint = Fake(server.url_for("/v1"))
         server.expect_request("/v1/chat/completions", method="POST").respond_with_handler(endpoint.handle)
         yield endpoint

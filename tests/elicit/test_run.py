@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,13 @@ def test_two_runs_on_one_file_and_strange_files_are_refused(project: Project, fa
     project.answers.write_text("{}\n")
     with pytest.raises(UsageError, match="there already"):
         elicitation(project, fake)
+
+
+def test_a_missing_package_is_named(project: Project, fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.questions(1)
+    monkeypatch.setitem(sys.modules, "aiohttp", None)
+    with elicitation(project, fake) as asked, pytest.raises(UsageError, match=r"univar-embed\[elicit\]"):
+        asked.run()
 
 
 def test_languages_limit_questions_and_models(project: Project, fake: Fake) -> None:

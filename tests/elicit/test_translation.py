@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import write_jsonl
+from tests.elicit.conftest import Fake
+from univar.elicit.models import read_models
 from univar.elicit.translation import load_translator, translate_file
 from univar.elicit.translation.sentences import MAX_CHARS, split
 from univar.errors import UsageError
@@ -229,3 +231,25 @@ def test_nllb_through_ctranslate2_gives_what_transformers_gives(tiny_nllb: Path,
     texts = ["it is good .", "yes"]
     through_ctranslate2 = load_translator(f"nllb:{folder}").translate(texts, "eng", "spa")
     assert through_ctranslate2 == load_translator(f"nllb:{tiny_nllb}").translate(texts, "eng", "spa")
+
+
+def test_a_chat_model_translates_whole_texts_and_is_asked_once(tmp_path: Path, fake: Fake) -> None:
+    (tmp_path / "models.toml").write_text(f'[[models]]\nname = "m"\nurl = "{fake.url}"\n')
+    models = read_models(tmp_path / "models.toml", {})
+    path = write_jsonl(tmp_path / "a.jsonl", [answer("x", "spa", "qué?", "uno. dos! {tres}")])
+    for _ in range(2):
+        translator = load_translator("model:m", models, tmp_path / "asked.jsonl")
+        report = translate_file(path, tmp_path / "b.jsonl", ["eng"], translator)
+        assert (report.translated, report.failed) == (1, 0)
+    asked = [key[2] for key in fake.answered]
+    assert sorted(prompt.rpartition("\n\n")[2] for prompt in asked) == ["qué?", "uno. dos! {tres}"]
+    assert "from Spanish to English" in asked[0] or "from spa to eng" in asked[0]
+    (row,) = rows_of(tmp_path / "b.jsonl")
+    assert row["answer"].startswith("I would think")
+    assert row["translator"] == "model:m"
+
+
+def test_unknown_translators_are_wrong_usage() -> None:
+    for spec in ("babel", "apertium:x", "model", "model:nobody"):
+        with pytest.raises(UsageError):
+            load_translator(spec)

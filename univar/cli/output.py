@@ -24,7 +24,7 @@ class Output:
     def result(self, facts: Any, text: str | None = None) -> None:
         """Print the command's result: `facts` as JSON with --json, else `text`."""
         if self.json:
-            click.echo(json.dumps(facts, ensure_ascii=False, allow_nan=False))
+            click.echo(printable(json.dumps(facts, ensure_ascii=False, allow_nan=False)))
         elif text is not None:
             click.echo(text)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-
-import numpy as np
 
 SHORT_CHARS = 400
 """A short answer that says no anywhere is a refusal."""
@@ -145,14 +142,9 @@ REFUSAL_LANGUAGES = tuple(sorted(_PATTERNS))
 
 def is_refusal(answer: str, language: str) -> bool:
     """Whether `answer` declines to answer. language: ISO 639-3; English refusals are found in all of them."""
-    return _declines(answer, tuple(known for known in dict.fromkeys((language, "eng")) if known in _COMPILED))
-
-
-def refuses(answers: Iterable[str]) -> np.ndarray:
-    """(n,) bool: the answer declines in one of REFUSAL_LANGUAGES, whatever language it should be in."""
-    return np.array([_declines(answer, REFUSAL_LANGUAGES) for answer in answers], dtype=bool)
-
-
-def _declines(answer: str, languages: Iterable[str]) -> bool:
     looked_at = answer if len(answer) <= SHORT_CHARS else answer[:OPENING_CHARS]
-    return any(_COMPILED[language].search(looked_at) is not None for language in languages)
+    return any(
+        _COMPILED[known].search(looked_at) is not None
+        for known in dict.fromkeys((language, "eng"))
+        if known in _COMPILED
+    )

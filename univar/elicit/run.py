@@ -19,6 +19,7 @@ from univar.elicit.local import LocalModel, load_local
 from univar.elicit.models import Model
 from univar.elicit.plan import estimate_for
 from univar.elicit.state import Source, State
+from univar.errors import UsageError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -106,6 +107,11 @@ class Run:
 
     def run(self) -> RunReport:
         """Ask until nothing is pending, the budget is used up, or `stop` is set."""
+        try:
+            import aiohttp  # noqa: F401
+            import tenacity  # noqa: F401
+        except ImportError as error:
+            raise UsageError(f"asking needs {error.name}: pip install 'univar-embed[elicit]'") from None
         began = time.monotonic()
         asyncio.run(self._all())
         self.report.seconds = time.monotonic() - began

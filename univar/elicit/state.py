@@ -220,8 +220,9 @@ class State:
             size = _READ_AHEAD if left is None else min(left, _READ_AHEAD)
             rows = self._db.execute(
                 "SELECT requests.id, source, language, question, seed FROM ("
-                f" SELECT id, source, question AS number, seed FROM requests WHERE source IN ({marks})"
-                "  AND status = ? AND id > ? ORDER BY id LIMIT ?) AS requests"
+                # in the order of rows, which the index would have to be sorted into
+                f" SELECT id, source, question AS number, seed FROM requests NOT INDEXED"
+                f"  WHERE source IN ({marks}) AND status = ? AND id > ? ORDER BY id LIMIT ?) AS requests"
                 " JOIN questions ON questions.id = number ORDER BY requests.id",
                 (*by_id, PENDING, last, size),
             ).fetchall()
