@@ -119,7 +119,7 @@ def test_threads_of_the_caller_keep_their_torch_setting(tiny_bert: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"dtype": "int8"}, "unknown dtype 'int8'"),
+        ({"dtype": "int4"}, "unknown dtype 'int4'"),
         ({"dtype": "fp16", "device": "cpu"}, "fp16 is no faster"),
         ({"device": "tpu"}, "tpu"),
         ({"device": "cuda:99"}, "give --device cpu"),
