@@ -39,10 +39,10 @@ setup(
     packages=[*find_packages(include=["univar", "univar.*"]), "univar.kernels", "univar.demo_data"],
     package_dir={"univar.kernels": "kernels", "univar.demo_data": "examples/demo"},
     package_data={
-        "univar": ["py.typed", "_native.pyi"],
+        "univar": ["py.typed", "_native.pyi", "model/adapters/*/*"],
         "univar.demo_data": ["*.jsonl"],
         "univar.elicit": ["values.toml"],
-        "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml"],
+        "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
     },
     ext_modules=[Extension("univar._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},

@@ -31,7 +31,7 @@ def can_launch(device: torch.device) -> bool:
     if importlib.util.find_spec("triton") is None:
         return False
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
+        return torch.cuda.is_available() and torch.cuda.get_device_capability(device) >= (8, 0)
     import triton
 
     return bool(triton.knobs.runtime.interpret)

@@ -23,6 +23,12 @@ def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", ep
     return torch.nn.functional.normalize(pooled, dim=1, eps=eps)
 
 
+def residual_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """layer_norm(x + residual) * weight + bias, in x's dtype. x, residual: (T, D); weight, bias: (D,)."""
+    total = x.float() + residual.float()
+    return torch.nn.functional.layer_norm(total, weight.shape, weight.float(), bias.float(), eps).to(x.dtype)
+
+
 def knn_vote(scores: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     """Share of the k neighbours that each label gets (uniform votes, as the paper's k-NN).
 

@@ -14,7 +14,7 @@ from univar.errors import UsageError
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("auto", "fp32", "bf16", "fp16")
+DTYPES = ("auto", "fp32", "bf16", "fp16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
 ISAS = ("portable", "avx2", "avx512", "amx")
 """Instruction sets of the native forward, worst first."""
@@ -50,8 +50,9 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(name: str, device: torch.device) -> Choice:
-    """fp32, bf16 or fp16. "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
+    """fp32, bf16, fp16 or int8 (CPU only, never chosen unasked).
 
+    "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles.
     AVX512-BF16 alone does not count: its dot product has half the rate of fp32 FMA.
     """
     if name not in DTYPES:
@@ -60,6 +61,8 @@ def choose_dtype(name: str, device: torch.device) -> Choice:
         raise UsageError(
             "dtype fp16 is no faster than fp32 on a CPU and loses range: give fp32, bf16 or auto"
         )
+    if name == "int8" and device.type != "cpu":
+        raise UsageError("dtype int8 is for the CPU: give bf16, fp16, fp32 or auto")
     if name != "auto":
         return Choice(name, "asked for")
     if device.type == "cuda":
@@ -103,9 +106,12 @@ class ModelSizes(Protocol):
 
 
 def choose_forward(device: torch.device, dtype: str, config: ModelSizes | None = None) -> Choice:
-    """The native forward's instruction set, one of ISAS, or "torch"; without `config` for the usual models."""
+    """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch".
+
+    Without `config` for the usual models.
+    """
     if device.type != "cpu":
-        return Choice("torch", "CUDA device")
+        return _choose_cuda_forward(device, dtype, config)
     if config is not None and config.family == "mpnet":
         return Choice("torch", "the native forward has no bias by distance (mpnet)")
     if dtype == "bf16" and config and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
@@ -117,6 +123,18 @@ def choose_forward(device: torch.device, dtype: str, config: ModelSizes | None =
         return Choice("torch", str(error))
     allowed = "" if limit == ISAS[-1] else f" that UNIVAR_ISA={limit} allows"
     return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
+
+
+def _choose_cuda_forward(device: torch.device, dtype: str, config: ModelSizes | None) -> Choice:
+    from univar.kernels.launch import can_launch
+
+    if choose_attention(device, dtype).chosen != "varlen":
+        return Choice("torch", choose_attention(device, dtype).why)
+    if config is not None and config.family == "mpnet":
+        return Choice("torch", "attention over packed texts has no bias by distance (mpnet)")
+    if not can_launch(device):
+        return Choice("torch", "no triton package, or a device before compute capability 8.0")
+    return Choice("cuda", "packed texts, copies beside computing")
 
 
 def mkldnn_linear_works() -> bool:

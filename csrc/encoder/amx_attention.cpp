@@ -7,8 +7,6 @@
 // highest scores.
 #include "encoder/amx_attention.h"
 
-#include <utility>
-
 #include "encoder/amx_math.h"
 
 #if defined(UNIVAR_AMX)
@@ -20,17 +18,21 @@ void AttentionScratch::reserve(std::size_t tokens, std::size_t head_dim) {
     if (padded <= tokens_ && head_dim <= head_dim_) return;
     tokens_ = padded > tokens_ ? padded : tokens_;
     head_dim_ = head_dim > head_dim_ ? head_dim : head_dim_;
-    floats_.reserve(3 * kBlock + kPanel * 16);
+    floats_.reserve(kBlock + kTileRows * head_dim_ + kTileRows * 16);
     scores = floats_.data();
-    product = scores + 2 * kBlock;
-    rows = product + kBlock;
-    halves_.reserve(2 * tokens_ * head_dim_ + kPanel * tokens_);
+    product = scores + kBlock;
+    rows = product + kTileRows * head_dim_;
+    halves_.reserve(2 * tokens_ * head_dim_ + kBlock);
     keys = halves_.data();
     values = keys + tokens_ * head_dim_;
     weights = values + tokens_ * head_dim_;
 }
 
 namespace {
+
+// What a tile stores cannot be loaded before the store has left the pipeline, and the other way round: so
+// scores are stored after the first few rows of the block before, and values are multiplied one block late.
+constexpr std::size_t kEarly = 8;
 
 // 16 rows of 16 dwords, transposed; rows from `rows` on count as zero.
 UNIVAR_AVX512 void transpose_tile(const Bf16* from, std::size_t rows, Bf16* to) {
@@ -95,39 +97,71 @@ UNIVAR_AVX512 void lay_out(const Task& task) {
             pair_tiles(task.head.values.panel(step) + key * kPanel, task.tokens - key, to);
 }
 
-// Scores of 32 queries with 32 keys, left in tiles 0 to 3: the first 16 queries with both halves of the keys,
-// then the others.
+// Scores of 16 queries with 32 keys, left in tiles 0 and 1.
 UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void score(const Task& task, const Bf16* queries,
                                                                    std::size_t block) {
     const Bf16* keys = task.scratch.keys + 2 * block * task.steps * kTile;
-    const std::size_t other_keys = task.steps * kTile;
     _tile_zero(0);
     _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
     for (std::size_t step = 0; step < task.steps;
          ++step, keys += kTile, queries += task.head.queries.stride) {
-        _tile_loadd(4, queries, kTileBytes);
-        _tile_loadd(6, keys, kTileBytes);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, keys + other_keys, kTileBytes);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, queries + kTile, kTileBytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+        _tile_loadd(6, queries, kTileBytes);
+        _tile_loadd(7, keys, kTileBytes);
+        _tile_dpbf16ps(0, 6, 7);
+        _tile_loadd(7, keys + task.steps * kTile, kTileBytes);
+        _tile_dpbf16ps(1, 6, 7);
     }
 }
 
-// Writes what score() left in one of the tiles to its place in a block.
+// Writes what score() left in one of its tiles to its place in 16 rows of 32 scores.
 template <int tile>
 UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void store_scores(float* scores) {
-    float* to = scores + tile / 2 * kTileRows * kPanel + tile % 2 * 16;
     constexpr std::size_t kBytes = kPanel * sizeof(float);
     memory_barrier();
-    if constexpr (tile == 0) _tile_stored(0, to, kBytes);  // the intrinsic wants a literal
-    if constexpr (tile == 1) _tile_stored(1, to, kBytes);
-    if constexpr (tile == 2) _tile_stored(2, to, kBytes);
-    if constexpr (tile == 3) _tile_stored(3, to, kBytes);
+    if constexpr (tile == 0) _tile_stored(0, scores, kBytes);  // the intrinsic wants a literal
+    if constexpr (tile == 1) _tile_stored(1, scores + 16, kBytes);
+    memory_barrier();
+}
+
+// Adds the product of 16 queries' weights of one block with its values to tiles 2 and 3, or 2 to 5.
+template <int panels>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void add_values(const Task& task, const Bf16* weights,
+                                                                        std::size_t panel,
+                                                                        std::size_t block) {
+    const Bf16* values = task.scratch.values + (panel * task.blocks + block) * 2 * kTile;
+    memory_barrier();
+    _tile_loadd(6, weights, kTileBytes);
+    _tile_loadd(7, values, kTileBytes);
+    _tile_dpbf16ps(2, 6, 7);
+    _tile_loadd(7, values + kTile, kTileBytes);
+    _tile_dpbf16ps(3, 6, 7);
+    if constexpr (panels == 2) {
+        values += task.blocks * 2 * kTile;
+        _tile_loadd(7, values, kTileBytes);
+        _tile_dpbf16ps(4, 6, 7);
+        _tile_loadd(7, values + kTile, kTileBytes);
+        _tile_dpbf16ps(5, 6, 7);
+    }
+}
+
+template <int panels>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void zero_values() {
+    _tile_zero(2);
+    _tile_zero(3);
+    if constexpr (panels == 2) _tile_zero(4);
+    if constexpr (panels == 2) _tile_zero(5);
+}
+
+// The sums of add_values(), 16 rows of head_dim.
+template <int panels>
+UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void store_values(const Task& task,
+                                                                          std::size_t panel) {
+    const std::size_t bytes = task.head.head_dim * sizeof(float);
+    float* product = task.scratch.product + panel * kPanel;
+    _tile_stored(2, product, bytes);
+    _tile_stored(3, product + 16, bytes);
+    if constexpr (panels == 2) _tile_stored(4, product + 32, bytes);
+    if constexpr (panels == 2) _tile_stored(5, product + 48, bytes);
     memory_barrier();
 }
 
@@ -141,12 +175,13 @@ struct Lanes {
     }
 };
 
-// Scores of eight queries to weights 2^(score - shift), added up lane by lane in `rows`.
+// Scores of some queries to weights 2^(score - shift), added up lane by lane in `rows`.
 template <bool kShifted, bool kIsLast>
-UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(const float* scores, const float* shifts,
+UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(std::size_t first, std::size_t last,
+                                                                const float* scores, const float* shifts,
                                                                 Lanes lanes, Bf16* weights, float* rows) {
-    for (int i = 0; i < 8; ++i, scores += kPanel, weights += kPanel, rows += 16) {
-        __m512 low = _mm512_load_ps(scores), high = _mm512_load_ps(scores + 16);
+    for (std::size_t i = first; i < last; ++i) {
+        __m512 low = _mm512_load_ps(scores + i * kPanel), high = _mm512_load_ps(scores + i * kPanel + 16);
         if (kShifted) {
             const __m512 shift = _mm512_set1_ps(shifts[i]);
             low = _mm512_sub_ps(low, shift);
@@ -158,80 +193,76 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(const float* sco
             low = _mm512_maskz_mov_ps(lanes.low, low);
             high = _mm512_maskz_mov_ps(lanes.high, high);
         }
-        _mm512_store_ps(rows, _mm512_add_ps(_mm512_load_ps(rows), _mm512_add_ps(low, high)));
-        store_bf16(weights, low, high);
+        float* sum = rows + i * 16;
+        _mm512_store_ps(sum, _mm512_add_ps(_mm512_load_ps(sum), _mm512_add_ps(low, high)));
+        store_bf16(weights + i * kPanel, low, high);
     }
 }
 
 UNIVAR_AVX512 void fill(float* rows, float value) {
-    for (std::size_t i = 0; i < kPanel; ++i) {
+    for (std::size_t i = 0; i < kTileRows; ++i) {
         _mm512_store_ps(rows + 16 * i, _mm512_set1_ps(value));
         memory_barrier();  // or the compiler makes it a slower memset
     }
 }
 
-// Softens the scores of one block while the tiles finish those of the next, which go to `next` unless it is
-// null.
-template <bool kShifted, bool kIsLast>
-UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void soften_block(const Task& task,
-                                                                          const float* scores,
-                                                                          const float* shifts, Lanes lanes,
-                                                                          Bf16* weights, float* next) {
-    float* rows = task.scratch.rows;
-    soften<kShifted, kIsLast>(scores, shifts, lanes, weights, rows);
-    if (!kIsLast) store_scores<0>(next);
-    soften<kShifted, kIsLast>(scores + 8 * kPanel, shifts + 8, lanes, weights + 8 * kPanel, rows + 8 * 16);
-    if (!kIsLast) store_scores<1>(next);
-    soften<kShifted, kIsLast>(scores + 16 * kPanel, shifts + 16, lanes, weights + 16 * kPanel,
-                              rows + 16 * 16);
-    if (!kIsLast) store_scores<2>(next);
-    soften<kShifted, kIsLast>(scores + 24 * kPanel, shifts + 24, lanes, weights + 24 * kPanel,
-                              rows + 24 * 16);
-    if (!kIsLast) store_scores<3>(next);
-}
-
-UNIVAR_AVX512_AMX void store_all_scores(float* scores) {
-    store_scores<0>(scores);
-    store_scores<1>(scores);
-    store_scores<2>(scores);
-    store_scores<3>(scores);
-}
-
-// Weights of 32 queries to all keys, and their lane sums in scratch.rows.
-template <bool kShifted>
-UNIVAR_AVX512_AMX void weigh(const Task& task, const Bf16* queries, const float* shifts) {
+// Lane sums of 16 queries' weights in scratch.rows, and their weighted sums of one or two panels of the
+// values, from `panel` on, in scratch.product.
+template <bool kShifted, int panels>
+UNIVAR_AVX512_AMX void weigh(const Task& task, const Bf16* queries, const float* shifts, std::size_t panel) {
     const AttentionScratch& scratch = task.scratch;
+    constexpr std::size_t kHalf = kTileRows * kPanel;
     fill(scratch.rows, 0.0f);
-    Bf16* weights = scratch.weights;
-    float *scores = scratch.scores, *next = scratch.scores + kBlock;
     score(task, queries, 0);
-    store_all_scores(scores);
-    for (std::size_t block = 1; block < task.blocks; ++block, weights += kBlock) {
+    store_scores<0>(scratch.scores);
+    store_scores<1>(scratch.scores);
+    zero_values<panels>();
+    for (std::size_t block = 1; block < task.blocks; ++block) {
+        const float* scores = scratch.scores + (block - 1) % 2 * kHalf;
+        float* next = scratch.scores + block % 2 * kHalf;
+        Bf16* weights = scratch.weights + (block - 1) % 2 * kHalf;
         score(task, queries, block);
-        soften_block<kShifted, false>(task, scores, shifts, Lanes(), weights, next);
-        std::swap(scores, next);
+        soften<kShifted, false>(0, kEarly, scores, shifts, Lanes(), weights, scratch.rows);
+        store_scores<0>(next);
+        store_scores<1>(next);
+        soften<kShifted, false>(kEarly, kTileRows, scores, shifts, Lanes(), weights, scratch.rows);
+        if (block > 1) add_values<panels>(task, scratch.weights + block % 2 * kHalf, panel, block - 2);
     }
-    const Lanes lanes = Lanes::of(task.tokens - (task.blocks - 1) * kPanel);
-    soften_block<kShifted, true>(task, scores, shifts, lanes, weights, nullptr);
+    const std::size_t last = task.blocks - 1;
+    const float* scores = scratch.scores + last % 2 * kHalf;
+    Bf16* weights = scratch.weights + last % 2 * kHalf;
+    const Lanes lanes = Lanes::of(task.tokens - last * kPanel);
+    soften<kShifted, true>(0, kTileRows, scores, shifts, lanes, weights, scratch.rows);
+    if (last > 0) add_values<panels>(task, scratch.weights + (last - 1) % 2 * kHalf, panel, last - 1);
+    add_values<panels>(task, weights, panel, last);
+    store_values<panels>(task, panel);
 }
 
-// Highest score of each of 32 queries.
+template <bool kShifted>
+UNIVAR_AVX512_AMX void weigh_panels(const Task& task, const Bf16* queries, const float* shifts) {
+    std::size_t panel = 0;
+    for (; panel + 2 <= task.steps; panel += 2) weigh<kShifted, 2>(task, queries, shifts, panel);
+    if (panel < task.steps) weigh<kShifted, 1>(task, queries, shifts, panel);
+}
+
+// Highest score of each of 16 queries.
 UNIVAR_AVX512_AMX void find_highest(const Task& task, const Bf16* queries, float* highest) {
     const AttentionScratch& scratch = task.scratch;
     fill(scratch.rows, -3e38f);
     for (std::size_t block = 0; block < task.blocks; ++block) {
         float* scores = scratch.scores;
         score(task, queries, block);
-        store_all_scores(scores);
+        store_scores<0>(scores);
+        store_scores<1>(scores);
         const Lanes lanes = Lanes::of(task.tokens - block * kPanel);
-        for (std::size_t i = 0; i < kPanel; ++i, scores += kPanel) {
+        for (std::size_t i = 0; i < kTileRows; ++i, scores += kPanel) {
             __m512 top = _mm512_load_ps(scratch.rows + 16 * i);
             top = _mm512_mask_max_ps(top, lanes.low, top, _mm512_load_ps(scores));
             top = _mm512_mask_max_ps(top, lanes.high, top, _mm512_load_ps(scores + 16));
             _mm512_store_ps(scratch.rows + 16 * i, top);
         }
     }
-    for (std::size_t i = 0; i < kPanel; ++i)
+    for (std::size_t i = 0; i < kTileRows; ++i)
         highest[i] = _mm512_reduce_max_ps(_mm512_load_ps(scratch.rows + 16 * i));
 }
 
@@ -247,39 +278,15 @@ UNIVAR_AVX512 bool invert_sums(const float* rows, std::size_t queries, float* in
     return trusted;
 }
 
-// product (32, 32) of the weights and one panel of the values.
-UNIVAR_AVX512_AMX void average(const Task& task, std::size_t panel) {
-    const Bf16* weights = task.scratch.weights;
-    const Bf16* values = task.scratch.values + panel * task.blocks * 2 * kTile;
-    memory_barrier();
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    for (std::size_t block = 0; block < task.blocks; ++block, weights += kBlock, values += 2 * kTile) {
-        _tile_loadd(4, weights, kTileBytes);
-        _tile_loadd(6, values, kTileBytes);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, values + kTile, kTileBytes);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, weights + kTile, kTileBytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-    }
-    float* product = task.scratch.product;
-    _tile_stored(0, product, kPanel * sizeof(float));
-    _tile_stored(1, product + 16, kPanel * sizeof(float));
-    _tile_stored(2, product + kTileRows * kPanel, kPanel * sizeof(float));
-    _tile_stored(3, product + kTileRows * kPanel + 16, kPanel * sizeof(float));
-    memory_barrier();
-}
-
-UNIVAR_AVX512 void store_scaled(const float* product, const float* scales, std::size_t rows, Bf16* to) {
-    for (std::size_t i = 0; i < rows; ++i, product += kPanel, to += kPanel) {
-        const __m512 scale = _mm512_set1_ps(scales[i]);
-        store_bf16(to, _mm512_mul_ps(_mm512_load_ps(product), scale),
-                   _mm512_mul_ps(_mm512_load_ps(product + 16), scale));
-    }
+UNIVAR_AVX512 void store_scaled(const Task& task, const float* scales, std::size_t rows, Bf16* to) {
+    const std::size_t dim = task.head.head_dim;
+    for (std::size_t panel = 0; panel < task.steps; ++panel, to += task.head.queries.stride)
+        for (std::size_t i = 0; i < rows; ++i) {
+            const float* product = task.scratch.product + i * dim + panel * kPanel;
+            const __m512 scale = _mm512_set1_ps(scales[i]);
+            store_bf16(to + i * kPanel, _mm512_mul_ps(_mm512_load_ps(product), scale),
+                       _mm512_mul_ps(_mm512_load_ps(product + 16), scale));
+        }
 }
 
 }  // namespace
@@ -290,21 +297,18 @@ UNIVAR_AVX512_AMX void attend(const HeadPanels& head, std::size_t first, std::si
                          head.head_dim};
     const Task task{own, tokens, (tokens + 31) / 32, head.head_dim / kPanel, scratch};
     lay_out(task);
-    for (std::size_t query = 0; query < tokens; query += kPanel) {
+    for (std::size_t query = 0; query < tokens; query += kTileRows) {
         Bf16* queries = own.queries.data + query * kPanel;
-        const std::size_t count = tokens - query < kPanel ? tokens - query : kPanel;
-        float inverse[kPanel];
-        weigh<false>(task, queries, inverse);
+        const std::size_t count = tokens - query < kTileRows ? tokens - query : kTileRows;
+        float inverse[kTileRows];
+        weigh_panels<false>(task, queries, inverse);
         if (!invert_sums(scratch.rows, count, inverse)) {
-            float highest[kPanel];
+            float highest[kTileRows];
             find_highest(task, queries, highest);
-            weigh<true>(task, queries, highest);
+            weigh_panels<true>(task, queries, highest);
             invert_sums(scratch.rows, count, inverse);
         }
-        for (std::size_t panel = 0; panel < task.steps; ++panel) {
-            average(task, panel);
-            store_scaled(scratch.product, inverse, count, own.queries.panel(panel) + query * kPanel);
-        }
+        store_scaled(task, inverse, count, queries);
     }
 }
 

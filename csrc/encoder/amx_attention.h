@@ -17,10 +17,10 @@ class AttentionScratch {
 
     Bf16* keys = nullptr;      // tiles by 16 keys, then by 32 dims: pairs of dims down, keys across
     Bf16* values = nullptr;    // tiles by 32 dims, by 32 keys, by 16 dims: pairs of keys down, dims across
-    Bf16* weights = nullptr;   // blocks of 32 queries x 32 keys
-    float* scores = nullptr;   // two blocks
-    float* product = nullptr;  // one block
-    float* rows = nullptr;     // 32 rows of 16: sums or maxima, lane by lane
+    Bf16* weights = nullptr;   // two halves of a block: 16 queries x 32 keys
+    float* scores = nullptr;   // likewise
+    float* product = nullptr;  // (16, head_dim)
+    float* rows = nullptr;     // 16 rows of 16: sums or maxima, lane by lane
 
   private:
     std::size_t tokens_ = 0, head_dim_ = 0;

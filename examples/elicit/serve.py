@@ -5,6 +5,7 @@ python examples/elicit/serve.py [PORT]
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from importlib.util import find_spec
@@ -25,7 +26,9 @@ def main() -> None:
     parameters.n_ctx = 4 * 2048
     parameters.n_threads_http = 6
     parameters.verbosity = -1
-    parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
+    for cores in (parameters.cpuparams, parameters.cpuparams_batch):
+        cores.poll = 0
+        cores.n_threads = max(1, (os.cpu_count() or 2) - 1)  # one is left for those who ask
     server = xllamacpp.Server(parameters)
     print(server.listening_address, flush=True)
     signal.sigwait({signal.SIGINT, signal.SIGTERM})

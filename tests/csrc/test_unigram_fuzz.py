@@ -21,8 +21,8 @@ from tests.csrc.unigram_twins import (
 
 ODD_MAP = {
     "a": "b", "e\u0301": "é", "e": "", "\u00a9": "(c) ", "\r": "\t", "\u0600": "P ", "\u2764": "<3",
-    "\uac00": "ga", "\u0915": f"k{METASPACE}", "\t": "\u0085", "x": f" {METASPACE} ", "\u0301": "\u0301\u0301",
-    "\u0958": "K", "\u2122": "TM", "\u1161": "A", "Z": "   ",
+    "\uac00": "ga", "\u0915": f"k{METASPACE}", "\t": "\u0085", "x": f" {METASPACE} ",
+    "\u0301": "\u0301\u0301", "\u0958": "K", "\u2122": "TM", "\u1161": "A", "Z": "   ",
 }  # fmt: skip
 EVERY_BYTE = {chr(cp): "Z" for cp in range(1, 128)}
 STRIPS = [None, (False, True), (True, False), (True, True)]

@@ -142,7 +142,7 @@ def test_without_common_questions_matching_says_so(build: Build) -> None:
     rows = [
         {**row, "question": f"{row['question']} {row['id']}", "question_id": row["id"]} for row in rows_of()
     ]
-    with pytest.raises(DataError, match="views.matched=false"):
+    with pytest.raises(DataError, match=r"views\.matched=false"):
         sampler(build(rows)).batch(0)
 
 

@@ -35,7 +35,8 @@ def completion(text: str, prompt_tokens: int = 20, completion_tokens: int = 10) 
 class Fake:
     """What the fake endpoint does and what it saw.
 
-    share: of each kind of fault; answered: full answers sent by (model, system, question, seed); bodies: as asked.
+    share: of each kind of fault; answered: full answers sent by (model, system, question, seed); bodies: as
+    asked.
     """
 
     url: str

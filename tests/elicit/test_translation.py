@@ -1,4 +1,6 @@
-"""Translations keep what was there, do each text once, go on after a stop, and refuse what they do not know."""
+"""Translations keep what was there, do each text once, go on after a stop, and refuse what they do not
+know.
+"""
 
 from __future__ import annotations
 

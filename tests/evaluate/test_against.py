@@ -44,6 +44,17 @@ def test_a_better_encoder_is_better_with_a_small_p(better, classifier):
     assert 0 < found["low"] < found["value"] < found["high"]
 
 
+@pytest.mark.parametrize("classifier", ["knn", "probe"])
+def test_it_is_said_how_many_times_as_often_it_is_right(better, classifier):
+    ours = better["overall"]["model"]
+    theirs = ours["against"]["other"]
+    ratio = theirs["times"][classifier]
+    found = [place[classifier]["5"] if classifier == "knn" else place[classifier] for place in (ours, theirs)]
+    values = [scores["accuracy"]["1"]["value"] for scores in found]
+    assert ratio["value"] == pytest.approx(values[0] / values[1])
+    assert 1 < ratio["low"] < ratio["value"] < ratio["high"]
+
+
 def test_an_encoder_is_no_better_than_itself(pair, other):
     report = evaluate(*other(TRAIN, EVAL, 0.5), against={"copy": other(TRAIN, EVAL, 0.5)}, **FAST)
     found = report["overall"]["model"]["against"]["copy"]["difference"]["knn"]

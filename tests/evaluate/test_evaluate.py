@@ -125,7 +125,10 @@ def test_the_report_survives_json(pair):
 def test_the_baseline_reads_the_answers(pair):
     stores = pair(qa_rows(range(30), MODELS), qa_rows(range(30, 40), MODELS))
     report = evaluate(*stores, **{**FAST, "baselines": True})
-    assert report["overall"]["model"]["tfidf"]["accuracy"]["1"]["value"] == 1.0
+    baseline = report["overall"]["model"]["tfidf"]
+    assert baseline["accuracy"]["1"]["value"] == 1.0
+    assert baseline["difference"]["knn"]["high"] < 0
+    assert baseline["difference"]["knn"]["p"] < 0.01
     assert accuracy(report)["value"] < 0.6
 
 
@@ -164,7 +167,17 @@ def test_stores_of_two_encoders_are_refused(pair, tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"k": ()}, {"k": (0,)}, {"targets": ()}, {"bootstrap": 0}, {"within": "colour"}, {"targets": ("x",)}],
+    [
+        {"k": ()},
+        {"k": (0,)},
+        {"targets": ()},
+        {"bootstrap": 0},
+        {"within": "colour"},
+        {"targets": ("x",)},
+        {"epochs": 3},
+        {"bags": (0,)},
+        {"non_value": ("c1",)},
+    ],
 )
 def test_senseless_calls_are_usage_errors(pair, wrong):
     stores = pair(qa_rows(range(3), MODELS), qa_rows(range(3, 5), MODELS))

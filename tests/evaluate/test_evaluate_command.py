@@ -94,7 +94,7 @@ def test_another_encoder_stands_in_the_table(univar, stores, other):  # noqa: F8
         "evaluate", *stores, *FAST, "--against", beside, "--within", "source-corpus", "--non-value", "c2"
     )
     assert done.exit_code == 0
-    assert "tiny minus other" in done.stdout
+    assert "tiny against other" in done.stdout
     assert "control: gain on corpora that are not about values (c2)" in done.stdout
 
 

@@ -95,7 +95,7 @@ def test_seen_rows_come_from_train_alone(pair):
 def test_the_papers_split_is_by_row_within_each_source(pair):
     store, _ = pair(qa_rows(range(50), MODELS), qa_rows(range(2), MODELS), signal=3)
     report = evaluate(store, protocol="paper", **FAST)
-    assert report["counts"] == {"train_rows": 200, "eval_rows": 40}
+    assert report["counts"] == {"train_rows": 160, "eval_rows": 40}
     facts = report["overall"]["model"]
     assert facts["probe"]["weighted_recall"] == facts["probe"]["accuracy"]["1"]["value"]
     assert 0.9 < facts["knn"]["5"]["weighted_precision"] <= 1

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
-from univar.data.screen import MASK
 
 from tests.conftest import answer_rows, write_jsonl
 from tests.evaluate.conftest import qa_rows
 from tests.index.stores import write_store
+from univar.data.leaks import MASK
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 from univar.evaluate.culture import culture
@@ -229,6 +229,23 @@ def test_a_missing_encoder_is_told_before_anything_is_measured(embedded, tmp_pat
     with pytest.raises(UsageError, match="needs the encoder tiny-bert"):
         evaluate(*embedded, style_rows=5, on_progress=said.append)
     assert not said
+
+
+@pytest.mark.parametrize("option", ["fulcra", "culture", "translationese"])
+def test_a_wrong_file_is_told_before_anything_is_measured(embedded, tiny_bert, tmp_path, option):
+    said: list[str] = []
+    with pytest.raises(DataError):
+        evaluate(
+            *embedded, encoders=[str(tiny_bert)], on_progress=said.append, **{option: tmp_path / "nothing"}
+        )
+    assert not said
+
+
+def test_an_encoder_is_not_compared_with_itself_by_name(embedded, tiny_bert, tmp_path):
+    from univar.evaluate.other_encoder import other_stores
+
+    with pytest.raises(UsageError, match="rename its folder"):
+        other_stores(str(tiny_bert), embedded, tmp_path / "work")
 
 
 def test_another_encoder_by_its_name_embeds_the_rows_once(embedded, other_tiny_bert, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.cli.conftest import univar as univar  # the fixture that calls the command line
 from tests.conftest import WORDS
 from univar.train import TrainReport, TrainSettings, train
 

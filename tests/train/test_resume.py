@@ -21,7 +21,8 @@ import sys
 from pathlib import Path
 from tests.train.conftest import quick, run
 base, corpus, out, resume = sys.argv[1:]
-settings = quick(Path(base), steps={STEPS}, held_out=0.2, validate_every=7, patience=99, views={{"qa_per_view": [1, 3]}})
+views = {{"qa_per_view": [1, 3]}}
+settings = quick(Path(base), steps={STEPS}, held_out=0.2, validate_every=7, patience=99, views=views)
 run(Path(corpus), Path(out), settings, resume=resume == "yes", checkpoint_every=4)
 """
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.cli.conftest import Run as Univar
-from tests.cli.conftest import univar  # noqa: F401 - the fixture
+from tests.cli.conftest import Run
 from tests.train.conftest import losses, metrics, quick, run, styled_rows, write_rows
 from univar import Encoder
 from univar.data.views import build_corpus
@@ -90,7 +89,7 @@ def test_exported_folder_opens_in_sentence_transformers(
 
 
 def test_command_takes_recipe_options_and_settings(
-    univar: Univar,
+    univar: Run,
     tiny_bert: Path,
     corpus_file: Path,
     tmp_path: Path,
@@ -131,7 +130,7 @@ def test_command_takes_recipe_options_and_settings(
     ],
 )
 def test_command_names_what_makes_no_sense(
-    univar: Univar,
+    univar: Run,
     corpus_file: Path,
     tmp_path: Path,
     arguments: list[str],

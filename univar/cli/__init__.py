@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import os
 import sys
 
@@ -17,6 +18,7 @@ COMMANDS = {
     "values": "the human values of the literature",
     "questions": "the question bank, and questions of your own",
     "elicit": "ask models, and keep their answers",
+    "import": "answers that other tools have gathered",
     "translate": "answers and questions into other languages",
     "check": "validate answer files",
     "embed": "answers to value embeddings",
@@ -41,8 +43,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"univar.cli.{name.replace('-', '_')}")
-        return getattr(module, name.replace("-", "_"))
+        python_name = name.replace("-", "_") + "_" * keyword.iskeyword(name)
+        return getattr(importlib.import_module(f"univar.cli.{python_name}"), python_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -23,7 +23,7 @@ def demo(folder: str, spec: str, output: Output) -> None:
     Example:
         univar demo -o demo
     """
-    from univar.cli.evaluate import evaluation_text
+    from univar.cli.evaluate_text import evaluation_text
     from univar.demo import run_demo
     from univar.model.encoder import Encoder
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--questions", required=True, help="A question file, or bank, core or controls.")
 @click.option("--models", "models_file", required=True, help="models.toml: whom to ask, and how.")
+@click.option("--model", "only", multiple=True, metavar="NAME", help="Ask only this one of them; repeatable.")
 @click.option("-o", "--out", required=True, help="Answers (.jsonl); continued if they exist.")
 @click.option("--languages", help="ISO 639-3 codes with commas between; default: all the questions are in.")
 @click.option("--wordings", type=click.IntRange(1), help="Wordings of each question to ask; default: all.")
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 def elicit(
     questions: str,
     models_file: str,
+    only: tuple[str, ...],
     out: str,
     languages: str | None,
     wordings: int | None,
@@ -68,18 +70,18 @@ def elicit(
     """Ask models the questions, and write their answers as rows that check, embed and attribute take.
 
     Each (question, wording, language, model, sample) is asked once. What was asked is in ANSWERS.state beside
-    the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The exit code
-    is 4 if some requests failed or a model was given up.
+    the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The
+    exit code is 4 if some requests failed or a model was given up.
 
     \b
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
-    from univar.elicit.models import read_models
+    from univar.elicit.models import choose, read_models
     from univar.elicit.project import Elicitation, gather_questions
 
     asked = gather_questions(questions, parse_languages(languages), wordings)
-    models = read_models(models_file, os.environ)
+    models = choose(read_models(models_file, os.environ), only)
     with Elicitation(out, models, asked, samples=samples, seed=seed, dry=dry_run) as elicitation:
         if retry_failed:
             elicitation.retry_failed()
@@ -155,7 +157,7 @@ def _plan_text(plan: Plan) -> str:
     ]
     basis = "estimates follow from the answers so far"
     if not all(source.measured for source in plan.sources):
-        basis = "estimates are by text length; `--limit 30` first, then --dry-run, makes them follow from real usage"
+        basis = "estimates are by text length; after a run with --limit 30 they follow from real usage"
     total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all; {basis}"
     return f"{table(headers, rows)}\n\n{total}"
 
@@ -182,7 +184,8 @@ def _text(report: RunReport, counts: list[Counts], failures: dict[str, dict[str,
     if failures:
         lines.append("--retry-failed asks again what failed")
     per_s = report.attempts / max(report.seconds, 1e-9)
-    summary = f"{report.answered:,} answered, {report.failed:,} failed in {duration(report.seconds)}, {per_s:,.0f}/s"
+    took = f"in {duration(report.seconds)}, {per_s:,.0f} requests/s"
+    summary = f"{report.answered:,} answered, {report.failed:,} failed {took}"
     headers = ["model", "answered", "failed", "left", "prompt tokens", "answer tokens", "cost"]
     return "\n\n".join(
         part for part in (table(headers, rows), "\n".join(map(printable, lines)), summary) if part

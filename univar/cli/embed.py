@@ -47,7 +47,9 @@ def stop_on_signals() -> threading.Event:
     show_default=True,
     help="Name, folder or hub id of the encoder.",
 )
-@click.option("--dtype", default="auto", show_default=True, help="Of the forward: auto, fp32, bf16 or fp16.")
+@click.option(
+    "--dtype", default="auto", show_default=True, help="Of the forward: auto, fp32, bf16, fp16 or int8."
+)
 @click.option(
     "--store-dtype",
     type=click.Choice(["float16", "float32"]),

@@ -11,13 +11,14 @@ NOTES = (
     "train labels; in-question: labels shuffled among the answers to each question. TF-IDF is a linear\n"
     "classifier on the words of the answers alone; @5 and F1 (macro) are those of the better one."
 )
+TFIDF = "TF-IDF"
 SETTINGS = {"unseen_question": "questions new", "seen": "questions seen", "unseen_model": "models new"}
 
 
 def evaluation_text(report: dict[str, Any]) -> str:
     """All tables of a report, what was left out, and what the columns mean."""
     blocks = [_main(report), _controls(report), _left_out(report), NOTES]
-    blocks += [_against(report, name) for name in report["against"]]
+    blocks += [_against(report, name) for name in (*report["against"], TFIDF)]
     blocks += [_bags(report), _settings(report), _unseen_model_bags(report), _gap(report)]
     blocks += [_content(report), _culture(report), _style(report), _translationese(report)]
     return "\n\n".join(block for block in blocks if block)
@@ -112,19 +113,18 @@ def _left_out(report: dict[str, Any]) -> str:
 
 
 def _against(report: dict[str, Any], name: str) -> str:
-    k = str(report["settings"]["headline_k"])
+    """The encoder beside another one, or beside TF-IDF."""
+    k, own = str(report["settings"]["headline_k"]), report["encoder"]["id"]
     rows = []
     for group, target, facts in _lines(report):
-        other = facts["against"][name]
-        cells = [_at_1(other["knn"][k]), *_difference(other["difference"]["knn"])]
-        if "probe" in other:
-            cells += [_at_1(other["probe"]), *_difference(other["difference"]["probe"])]
-        rows.append([group, target, *cells])
-    headers = ["group", "target", f"kNN@1 of {name}", "difference [95 %]", "p"]
-    headers += [f"probe@1 of {name}", "difference [95 %]", "p"]
-    return table(
-        headers[: len(rows[0])] if rows else headers, rows, f"{report['encoder']['id']} minus {name}"
-    )
+        other = facts.get("tfidf", {}) if name == TFIDF else facts["against"][name]
+        for kind, difference in other.get("difference", {}).items():
+            ours = facts[kind][k] if kind == "knn" else facts[kind]
+            theirs = other if name == TFIDF else other[kind][k] if kind == "knn" else other[kind]
+            cells = [_at_1(ours), _at_1(theirs), *_difference(difference), _interval(other["times"][kind])]
+            rows.append([group, target, kind, *cells])
+    headers = ["group", "target", "", f"{own} @1", f"{name} @1", "difference [95 %]", "p", "times [95 %]"]
+    return table(headers, rows, f"{own} against {name}, on the same rows") if rows else ""
 
 
 def _bags(report: dict[str, Any]) -> str:

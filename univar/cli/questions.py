@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from univar.errors import EXIT_PARTIAL
 if TYPE_CHECKING:
     from univar.elicit.questions import Question
     from univar.elicit.questions.check import QuestionReport
+    from univar.elicit.questions.generate import Ask, Drafts
+    from univar.elicit.questions.near import Encode
 
 
 @click.group()
@@ -122,6 +125,77 @@ def export(found: tuple[Question, ...], out: str, force: bool, output: Output) -
     output.note(f"{_counts(found)} -> {out}")
 
 
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --models and --model."""
+    models = click.option("--models", "models_file", required=True, help="models.toml, as for univar elicit.")
+    return models(click.option("--model", "name", required=True, help="Which of its models to ask.")(command))
+
+
+@questions.command()
+@click.option("--value", "values", multiple=True, required=True, help="Value to write questions for.")
+@click.option("-n", "number", default=10, show_default=True, type=click.IntRange(1), help="For each value.")
+@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with values of your own.")
+@model_options
+@write_options
+@output_options
+def generate(
+    values: tuple[str, ...],
+    number: int,
+    extra: tuple[str, ...],
+    models_file: str,
+    name: str,
+    out: str,
+    force: bool,
+    output: Output,
+) -> None:
+    """Have a model write draft questions: for each value situations, for each situation a question.
+
+    Answers are kept beside the file (*.asked.jsonl); the same command goes on where it stopped. Read the
+    drafts, and check them with `univar questions check`.
+
+    \b
+    Example:
+        univar questions generate --value terminal-wisdom --models models.toml --model small -o new.jsonl
+    """
+    from univar.elicit.questions.generate import generate_questions
+    from univar.elicit.values import load_taxonomy
+
+    chosen = load_taxonomy(extra).select(ids=values)
+    drafts = generate_questions(chosen, number, _asker(models_file, name, out, force))
+    _write_drafts(drafts, out, force, output)
+
+
+@questions.command()
+@filter_options
+@click.option(
+    "-n", "number", default=1, show_default=True, type=click.IntRange(1), help="More wordings of each."
+)
+@model_options
+@write_options
+@output_options
+def paraphrase(
+    found: tuple[Question, ...],
+    number: int,
+    models_file: str,
+    name: str,
+    out: str,
+    force: bool,
+    output: Output,
+) -> None:
+    """Have a model write further wordings; the file holds the old ones and the new ones.
+
+    Answers are kept beside the file (*.asked.jsonl); the same command goes on where it stopped.
+
+    \b
+    Example:
+        univar questions paraphrase new.jsonl --models models.toml --model small -o more.jsonl
+    """
+    from univar.elicit.questions.generate import paraphrase_questions
+
+    drafts = paraphrase_questions(found, number, _asker(models_file, name, out, force))
+    _write_drafts(drafts, out, force, output)
+
+
 @questions.command()
 @click.argument("source", metavar="[QUESTIONS]", default="all")
 @click.option("--extra", multiple=True, type=click.Path(), help="TOML file with values of your own.")
@@ -153,13 +227,48 @@ def check(
     from univar.elicit.questions.check import check_questions
     from univar.elicit.questions.near import NEAR_DUPLICATE
     from univar.elicit.values import load_taxonomy
-    from univar.model.encoder import Encoder
 
-    encode = None if spec == "none" else Encoder(spec).encode
     found = gather(source, format=format, rename=rename)
-    report = check_questions(found, load_taxonomy(extra), encode, threshold or NEAR_DUPLICATE)
+    report = check_questions(found, load_taxonomy(extra), _encode(spec), threshold or NEAR_DUPLICATE)
     output.result(asdict(report), _report(report))
     if report.problems:
+        raise SystemExit(EXIT_PARTIAL)
+
+
+def _encode(spec: str) -> Encode | None:
+    """The encoder's `encode`; None for "none"."""
+    if spec == "none":
+        return None
+    from univar.model.encoder import Encoder
+
+    return Encoder(spec).encode
+
+
+def _asker(models_file: str, name: str, out: str, force: bool) -> Ask:
+    """Asks the model `name`, keeping its answers beside `out`, which must be free to write."""
+    from univar.elicit.models import read_models
+    from univar.elicit.prompts import ask_prompts
+    from univar.elicit.tables import check_target
+    from univar.errors import UsageError
+
+    target = check_target(out, force)
+    models = {model.name: model for model in read_models(models_file, os.environ)}
+    if name not in models:
+        raise UsageError(f"{models_file} has no model {name!r}: give one of {', '.join(models)}")
+    return lambda prompts, step: ask_prompts(
+        prompts, models[name], target.with_name(f"{target.stem}.{step}.asked.jsonl")
+    )
+
+
+def _write_drafts(drafts: Drafts, out: str, force: bool, output: Output) -> None:
+    from univar.elicit.questions import write_questions
+
+    write_questions(drafts.questions, out, force)
+    lost = sum(drafts.discarded.values())
+    reasons = ", ".join(f"{count} {reason}" for reason, count in drafts.discarded.items())
+    output.note(f"{_counts(drafts.questions)} -> {out}")
+    output.note(f"{lost} answers discarded{': ' + reasons if reasons else ''}")
+    if lost:
         raise SystemExit(EXIT_PARTIAL)
 
 

@@ -48,9 +48,10 @@ def translate(
 ) -> None:
     """Translate answers into one language, or questions into several.
 
-    Answers keep their language, which is part of their source; what was there before is in original_question and
-    original_answer. A row without an answer is a question. Each text is translated once; the same command goes on
-    where it stopped. The exit code is 4 if some rows could not be translated.
+    Answers keep their language, which is part of their source; what was there before is in
+    original_question and original_answer. A row without an answer is a question. Each text is translated
+    once; the same command goes on where it stopped. The exit code is 4 if some rows could not be
+    translated.
 
     \b
     Example:
@@ -97,7 +98,8 @@ def _text(report: TranslationReport) -> str:
     headers = ["languages", "texts", "length ratio", "in the target", "words copied", "unchanged"]
     refused = [f"refused {row.file}:{row.row}: {row.reason}" for row in report.refused[:20]]
     summary = (
-        f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} in the target already, "
+        f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} in the target "
+        f"already, "
         f"{report.failed:,} failed, {len(report.refused):,} refused"
     )
     return "\n\n".join(

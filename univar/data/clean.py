@@ -32,8 +32,8 @@ DROPPED = DROPPABLE[:6]
 class CleanCopy:
     """Writes `path` (.jsonl) and `path`.dropped.jsonl, each whole or not at all; a context manager.
 
-    kinds: findings of `check_rows` for which a row is left out. Raises UsageError for an unknown kind and for a
-    file that is there already, unless `force`; DataError where it cannot be written.
+    kinds: findings of `check_rows` for which a row is left out. Raises UsageError for an unknown kind and
+    for a file that is there already, unless `force`; DataError where it cannot be written.
     """
 
     def __init__(

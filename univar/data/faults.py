@@ -1,4 +1,6 @@
-"""What can be wrong with an answer as a text: it declines, is cut off, repeats the question, is in another language."""
+"""What can be wrong with an answer as a text: it declines, is cut off, repeats the question, is in another
+language.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def refusals(answers: pa.Array, languages: pa.Array) -> np.ndarray:
 
 
 def truncated(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:
-    """(n,) bool: cut at the token limit, as column `finish` says or, where it says nothing, by a missing end."""
+    """(n,) bool: cut at the token limit, as column `finish` says or, where it says nothing, by a missing
+    end.
+    """
     told = finishes.to_pylist() if finishes is not None else [""] * len(answers)
     found = (
         finish == "length" if finish else _has_no_end(answer)

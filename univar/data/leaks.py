@@ -44,7 +44,8 @@ MASK = "[model]"
 
 _BEFORE_CHARS = 80
 _SELF = re.compile(
-    r"(?:\bI am|\bI[’']m|\bmy name is|\bI was|\bcall me|\bas an? (?:\w+ ){0,2}(?:AI|model|assistant|chatbot|artificial)|"
+    r"(?:\bI am|\bI[’']m|\bmy name is|\bI was|\bcall me|\bas an? (?:\w+ ){0,2}(?:AI|model|assistant|"
+    r"chatbot|artificial)|"
     r"(?:^|[.!?] )as $|我是|我叫|名为|作为|\bsoy|\bme llamo|\bje suis|\bich bin|\beu sou|私は|\bolen|\bsaya)"
     r"[^.!?。\n]*$",
     re.IGNORECASE,
@@ -99,7 +100,7 @@ def _every_name() -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class _Names:
-    """What to look for: the model's own name, names that mean nothing else, and names that need a second look."""
+    """The model's own name, names that mean nothing else, and names that need a second look."""
 
     own: re.Pattern[str]
     sure: re.Pattern[str] | None

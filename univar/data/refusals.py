@@ -14,22 +14,31 @@ OPENING_CHARS = 220
 """A longer one must say so at its beginning: further down it is a remark."""
 
 _VERBS_ENG = (
-    r"(?:assist|help|provide|comply|fulfil+|engage|discuss|create|generate|write|answer|offer|give|share|support|"
-    r"participate|respond|produce|continue|recommend|advise|speculate|advocate|take (?:a )?(?:sides?|positions?|stances?)|"
-    r"do (?:that|this|so)|express|make|complete|proceed|criti\w+|satisfy|facilitate|address|draft|say)(?! but| feeling)"
+    r"(?:assist|help|provide|comply|fulfil+|engage|discuss|create|generate|write|answer|offer|give|share|"
+    r"support|"
+    r"participate|respond|produce|continue|recommend|advise|speculate|advocate|take (?:a )?(?:sides?|"
+    r"positions?|stances?)|"
+    r"do (?:that|this|so)|express|make|complete|proceed|criti\w+|satisfy|facilitate|address|draft|say)(?! "
+    r"but| feeling)"
 )
 _PATTERNS = {
     "eng": [
-        rf"\bI(?:'m| am)? ?(?:can ?not|can[’']t|won[’']t|will not|must decline|not able to|unable to|not going to)"
-        rf"(?: (?:really|directly|ethically|personally|in good conscience|and will not|or won[’']t))*,? {_VERBS_ENG}\b",
-        r"\bI(?:'m|’m| am) (?:really |very |so |truly )?(?:sorry|afraid),? (?:but )?(?:I|that|this|as an)\b.{0,60}"
-        r"\b(?:can ?not|can[’']t|won[’']t|unable|not able|don[’']t|do not|isn[’']t|not (?:something|appropriate))",
-        r"\b(?:I must|I have to|I need to|I will|I[’']ll|I would|I(?:[’']d)? (?:prefer|rather)) (?:respectfully |politely )?"
+        rf"\bI(?:'m| am)? ?(?:can ?not|can[’']t|won[’']t|will not|must decline|not able to|unable to|not "
+        rf"going to)"
+        rf"(?: (?:really|directly|ethically|personally|in good conscience|and will not|or won[’']t))*,? "
+        rf"{_VERBS_ENG}\b",
+        r"\bI(?:'m|’m| am) (?:really |very |so |truly )?(?:sorry|afraid),? (?:but )?(?:I|that|this|as "
+        r"an)\b.{0,60}"
+        r"\b(?:can ?not|can[’']t|won[’']t|unable|not able|don[’']t|do not|isn[’']t|not (?:something|"
+        r"appropriate))",
+        r"\b(?:I must|I have to|I need to|I will|I[’']ll|I would|I(?:[’']d)? (?:prefer|rather)) "
+        r"(?:respectfully |politely )?"
         r"(?:decline|refuse|refrain|not (?:to )?\w+)",
         r"\bI (?:decline|refuse) to\b",
         r"\b(?:do not|don[’']t|does not) (?:have|hold|possess|form|express) (?:any )?(?:\w+ ){0,2}"
         r"(?:opinions?|beliefs?|views?|preferences?|stances?)\b",
-        r"\b(?:it is|it's|it’s|it would be) (?:not (?:appropriate|ethical|possible|acceptable)|inappropriate|unethical) "
+        r"\b(?:it is|it's|it’s|it would be) (?:not (?:appropriate|ethical|possible|acceptable)|"
+        r"inappropriate|unethical) "
         r"for me to\b",
         r"\bI[’']?(?:m| am)? (?:not programmed|not designed|programmed not|do not feel comfortable|"
         r"don[’']t feel comfortable|not comfortable)\b",
@@ -45,20 +54,26 @@ _PATTERNS = {
         r"无法(?:就此|对此|为您|给您|满足|提供|回答|协助)|我还没有学会|不予(?:回答|评论|置评)",
     ],
     "spa": [
-        r"\b(?:no (?:puedo|podría|debo|me es posible|soy capaz de|estoy (?:en condiciones|capacitad\w+|programad\w+))|me niego a)\b"
-        r".{0,50}\b(?:ayud|respond|proporcion|ofrec|opin|particip|cumpl|escrib|gener|contest|expres|tomar|dar|hacer|asist)",
+        r"\b(?:no (?:puedo|podría|debo|me es posible|soy capaz de|estoy (?:en condiciones|capacitad\w+|"
+        r"programad\w+))|me niego a)\b"
+        r".{0,50}\b(?:ayud|respond|proporcion|ofrec|opin|particip|cumpl|escrib|gener|contest|expres|tomar|"
+        r"dar|hacer|asist)",
         r"\b(?:lo siento|disculpa|lamento|lamentablemente)\b.{0,60}\bno\b.{0,30}\b(?:puedo|podr|poseo|tengo)",
-        r"\bno (?:tengo|poseo|mantengo|expreso) (?:la capacidad|opini\w+|creencias|preferencias|posturas?|ideolog\w+)",
+        r"\bno (?:tengo|poseo|mantengo|expreso) (?:la capacidad|opini\w+|creencias|preferencias|posturas?|"
+        r"ideolog\w+)",
     ],
     "fra": [
-        r"\bje (?:ne (?:peux|suis|pourrai|saurais)(?: malheureusement)? pas|refuse de|dois (?:décliner|refuser))\b.{0,40}"
-        r"\b(?:aider|répondre|fournir|capable|en mesure|participer|écrire|créer|générer|donner|discuter|prendre)",
+        r"\bje (?:ne (?:peux|suis|pourrai|saurais)(?: malheureusement)? pas|refuse de|dois (?:décliner|"
+        r"refuser))\b.{0,40}"
+        r"\b(?:aider|répondre|fournir|capable|en mesure|participer|écrire|créer|générer|donner|discuter|"
+        r"prendre)",
         r"\b(?:désolée?|navrée?)\b.{0,50}\bje ne (?:peux|suis|pourrai)",
         r"\bje n['’]ai pas d['’](?:opinions?|avis|croyances|préférences)",
     ],
     "deu": [
         r"\bich (?:kann|darf|möchte|werde|bin)(?: \w+){0,5} (?:nicht|keine|kein|keinen|leider nicht)\b.{0,60}"
-        r"\b(?:helfen|beantworten|antworten|unterstützen|bereitstellen|geben|schreiben|erstellen|äußern|in der Lage|teilnehmen)",
+        r"\b(?:helfen|beantworten|antworten|unterstützen|bereitstellen|geben|schreiben|erstellen|äußern|"
+        r"in der Lage|teilnehmen)",
         r"\b(?:tut mir leid|entschuldigung|bedaure)\b.{0,60}\b(?:kann|darf|nicht)",
         r"\bich habe keine (?:persönlichen? |eigenen? )?(?:meinung|ansichten|überzeugungen|vorlieben)",
     ],
@@ -102,13 +117,15 @@ _PATTERNS = {
     ],
     "fin": [
         r"\ben (?:voi|pysty|kykene|aio|halua|pystynyt|ole (?:valmis|halukas|kykenevä))\b.{0,50}"
-        r"\b(?:autta|vasta|spekuloi|kirjoit|tarjo|tuotta|osallistu|anta|keskustel|toteutta|laati|luoda|noudatta|tehdä|esittä|arvostel|kritiso)",
+        r"\b(?:autta|vasta|spekuloi|kirjoit|tarjo|tuotta|osallistu|anta|keskustel|toteutta|laati|luoda|"
+        r"noudatta|tehdä|esittä|arvostel|kritiso)",
         r"\b(?:pahoittelen|valitettavasti|anteeksi|olen pahoillani)\b.{0,60}\ben (?:voi|pysty|kykene)",
         r"\bminulla ei ole (?:\w+ )?(?:mielipi|näkemy|uskomu)",
         r"\b(?:kieltäydyn|joudun kieltäytymään)\b",
     ],
     "kor": [
-        r"(?:죄송|미안).{0,60}(?:없습니다|어렵습니다|없어요)|(?:답변|제공|도움|작성|도와)\S*(?:드릴)? ?수 ?(?:는 |가 )?없",
+        r"(?:죄송|미안).{0,60}(?:없습니다|어렵습니다|없어요)",
+        r"(?:답변|제공|도움|작성|도와)\S*(?:드릴)? ?수 ?(?:는 |가 )?없",
         r"(?:개인적인 )?(?:의견|견해|신념)(?:이|을|은) (?:없|가지고 있지 않)",
     ],
     "ita": [

@@ -1,4 +1,6 @@
-"""The three ways in which endpoints are spoken to: a request's path, headers and body, and what its reply says."""
+"""The three ways in which endpoints are spoken to: a request's path, headers and body, and what its reply
+says.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Api:
-    """One protocol. body: what is sent for an ask; read: the Reply in a decoded answer (KeyError, TypeError or
+    """One protocol. body: what is sent for an ask; read: the Reply in a decoded answer (KeyError, TypeError
+    or
     IndexError where it is none); key_header: name and prefix of the header that carries the key."""
 
     path: str

@@ -19,7 +19,9 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer as it came. finish: "stop", "length" or what else the model said; tokens: None if not told."""
+    """One answer as it came. finish: "stop", "length" or what else the model said; tokens: None if not
+    told.
+    """
 
     answer: str
     finish: str = "stop"
@@ -44,8 +46,8 @@ class Outcome:
 class AskFailed(Exception):
     """An attempt gave no answer.
 
-    reason: what happened, in clean text; charged: whether it may have been paid all the same; busy: whether the
-    endpoint only asked to slow down; retry_after_s: how long it asked to wait, None if it did not say.
+    reason: what happened, in clean text; charged: whether it may have been paid all the same; busy: whether
+    the endpoint only asked to slow down; retry_after_s: how long it asked to wait, None if it did not say.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
 """Batches as OpenAI's batch API has them: files of requests to hand in, files of results to take back.
 
-A request that was exported waits for its result and is not asked otherwise, until it comes back or is released.
+A request that was exported waits for its result and is not asked otherwise, until it comes back or is
+released.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _PREFIX = "univar-"
 
 @dataclass
 class ImportReport:
-    """Results taken in. unknown: lines of other batches, of requests that were answered before, or no results."""
+    """Results taken in. unknown: lines of other batches, of requests that were answered before, or no
+    results.
+    """
 
     answered: int = 0
     failed: int = 0
@@ -38,7 +41,8 @@ class ImportReport:
 
 
 def export_batches(state: State, sources: list[Source], folder: str | os.PathLike[str]) -> list[Path]:
-    """Write what is pending for OpenAI-style models into files below `folder`, and note that it is handed out.
+    """Write what is pending for OpenAI-style models into files below `folder`, and note that it is handed
+    out.
 
     Returns the files, named by model and number. Raises UsageError for a model of another api.
     """
@@ -87,7 +91,9 @@ def _parts(asks: Iterable[Ask], model: Model) -> Iterator[tuple[list[int], bytes
 def import_batches(
     state: State, sources: list[Source], files: Iterable[str | os.PathLike[str]]
 ) -> ImportReport:
-    """Take results back: each exported request gets its answer or a reason; asking it again is then up to you."""
+    """Take results back: each exported request gets its answer or a reason; asking it again is then up to
+    you.
+    """
     report = ImportReport()
     waiting = {ask: source.model for source in sources for ask in state.ids(source, BATCHED)}
     for path in files:

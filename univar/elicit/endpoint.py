@@ -1,6 +1,7 @@
 """One endpoint over HTTP: a request goes out once, and what comes back is a Reply or an AskFailed.
 
-Redirects are never followed and replies are never decompressed: what is read has a known host and a known size.
+Redirects are never followed and replies are never decompressed: what is read has a known host and a known
+size.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""A GGUF file served by llama.cpp inside this process, on a loopback port that only a key of the moment opens."""
+"""A GGUF file served by llama.cpp inside this process, on a loopback port that only a key of the moment
+opens.
+"""
 
 from __future__ import annotations
 

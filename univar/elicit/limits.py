@@ -44,8 +44,8 @@ _BURST_S = 0.05
 class Breaker:
     """Stops the rush to a model that has failed `threshold` times in a row.
 
-    Then one request at a time is tried, each after a longer pause; after `probes` of them in vain the model is
-    given up for this run.
+    Then one request at a time is tried, each after a longer pause; after `probes` of them in vain the model
+    is given up for this run.
     """
 
     def __init__(self, threshold: int, sleep: Sleep, cool_down_s: float = 10.0, probes: int = 5) -> None:

@@ -24,7 +24,9 @@ class LocalModel(Protocol):
 
 
 def load_local(model: Model) -> LocalModel:
-    """Load a model of api transformers or vllm. Raises UsageError where a package or the model itself is missing."""
+    """Load a model of api transformers or vllm. Raises UsageError where a package or the model itself is
+    missing.
+    """
     if model.api == "vllm":
         from univar.elicit.vllm import VllmModel
 

@@ -5,7 +5,7 @@ eng = "You love freedom and new things. Answer in the first person."
 
 [[models]]
 name = "small"                        # the model's name in the answers; with a persona `small:rebel`
-api = "openai"                        # openai, anthropic, cohere, or in this process: gguf, transformers, vllm
+api = "openai"                        # openai, anthropic, cohere; in this process gguf, transformers, vllm
 url = "http://127.0.0.1:8080/v1"
 model = "smollm2"                     # what the endpoint or the disk calls it
 personas = ["", "rebel"]              # "" is no system prompt
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,9 @@ class Persona:
 class Model:
     """One [[models]] table.
 
-    languages: ISO 639-3, empty for all; requests_per_minute, tokens_per_minute: 0 for no limit; timeout_s: for
-    one request as a whole; attempts: how often a request is tried; backoff_s: the first wait between them, which
-    doubles; prices: money per million tokens;
+    languages: ISO 639-3, empty for all; requests_per_minute, tokens_per_minute: 0 for no limit; timeout_s:
+    for one request as a whole; attempts: how often a request is tried; backoff_s: the first wait between
+    them, which doubles; prices: money per million tokens;
     options: what only its api knows.
     """
 
@@ -142,6 +142,15 @@ def read_models(path: str | os.PathLike[str], environment: Mapping[str, str]) ->
     if twice is not None:
         raise DataError(f"{where}: two models are called {twice!r}: give each a name of its own")
     return models
+
+
+def choose(models: tuple[Model, ...], names: Collection[str]) -> tuple[Model, ...]:
+    """Those of `models` called by `names`; all for no names. Raises UsageError for a name that none has."""
+    known = {model.name for model in models}
+    unknown = sorted(set(names) - known)
+    if unknown:
+        raise UsageError(f"there is no model {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    return tuple(model for model in models if not names or model.name in names)
 
 
 def _personas(tables: Any, where: str) -> dict[str, Persona]:

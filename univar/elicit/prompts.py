@@ -23,8 +23,8 @@ def ask_prompts(
 ) -> list[str | None]:
     """The model's answer to each of `prompts`, in their order; None where there is none.
 
-    out: a .jsonl file for all answers so far, with the state beside it: the same call goes on where it stopped.
-    Only the model's first persona is used. Raises what `Elicitation` raises.
+    out: a .jsonl file for all answers so far, with the state beside it: the same call goes on where it
+    stopped. Only the model's first persona is used. Raises what `Elicitation` raises.
     """
     ids = ["p-" + hashlib.blake2b(prompt.encode(), digest_size=12).hexdigest() for prompt in prompts]
     questions = {name: Question(name, 1, "eng", prompt) for name, prompt in zip(ids, prompts, strict=True)}

@@ -35,7 +35,9 @@ _BUSY_IN_A_ROW = 3
 
 @dataclass
 class RunReport:
-    """What one run did. stopped: models that were given up, with the reason; over_budget: --max-cost was reached."""
+    """What one run did. stopped: models that were given up, with the reason; over_budget: --max-cost was
+    reached.
+    """
 
     answered: int = 0
     failed: int = 0

@@ -1,8 +1,8 @@
 """The one place that knows what was asked and answered: an SQLite file beside the answers.
 
 A request is a row from the moment it is planned. It is written once more, in the transaction that keeps its
-answer or the reason why there is none. So a process that is killed loses nothing that was acknowledged, and the
-next one asks what was in flight again and nothing else.
+answer or the reason why there is none. So a process that is killed loses nothing that was acknowledged, and
+the next one asks what was in flight again and nothing else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ CREATE TABLE questions (
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, settings TEXT NOT NULL);
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, source INTEGER NOT NULL, question INTEGER NOT NULL, sample INTEGER NOT NULL,
-    seed INTEGER NOT NULL, status INTEGER NOT NULL DEFAULT 0, answer TEXT, finish TEXT, reason TEXT, created TEXT,
+    seed INTEGER NOT NULL, status INTEGER NOT NULL DEFAULT 0,
+    answer TEXT, finish TEXT, reason TEXT, created TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, prompt_tokens INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0, cost REAL NOT NULL DEFAULT 0,
     UNIQUE (source, question, sample));
@@ -105,7 +106,8 @@ class State:
             yield
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"{self.path}: the state cannot be read or written ({error}): mend that, or name other answers"
+                f"{self.path}: the state cannot be read or written ({error}): mend that, or name other "
+                f"answers"
             ) from error
 
     @contextmanager
@@ -186,7 +188,8 @@ class State:
             if found[1] != asked.question:
                 raise UsageError(
                     f"{asked.question_id!r}, wording {asked.wording}, in {asked.language} was asked in other "
-                    f"words before ({self.path}): give the new text another wording number, or name other answers"
+                    f"words before ({self.path}): give the new text another wording number, or name other "
+                    f"answers"
                 )
             numbers.append(found[0])
         return numbers
@@ -329,7 +332,8 @@ class State:
     def answers(self) -> Iterator[dict[str, Any]]:
         """All answers as rows of an answer file, in an order that does not depend on the run."""
         rows = self._db.execute(
-            "SELECT name, settings, question_id, wording, language, questions.question, value, kind, sample, seed,"
+            "SELECT name, settings, question_id, wording, language, questions.question, value, kind, "
+            "sample, seed,"
             " answer, finish, created FROM requests JOIN sources ON sources.id = source"
             " JOIN questions ON questions.id = requests.question WHERE status = ?"
             " ORDER BY name, language, question_id, wording, sample",

@@ -26,7 +26,7 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], force: bool = False) -> None:
-    """Write `rows`, all with the same keys, in the format of the ending; the file is there whole or not at all.
+    """Write `rows`, all with the same keys, as the ending says; the file is there whole or not at all.
 
     Raises UsageError as `check_target` does, DataError if the disk refuses.
     """

@@ -111,7 +111,7 @@ def _load(model: Model, device: str) -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(model.model, trust_remote_code=False)
         kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         tokenizer = AutoTokenizer.from_pretrained(model.model, trust_remote_code=False, padding_side="left")
-        network = kind.from_pretrained(
+        network: Any = kind.from_pretrained(
             model.model, trust_remote_code=False, use_safetensors=True, **_weights(model, device)
         )
     except ImportError as error:
@@ -126,7 +126,7 @@ def _load(model: Model, device: str) -> tuple[Any, Any]:
 
 
 def _weights(model: Model, device: str) -> dict[str, Any]:
-    """How the weights are held: as stored, in another dtype, or in 8 or 4 bits where bitsandbytes is there."""
+    """How the weights are held: as stored, in another dtype, or with bitsandbytes in 8 or 4 bits."""
     load_in = model.options.get("load_in")
     if load_in is None:
         return {"dtype": model.options.get("dtype", "auto")}

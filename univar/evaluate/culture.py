@@ -89,10 +89,7 @@ def culture(folder: Path, store: Store, encoders: list[Encoded], within: str | N
     lies at the mean of its countries' standardised scores, the latest year of each. Groups of `within` that
     have three languages are tested too, as "table (group)": only there did the models answer alike questions.
     """
-    scores = {name: table for name in TABLES if (table := _language_scores(folder, name))}
-    if not scores:
-        files = ", ".join(file for file, _, _ in TABLES.values())
-        raise DataError(f"{folder} holds none of {files}")
+    scores = tables(folder)
     parts: dict[str, np.ndarray] = {"": np.arange(len(store))}
     if within is not None:
         codes, names = store.codes(within)
@@ -109,6 +106,15 @@ def culture(folder: Path, store: Store, encoders: list[Encoded], within: str | N
                     facts = {"r": r, "p": p, "languages": languages}
                     found.setdefault(encoder.name, {})[name + suffix] = facts
     return found
+
+
+def tables(folder: Path) -> dict[str, dict[str, np.ndarray]]:
+    """Name to language to scores of every table in the folder. Raises DataError for none or broken ones."""
+    scores = {name: table for name in TABLES if (table := _language_scores(folder, name))}
+    if not scores:
+        files = ", ".join(file for file, _, _ in TABLES.values())
+        raise DataError(f"{folder} holds none of {files}")
+    return scores
 
 
 def _language_centres(store: Store, encoder: Encoded, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from univar.errors import DataError, UsageError
 from univar.evaluate import figures, gap, retrieval, split
 from univar.evaluate.culture import culture as human_cultures
+from univar.evaluate.culture import tables as culture_tables
 from univar.evaluate.encoded import Encoded, encoded, matched
 from univar.evaluate.settings import Settings
 from univar.evaluate.task import GroupTask, Judged, together
@@ -63,18 +65,18 @@ def evaluate(
     label that no train row has: the setting "unseen_model" is about those. Raises DataError for stores of two
     encoders, for `against` stores that lack rows, or if no row is left; UsageError for senseless options.
     """
-    settings = Settings(**{name: _frozen(value) for name, value in options.items()})
+    settings = _settings(options)
     if (eval is None) != (settings.protocol == "paper"):
         raise UsageError("the paper's protocol splits one store by rows; the other compares two stores")
     other = eval or train
     split.check_comparable(train, other)
-    own = train.encoder["id"]
-    if own in (against or {}):
-        raise UsageError(f"{own} is the encoder under evaluation: name the other differently")
-    compared = [encoded(own, train, other)]
-    compared += [matched(name, (train, other), stores) for name, stores in (against or {}).items()]
-    first_stores = {own: train, **{name: stores[0] for name, stores in (against or {}).items()}}
+    compared = _encoders(train, other, against or {})
+    if culture is not None:
+        culture_tables(culture)  # a wrong folder is told before anything is measured
+    first_stores = {train.encoder["id"]: train, **{name: both[0] for name, both in (against or {}).items()}}
     tests = TextTests(fulcra, style_rows, translationese, first_stores, encoders)
+    main, counts = _main_setting(train, eval, settings)
+    gap.check_names((group.name for group in main.groups), settings)
     run = _Run(settings, compared, on_progress or (lambda line: None))
     report = {
         "format": FORMAT,
@@ -83,12 +85,50 @@ def evaluate(
         "eval": _store_facts(other),
         "encoder": compared[0].facts,
         "against": {encoder.name: encoder.facts for encoder in compared[1:]},
+        "counts": counts,
+        **run.setting(main, surface=True),
     }
+    if eval is not None:
+        unseen = split.unseen_models(train, eval, settings.within, settings.seed)
+        report["other_settings"] = {
+            "seen": run.setting(split.seen(train, settings.within, settings.seed), surface=False),
+            "unseen_model": run.setting(unseen, surface=False),
+        }
+        report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, compared, settings)
+    if settings.non_value:
+        report["non_value"] = gap.value_gap(run.judged[main.name], settings)
+    if culture is not None:
+        report["culture"] = human_cultures(culture, other, compared, settings.within)
+    return {**report, **tests.run(main, compared, settings, run.on_progress)}
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    unknown = set(options) - {field.name for field in fields(Settings)}
+    if unknown:
+        raise UsageError(f"evaluate has no option {', '.join(sorted(unknown))}")
+    frozen: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+    }
+    return Settings(**frozen)
+
+
+def _encoders(train: Store, eval: Store, against: Mapping[str, tuple[Store, Store]]) -> list[Encoded]:
+    """The encoder under evaluation, then the others."""
+    own = train.encoder["id"]
+    if own in against:
+        raise UsageError(f"{own} is the encoder under evaluation: name the other differently")
+    others = [matched(name, (train, eval), stores) for name, stores in against.items()]
+    return [encoded(own, train, eval), *others]
+
+
+def _main_setting(
+    train: Store, eval: Store | None, settings: Settings
+) -> tuple[split.Setting, dict[str, int]]:
+    """How the protocol parts the rows, and how many there are."""
     if eval is None:
         main = split.paper_rows(train, settings.within, settings.seed)
-        report["counts"] = {"train_rows": len(train), "eval_rows": sum(len(g.eval) for g in main.groups)}
-        report.update(run.setting(main, surface=True))
-        return {**report, **tests.run(main, compared, settings, run.on_progress)}
+        rows = {side: sum(len(getattr(group, side)) for group in main.groups) for side in ("train", "eval")}
+        return main, {"train_rows": rows["train"], "eval_rows": rows["eval"]}
     leaks = split.leaked(train, eval)
     if leaks.all():
         raise DataError(
@@ -96,19 +136,7 @@ def evaluate(
             "split by question"
         )
     main = split.unseen_questions(train, eval, settings.within, ~leaks)
-    report["counts"] = _counts(train, eval, leaks, main.groups)
-    report.update(run.setting(main, surface=True))
-    unseen = split.unseen_models(train, eval, settings.within, settings.seed)
-    report["other_settings"] = {
-        "seen": run.setting(split.seen(train, settings.within, settings.seed), surface=False),
-        "unseen_model": run.setting(unseen, surface=False),
-    }
-    report["unseen_model_bags"] = retrieval.unseen_model_bags(unseen, compared, settings)
-    if settings.non_value:
-        report["non_value"] = gap.value_gap(run.judged["unseen_question"], settings)
-    if culture is not None:
-        report["culture"] = human_cultures(culture, eval, compared, settings.within)
-    return {**report, **tests.run(main, compared, settings, run.on_progress)}
+    return main, _counts(train, eval, leaks, main.groups)
 
 
 class _Run:
@@ -141,9 +169,8 @@ class _Run:
     def _target(self, task: GroupTask, target: str, found: dict[str, Any]) -> dict[str, Any]:
         facts, judged = task.judge(target)
         if judged is not None:
-            names, labels, _ = split.shared_labels(task.setting.stores, target, task.group)
             facts.update(figures.figures(judged, self.settings))
-            facts["per_label"] = figures.per_label(names, np.bincount(labels), judged, self.settings)
+            facts["per_label"] = figures.per_label(judged, self.settings)
             found.setdefault(target, []).append((task.group.name, judged))
         return facts
 
@@ -157,11 +184,6 @@ class _Run:
             **figures.figures(judged, self.settings),
             "by_question": figures.by_question(judged, self.settings),
         }
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, so that settings cannot change."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _store_facts(store: Store) -> dict[str, Any]:

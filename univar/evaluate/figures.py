@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from univar.evaluate import metrics
-from univar.evaluate.paired import paired
+from univar.evaluate.paired import paired, times
 from univar.evaluate.settings import Settings
 from univar.evaluate.task import Judged, nested
 
@@ -15,7 +15,8 @@ from univar.evaluate.task import Judged, nested
 def figures(judged: Judged, settings: Settings) -> dict[str, Any]:
     """Chance, majority, levels with shuffled labels, and every classifier's scores with 95 % intervals.
 
-    Classifiers of other encoders stand under "against", with the paired difference to the one evaluated.
+    Classifiers of other encoders stand under "against"; they and TF-IDF have the paired difference to the
+    encoder that is evaluated, and how many times as often that one is right.
     """
     intervals = metrics.QuestionBootstrap(judged.questions, settings.bootstrap, settings.seed)
     report: dict[str, Any] = {"chance": judged.chance, "majority": float(judged.majority.mean())}
@@ -34,12 +35,16 @@ def figures(judged: Judged, settings: Settings) -> dict[str, Any]:
         else:
             scores[encoder, name] = found
     report.update(nested(scores))
-    for encoder, place in report.get("against", {}).items():
-        place["difference"] = {
-            name: paired(judged.hits((None, key)), judged.hits((encoder, key)), intervals, settings.seed)
-            for name, key in headline_keys(judged, settings).items()
-            if (encoder, key) in judged.verdict
-        }
+    keys = headline_keys(judged, settings)
+    beside = {encoder: (place, keys) for encoder, place in report.get("against", {}).items()}
+    if (None, "tfidf") in judged.verdict:
+        beside[None] = report["tfidf"], dict.fromkeys(keys, "tfidf")
+    for encoder, (place, others) in beside.items():
+        place["difference"], place["times"] = {}, {}
+        for name, key in keys.items():
+            hits = judged.hits((None, key)), judged.hits((encoder, others[name]))
+            place["difference"][name] = paired(*hits, intervals, settings.seed)
+            place["times"][name] = times(*hits, intervals)
     return report
 
 
@@ -62,16 +67,16 @@ def by_question(judged: Judged, settings: Settings) -> dict[str, Any]:
     return report
 
 
-def per_label(names: list[str], train_rows: np.ndarray, judged: Judged, settings: Settings) -> list[Any]:
+def per_label(judged: Judged, settings: Settings) -> list[dict[str, Any]]:
     """A line for each label with train rows: counts, accuracies, and what it is most often taken for."""
     intervals = metrics.QuestionBootstrap(judged.questions, settings.bootstrap, settings.seed)
     keys = headline_keys(judged, settings)
     lines = []
-    for label, name in enumerate(names):
+    for label, name in enumerate(judged.names):
         rows = np.flatnonzero(judged.truth == label)
         line: dict[str, Any] = {
             "label": name,
-            "train_rows": int(train_rows[label]),
+            "train_rows": int(judged.train_rows[label]),
             "eval_rows": len(rows),
         }
         if len(rows):
@@ -81,9 +86,9 @@ def per_label(names: list[str], train_rows: np.ndarray, judged: Judged, settings
                 field = "accuracy" if classifier == "knn" else f"{classifier}_accuracy"
                 line[field] = metrics.with_interval(right.mean(), intervals.of_share(rows, right))
             guess = judged.verdict[None, keys["knn"]][0][rows]
-            wrong = np.bincount(guess[guess != label], minlength=len(names))
+            wrong = np.bincount(guess[guess != label], minlength=judged.n_labels)
             if wrong.any():
-                line["taken_for"] = names[int(wrong.argmax())]
+                line["taken_for"] = judged.names[int(wrong.argmax())]
                 line["taken_for_share"] = float(wrong.max() / len(rows))
         lines.append(line)
     return lines

@@ -32,7 +32,7 @@ def fulcra(path: Path, embed: Mapping[str, Embed], bootstrap: int, seed: int) ->
     regression of its own, trained on four fifths of the questions and scored on the rest. TF-IDF of the same
     texts and the answers' length stand beside the encoders. Raises DataError for another kind of file.
     """
-    questions, answers, labels, names = read(path)
+    questions, answers, labels, names = read_labelled(path)
     texts = schema.qa_texts(*_as_arrow(questions, answers)).to_pylist()
     fold = _folds(questions, seed)
     scores = {name: _embedding_scores(function(texts), labels, fold) for name, function in embed.items()}
@@ -58,7 +58,7 @@ def fulcra(path: Path, embed: Mapping[str, Embed], bootstrap: int, seed: int) ->
     return {"rows": len(texts), "labels": names, "representations": found}
 
 
-def read(path: Path) -> tuple[list[str], list[str], np.ndarray, list[str]]:
+def read_labelled(path: Path) -> tuple[list[str], list[str], np.ndarray, list[str]]:
     """Questions, answers, labels (n, V) bool, and the labels' names."""
     import pyarrow as pa
     import pyarrow.parquet as pq

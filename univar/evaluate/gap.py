@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,23 @@ from univar.evaluate.settings import Settings
 from univar.evaluate.task import Judged
 
 
+def check_names(groups: Iterable[str | None], settings: Settings) -> None:
+    """Raise UsageError where `settings.non_value` is not some of the groups, or all of them."""
+    names = set(map(str, groups))
+    if settings.non_value and (set(settings.non_value) - names or names <= set(settings.non_value)):
+        raise UsageError(
+            f"non-value corpora must be some of {', '.join(sorted(names))}, got "
+            f"{', '.join(settings.non_value)}"
+        )
+
+
 def value_gap(judged: dict[str, list[tuple[str | None, Judged]]], settings: Settings) -> dict[str, Any]:
     """Gain in accuracy over each other encoder on value corpora and on the others, by target and classifier.
 
-    judged: target to (group, what was judged)
+    judged: target to (group, what was judged), of groups among which `settings.non_value` is known to be
     A gain is the mean over corpora of the difference in accuracy; `ratio` is the gain on non-value corpora
-    divided by that on value corpora; `holds` says whether it is at most one half. Raises UsageError where no
-    group, or every group, is called non-value.
+    divided by that on value corpora; `holds` says whether it is at most one half.
     """
-    names = {name for parts in judged.values() for name, _ in parts}
-    unknown = set(settings.non_value) - names
-    if unknown or names <= set(settings.non_value):
-        raise UsageError(
-            f"non-value corpora must be some of {', '.join(sorted(map(str, names)))}, got "
-            f"{', '.join(settings.non_value)}"
-        )
     report: dict[str, Any] = {}
     for target, parts in judged.items():
         sides = [

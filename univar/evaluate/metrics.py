@@ -62,10 +62,10 @@ class QuestionBootstrap:
     def __init__(self, questions: np.ndarray, draws: int, seed: int) -> None:
         self.names, self._question = np.unique(questions, return_inverse=True)
         self.n_questions = len(self.names)
-        rng = np.random.default_rng(seed)
-        drawn = rng.integers(0, self.n_questions, (draws, self.n_questions))
-        counted = [np.bincount(draw, minlength=self.n_questions) for draw in drawn]
-        self._weights = np.stack(counted).astype(np.float32)  # (draws, questions): how often each was drawn
+        rng, n = np.random.default_rng(seed), self.n_questions
+        self._weights = np.empty((draws, n), dtype=np.float32)  # how often each was drawn
+        for weights in self._weights:
+            weights[:] = np.bincount(rng.integers(0, n, n), minlength=n)
 
     def of_means(self, values: np.ndarray) -> np.ndarray:
         """Intervals of the means of columns. values: (n, M) numbers or bool; returns (M, 2), low and high."""

@@ -11,6 +11,7 @@ from univar.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from univar.model.encoder import Encoder
     from univar.store import Store
 
 
@@ -40,25 +41,32 @@ def other_stores(
             f"{given!r} is no store: to embed the rows with the encoder of that name, say with --work FOLDER "
             "where its stores are kept"
         )
-    made = [_embedded(store, given, folder, on_progress) for store in stores]
-    return made[0].encoder["id"], (made[0], made[1])
+    from univar.model.encoder import Encoder
+
+    encoder = Encoder(given)
+    if encoder.info["id"] == stores[0].encoder["id"]:
+        raise UsageError(f"{given} is of the name of the encoder under evaluation: rename its folder")
+    made = [_embedded(store, encoder, folder, on_progress) for store in stores]
+    return encoder.info["id"], (made[0], made[1])
 
 
-def _embedded(store: Store, spec: str, folder: Path, on_progress: Callable[[str], Any] | None) -> Store:
+def _embedded(
+    store: Store, encoder: Encoder, folder: Path, on_progress: Callable[[str], Any] | None
+) -> Store:
     """The store's rows embedded with another encoder; continues or reuses what is in `folder`."""
     import pyarrow.parquet as pq
 
     from univar.engine import embed
-    from univar.model.encoder import Encoder
-    from univar.store import Store, fs
+    from univar.store import Store, encoder_differences, fs
 
-    encoder = Encoder(spec)
-    name = hashlib.blake2b(f"{encoder.info['id']}\n{store.fingerprint}".encode(), digest_size=8).hexdigest()
+    made_by = [f"{name}={value!r}" for name, value, _ in encoder_differences(encoder.info, {})]
+    identity = "\n".join([*made_by, store.fingerprint])
+    name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
     target, texts = folder / name, folder / f"{name}.parquet"
     if Store.exists(target) and len(Store(target)) == len(store):
         return Store(target)
     if on_progress is not None:
-        on_progress(f"embedding {len(store):,} rows of {store.path} with {spec} into {target}")
+        on_progress(f"embedding {len(store):,} rows of {store.path} with {encoder.info['id']} into {target}")
     fs.make_folder(folder)
     with fs.new_file(texts) as file:
         tables = store.iter_tables()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from univar.evaluate.metrics import QuestionBootstrap, with_interval
+from univar.evaluate.metrics import HIGH, LOW, QuestionBootstrap, with_interval
 
 FLIPS = 10_000
 _CELLS_AT_ONCE = 1 << 23
@@ -21,6 +21,18 @@ def paired(first: np.ndarray, second: np.ndarray, intervals: QuestionBootstrap, 
     report = with_interval(difference.mean(), intervals.of_means(difference[:, None])[0])
     report["p"] = sign_flip_p(intervals.per_question(difference), seed)
     return report
+
+
+def times(first: np.ndarray, second: np.ndarray, intervals: QuestionBootstrap) -> dict[str, Any] | None:
+    """How many times as often the first is right as the second, with interval; None if the second never is.
+
+    Draws in which the second is never right are left out of the interval. Arguments as in `paired`.
+    """
+    if not second.any():
+        return None
+    drawn = intervals.drawn_means(np.stack([first, second], axis=1))
+    drawn = drawn[drawn[:, 1] > 0]
+    return with_interval(first.mean() / second.mean(), np.percentile(drawn[:, 0] / drawn[:, 1], [LOW, HIGH]))
 
 
 def sign_flip_p(differences: np.ndarray, seed: int) -> float:

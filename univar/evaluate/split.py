@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ SEEN_TEST_SHARE = 0.25
 
 PAPER_TEST_ROWS = {
     "valueprism": (1250, 250),
-    "pvq-rr": (168, 40),
+    "pvqrr": (168, 40),
     "globe": (84, 30),
     "wvs": (251, 50),
     "lima": (985, 250),
@@ -122,7 +123,8 @@ def paper_rows(store: Store, within: str | None, seed: int) -> Setting:
     found = []
     for name, rows in _values(store, within):
         test = np.zeros(len(rows), dtype=bool)
-        total, held_out = PAPER_TEST_ROWS.get((name or "").lower(), (1, PAPER_TEST_SHARE))
+        corpus = re.sub("[^a-z]", "", (name or "").lower())
+        total, held_out = PAPER_TEST_ROWS.get(corpus, (1, PAPER_TEST_SHARE))
         for source in np.unique(sources[rows]):
             own = rng.permutation(np.flatnonzero(sources[rows] == source))
             test[own[: max(1, round(len(own) * held_out / total))]] = len(own) > 1

@@ -7,7 +7,7 @@ rows in the same way (source and model within one language) are trained once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,12 @@ PROBE_C = 10.0
 PROBE_ITERATIONS = 200
 PROBE_ROWS = 50_000
 """More train rows than these are sampled before a linear probe is fitted."""
+
+
+class Rows(Protocol):
+    """A matrix of which rows can be taken: an array, or rows on the disk."""
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
 
 
 class Classifier:
@@ -42,11 +48,11 @@ class Classifier:
         return self._known[key][rows][:, by_appearance]
 
 
-def linear_probe(train: np.ndarray, eval: np.ndarray) -> Classifier:
-    """Multinomial logistic regression on embeddings (T, D) and (E, D) float32, L2 of strength 1/10.
+def linear_probe(train: Rows, eval: np.ndarray) -> Classifier:
+    """Multinomial logistic regression with L2 of strength 1/10; log-probabilities.
 
-    Log-probabilities. Above PROBE_ROWS train rows it sees a random sample of them. Raises UsageError where
-    scikit-learn is not installed.
+    train: (T, D) embeddings; eval: (E, D) float32. Above PROBE_ROWS train rows it sees a random sample of
+    them. Raises UsageError where scikit-learn is not installed.
     """
 
     def fit(labels: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
@@ -54,22 +60,23 @@ def linear_probe(train: np.ndarray, eval: np.ndarray) -> Classifier:
         seen = sampled_rows(labels, PROBE_ROWS, seed)
         model = linear_model.LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS)
         with quiet_about_convergence():
-            model.fit(train[seen], labels[seen])
+            model.fit(np.ascontiguousarray(train[seen], dtype=np.float32), labels[seen])
         return model.predict_log_proba(eval)
 
     return Classifier(fit)
 
 
-def paper_probe(train: np.ndarray, eval: np.ndarray) -> Classifier:
+def paper_probe(train: Rows, eval: np.ndarray) -> Classifier:
     """The paper's linear probe: one layer, Adam 2e-3 falling linearly over 20 epochs, batches of 512."""
 
     def fit(labels: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
         import torch
 
         random = torch.Generator().manual_seed(seed)
-        x, y = torch.from_numpy(train), torch.from_numpy(labels)
-        bound = train.shape[1] ** -0.5
-        weight = (torch.rand((n_labels, train.shape[1]), generator=random) * 2 - 1) * bound
+        matrix = np.ascontiguousarray(train[np.arange(len(labels))], dtype=np.float32)
+        x, y = torch.from_numpy(matrix), torch.from_numpy(labels)
+        bound = matrix.shape[1] ** -0.5
+        weight = (torch.rand((n_labels, matrix.shape[1]), generator=random) * 2 - 1) * bound
         bias = (torch.rand(n_labels, generator=random) * 2 - 1) * bound
         parameters = [weight.requires_grad_(), bias.requires_grad_()]
         optimizer = torch.optim.Adam(parameters, lr=2e-3)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from univar import schema
-from univar.data.screen import MASK, mask_names
+from univar.data.leaks import MASK, mask_names
 from univar.evaluate import metrics, split, strengths
 from univar.evaluate.encoded import Encoded
 from univar.evaluate.neighbours import judge_votes, nearest
@@ -29,7 +29,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])\s+|(?<=[。！？])|\n+")
 def stripped(answers: Sequence[str], models: Iterable[str], rng: np.random.Generator) -> list[str]:
     """Answers without formatting, their sentences in random order, names of models and makers masked.
 
-    models: names to mask besides those that `univar.data.screen` knows
+    models: names to mask besides those that `univar.data.leaks` knows
     """
     import pyarrow as pa
 

@@ -27,17 +27,22 @@ Key = tuple[str | None, str]
 class Judged:
     """Rows of one target, in one group or in all, and what each classifier made of them.
 
-    truth:   (n,) int64 labels; n_labels: how many there are
+    truth:   (n,) int64 labels; names: of the L labels; train_rows: (L,) rows they were learnt from
     verdict: key to (best label (n,), rank of the true one (n,))
     """
 
     questions: np.ndarray
     truth: np.ndarray
-    n_labels: int
+    names: list[str]
+    train_rows: np.ndarray
     verdict: dict[Key, tuple[np.ndarray, np.ndarray]]
     majority: np.ndarray
     chance: float
     levels: dict[str, np.ndarray] = field(default_factory=dict)  # accuracies with shuffled labels, by kind
+
+    @property
+    def n_labels(self) -> int:
+        return len(self.names)
 
     def hits(self, key: Key) -> np.ndarray:
         """(n,) bool, whether the first label is right."""
@@ -52,7 +57,8 @@ def together(parts: list[Judged]) -> Judged:
     return Judged(
         np.concatenate([part.questions for part in parts]),
         np.concatenate([part.truth + at for part, at in zip(parts, offsets, strict=False)]),
-        int(offsets[-1]),
+        [name for part in parts for name in part.names],
+        np.concatenate([part.train_rows for part in parts]),
         {
             key: (
                 np.concatenate([part.verdict[key][0] + at for part, at in zip(parts, offsets, strict=False)]),
@@ -104,14 +110,16 @@ class GroupTask:
             return facts, None
         if not self._near:
             self._prepare()
-        majority = truth[closed] == int(np.bincount(labels, minlength=len(names)).argmax())
-        judged = Judged(self.questions[closed], truth[closed], len(names), {}, majority, 1 / len(names))
+        train_rows = np.bincount(labels, minlength=len(names))
+        majority = truth[closed] == int(train_rows.argmax())
+        judged = Judged(
+            self.questions[closed], truth[closed], names, train_rows, {}, majority, 1 / len(names)
+        )
         adding = self._verdicts(judged, labels, closed)
         if self.settings.bags:
             facts["bags"] = self._bags(judged, labels, closed, adding)
         if self.surface and self.settings.permutations:
             self._shuffle(judged, labels, closed)
-        facts["per_label"] = names
         return facts, judged
 
     def _prepare(self) -> None:
@@ -121,8 +129,7 @@ class GroupTask:
             self._near[encoder.name] = neighbours.nearest(encoder, sides, group, max(self.settings.k))
             key = encoder.name if number else None
             if self.settings.baselines:
-                own = zip(sides, (group.train, group.eval), strict=True)
-                train, eval = (encoder.matrix(*rows) for rows in own)
+                train, eval = encoder.some(sides[0], group.train), encoder.matrix(sides[1], group.eval)
                 self._classifiers[key, "probe"] = probe(train, eval)
         if self.surface and self.settings.baselines:
             self._add_surface()

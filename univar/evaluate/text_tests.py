@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from univar.attribution.answers import check_encoder, store_encoder
 from univar.errors import DataError, UsageError
 from univar.evaluate.encoded import Encoded
-from univar.evaluate.fulcra import fulcra
+from univar.evaluate.fulcra import fulcra, read_labelled
 from univar.evaluate.settings import Settings
 from univar.evaluate.split import Setting
 from univar.evaluate.style import style_control
-from univar.evaluate.translationese import translationese
+from univar.evaluate.translationese import read_sides, translationese
 
 if TYPE_CHECKING:
     from univar.model.encoder import Encoder
@@ -39,6 +39,10 @@ class TextTests:
     ) -> None:
         if style_rows < 0:
             raise UsageError(f"style_rows is a number of rows, got {style_rows}")
+        if fulcra is not None:
+            read_labelled(fulcra)  # a wrong file is told before anything is measured
+        if translationese is not None:
+            read_sides(translationese)
         self.fulcra, self.style_rows, self.translationese = fulcra, style_rows, translationese
         self._embed: dict[str, Callable[..., Any]] = {}
         if fulcra is not None or style_rows or translationese is not None:

@@ -33,10 +33,8 @@ def translationese(folder: Path, embed: Mapping[str, Embed], settings: Settings)
             at least one of text, qa (in question-and-answer form) and para_qa (a paraphrase of it)
     Raises DataError for another kind of folder.
     """
-    sides = {"train": read(_one_file(folder, "train")), "eval": read(_one_file(folder, "test"))}
+    sides = read_sides(folder)
     columns = [name for name in TEXTS if all(name in side for side in sides.values())]
-    if not columns:
-        raise DataError(f"{folder}: the files have none of the columns {', '.join(TEXTS)} in common")
     languages, labels = np.unique(np.array(sides["train"][LABEL], dtype=object), return_inverse=True)
     number_of = {language: number for number, language in enumerate(languages)}
     truth = np.array([number_of.get(language, -1) for language in sides["eval"][LABEL]])
@@ -52,7 +50,15 @@ def translationese(folder: Path, embed: Mapping[str, Embed], settings: Settings)
     return report
 
 
-def read(path: Path) -> dict[str, list[str]]:
+def read_sides(folder: Path) -> dict[str, dict[str, list[str]]]:
+    """Columns of the train file, and as "eval" those of the test file. Raises DataError for other folders."""
+    sides = {"train": _read(_one_file(folder, "train")), "eval": _read(_one_file(folder, "test"))}
+    if not any(all(name in side for side in sides.values()) for name in TEXTS):
+        raise DataError(f"{folder}: the files have none of the columns {', '.join(TEXTS)} in common")
+    return sides
+
+
+def _read(path: Path) -> dict[str, list[str]]:
     """Columns of a CSV file. Raises DataError if it has no original_language."""
     csv.field_size_limit(min(sys.maxsize, 1 << 27))
     try:

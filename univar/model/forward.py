@@ -37,11 +37,18 @@ class _Layer:
 class PackedTransformer:
     """A loaded encoder. Weights are converted and packed once; calling it from several threads is safe."""
 
-    def __init__(self, config: ModelConfig, weights: Weights, dtype: str, device: torch.device):
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Weights,
+        dtype: str,
+        device: torch.device,
+        steps: TorchSteps | None = None,
+    ):
         self._config, self._dtype, self._device = config, TORCH_DTYPES[dtype], device
         self._linear = MkldnnLinear if ops.choose_linear(device).chosen == "mkldnn" else TorchLinear
         use_varlen = ops.choose_attention(device, dtype).chosen == "varlen" and weights.relative_bias is None
-        self._steps = TorchSteps(config, weights, self._dtype, device, use_varlen)
+        self._steps = steps or TorchSteps(config, weights, self._dtype, device, use_varlen)
         self._layers = [self._layer(layer) for layer in weights.layers]
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Trained weights under the names of the checkpoint they came from: the way back of `univar.model.weights`."""
+"""Trained weights under the names of their checkpoint: the way back of `univar.model.weights`."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _BLOCK_SCORES = 96 * 1024
 
 def packed_attention(qkv: Tensor, layout: Layout) -> Tensor:
     """qkv: (rows, 3, heads, head_dim) -> (rows, dim), 0 after the last token; differentiable once."""
-    return _PackedAttention.apply(qkv, layout)  # type: ignore[no-any-return]
+    return _PackedAttention.apply(qkv, layout)
 
 
 class _PackedAttention(torch.autograd.Function):

@@ -112,8 +112,8 @@ class TrainableEncoder(nn.Module):
         self._normalize = normalize
         self.word = nn.Parameter(weights.word.clone())
         self.position = None if weights.position is None else nn.Parameter(weights.position.clone())
-        # The one token type is trained as a vector of its own, as everywhere else: it lies in a table already,
-        # so this is what is added to it.
+        # The one token type is trained as a vector of its own, as everywhere else. It lies in a table
+        # already, so this is what is added to it.
         token_type = torch.zeros(1, config.dim) if weights.has_token_type else None
         self.token_type = None if token_type is None else nn.Parameter(token_type)
         bias = weights.relative_bias

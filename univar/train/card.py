@@ -10,10 +10,7 @@ from univar import __version__
 
 def model_card(facts: dict[str, Any]) -> str:
     """Markdown. facts: as `univar.train` reports them"""
-    views, settings = facts["settings"]["views"], facts["settings"]
-    low, high = views["qa_per_view"]
-    how = f"LoRA, rank {settings['lora_rank']}" if settings["lora_rank"] else "all weights"
-    names = ", ".join(Path(name).name for name in facts["inputs"])
+    rows = "\n".join(f"| {name} | {value} |" for name, value in _table(facts).items())
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -21,23 +18,12 @@ pipeline_tag: sentence-similarity
 
 # A value encoder on {facts["base"]}
 
-Trained by univar {__version__}: two answers of one model in one language come to lie near each other, answers of others
-away from them (after UniVaR, arXiv 2404.07900).
+Trained by univar {__version__}: two answers of one model in one language come to lie near each other, answers
+of others away from them (after UniVaR, arXiv 2404.07900).
 
 | | |
 |---|---|
-| base | {facts["base"]}, revision {facts["base_revision"]} |
-| trained | {how}; {settings["loss"]}, temperature {settings["temperature"]}, same source: {settings["same_source"]} |
-| views | {low} to {high} answers, questions shared by the two views: {"allowed" if views["overlap"] else "none"}, \
-question-matched batches: {"yes" if views["matched"] else "no"} |
-| data | {names}: {facts["rows"]:,} answers of {facts["sources"]} sources (model and language) |
-| left out | {facts["duplicates"]:,} duplicates, {facts["shared_answers"]:,} answers that two sources gave, \
-{facts["refused"]:,} unusable rows |
-| among the data | {facts["refusals"]:,} read like refusals, {facts["naming_models"]:,} name a model\
-{" (masked)" if settings["mask_names"] else ""} |
-| run | {facts["steps"]:,} steps of {settings["batch"]} pairs, {facts["tokens"]:,} tokens, {facts["seconds"]:,.0f} s, \
-{facts["dtype"]}; ended because: {facts["stopped"]} |
-{_accuracy(facts)}
+{rows}
 
 ```python
 from univar import Encoder
@@ -45,16 +31,41 @@ from univar import Encoder
 embeddings = Encoder("path/to/this/folder").encode(["Q: question A: answer"])
 ```
 
-Licences: those of the base and of the answers it was trained on. What must not be concluded: an embedding is no verdict on
-what a model values; what it picks up of style, length and refusals is not taken out, only measured
-(`univar evaluate`).
+Licences: those of the base and of the answers it was trained on. What must not be concluded: an embedding is
+no verdict on what a model values; what it picks up of style, length and refusals is not taken out, only
+measured (`univar evaluate`).
 """
+
+
+def _table(facts: dict[str, Any]) -> dict[str, str]:
+    settings = facts["settings"]
+    views = settings["views"]
+    low, high = views["qa_per_view"]
+    how = f"LoRA, rank {settings['lora_rank']}" if settings["lora_rank"] else "all weights"
+    files = ", ".join(Path(name).name for name in facts["inputs"])
+    only = "".join(f"; only {name}: {', '.join(values)}" for name, values in settings["where"].items())
+    return {
+        "base": f"{facts['base']}, revision {facts['base_revision']}",
+        "trained": f"{how}; {settings['loss']}, temperature {settings['temperature']}, other pairs of the "
+        f"same source: {settings['same_source']}",
+        "views": f"{low} to {high} answers, questions shared by the two views of a pair: "
+        f"{'allowed' if views['overlap'] else 'none'}; "
+        f"question-matched: {'yes' if views['matched'] else 'no'}",
+        "data": f"{files}: {facts['rows']:,} answers of {facts['sources']} sources (model, language){only}",
+        "left out": f"{facts['duplicates']:,} duplicates, {facts['shared_answers']:,} answers that two "
+        f"sources gave, {facts['refused']:,} unusable rows",
+        "among the data": f"{facts['refusals']:,} refusals, {facts['naming_models']:,} answers that name a "
+        f"model{' (masked)' if settings['mask_names'] else ''}",
+        "run": f"{facts['steps']:,} steps of {settings['batch']} pairs, {facts['tokens']:,} tokens, "
+        f"{facts['seconds']:,.0f} s, {facts['dtype']}; ended because: {facts['stopped']}",
+        "held-out questions": _accuracy(facts),
+    }
 
 
 def _accuracy(facts: dict[str, Any]) -> str:
     if facts["best_accuracy"] is None:
-        return "| held-out questions | not measured |"
+        return "not measured"
     return (
-        f"| held-out questions | {facts['first_accuracy']:.3f} of the answers attributed before, "
-        f"{facts['best_accuracy']:.3f} after (chance {facts['chance']:.3f}); see training/metrics.jsonl |"
+        f"{facts['first_accuracy']:.3f} of the answers attributed before, {facts['best_accuracy']:.3f} after "
+        f"(chance {facts['chance']:.3f}); see training/metrics.jsonl"
     )

@@ -1,7 +1,7 @@
 """Gradients of a batch of any size on any memory, by several threads and processes, in a fixed order.
 
-A gradient cache: embeddings first, then the loss and its gradient by each embedding, then chunk by chunk the
-gradients of the weights. A batch whose chunks fit in hand at once keeps its graphs and computes nothing twice.
+A gradient cache: embeddings first, then the loss and its gradient by each embedding, then chunk by chunk
+the gradients of the weights. A batch whose chunks fit in hand keeps its graphs and computes nothing twice.
 """
 
 from __future__ import annotations

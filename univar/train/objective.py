@@ -56,7 +56,7 @@ class Objective(nn.Module):
             if self.log_scale.requires_grad
             else self.log_scale,
             labels=sources,
-            same_source=self._settings.same_source,  # type: ignore[arg-type]
+            same_source=self._settings.same_source,
             symmetric=self._settings.symmetric,
         )
 

@@ -111,6 +111,6 @@ def _not_finite(corpus: TokenCorpus, own: PairBatch, embeddings: Tensor, facts: 
         f" and {len(places) - _NAMED_ROWS} more" if len(places) > _NAMED_ROWS else ""
     )
     return (
-        f"training diverged (loss {facts.loss}, gradient norm {facts.gradient_norm}) at {named}; the last good "
-        "checkpoint is kept: look at these rows, or continue with --resume after lowering --lr"
+        f"training diverged (loss {facts.loss}, gradient norm {facts.gradient_norm}) at {named}; the last "
+        "good checkpoint is kept: look at these rows, or continue with --resume after lowering --lr"
     )

@@ -38,8 +38,8 @@ class TrainReport:
         ]
         if facts["accuracy"] is not None:
             lines.append(
-                f"held-out questions: {facts['first_accuracy']:.3f} -> {facts['best_accuracy']:.3f} attributed "
-                f"(chance {facts['chance']:.3f}), best at step {facts['best_step']:,}"
+                f"held-out questions: {facts['first_accuracy']:.3f} -> {facts['best_accuracy']:.3f} "
+                f"attributed (chance {facts['chance']:.3f}), best at step {facts['best_step']:,}"
             )
         return "\n".join(
             [*lines, f"encoder: {self.folder}" if self.folder else "not finished: give --resume"]
@@ -127,7 +127,7 @@ def _facts(run: Run, progress: Progress) -> dict[str, Any]:
 
 
 def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
-    """The encoder folder, with the adapter and the record of the training in it; then the run is tidied up."""
+    """The encoder folder with the adapter and the record of the training; then the run is tidied up."""
     config = run.config
     limit = max(config.max_length, run.max_length)
     metrics = (run.folder / "metrics.jsonl").read_text(encoding="utf-8")

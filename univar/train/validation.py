@@ -1,4 +1,4 @@
-"""Attribution of held-out questions during training: which of the sources that were asked gave this answer."""
+"""Attribution of held-out questions during training: which of the sources asked gave this answer."""
 
 from __future__ import annotations
 

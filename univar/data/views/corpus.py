@@ -1,4 +1,4 @@
-"""A corpus as views need it: token ids on disk, a few numbers per row in memory, what was left out counted."""
+"""A corpus as views need it: token ids on disk, a few numbers per row in memory, what is left out counted."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from univar.elicit.questions.bank import CORE_LANGUAGES, Question
+from univar.elicit.questions.bank import Question
 from univar.elicit.questions.lengths import LengthMatch, compare_lengths
 from univar.elicit.questions.near import NEAR_DUPLICATE, Encode, near_pairs
 from univar.elicit.questions.scripts import script_share
@@ -151,12 +151,14 @@ def _balance(questions: Sequence[Question], taxonomy: Taxonomy) -> Iterator[Prob
 
 
 def _core(questions: Sequence[Question]) -> Iterator[Problem]:
+    """Core questions are in all languages that some core question of this set is in."""
     languages: dict[str, set[str]] = defaultdict(set)
     for question in questions:
         if question.core:
             languages[question.question_id].add(question.language)
+    wanted = set().union(*languages.values())
     for question_id, there in languages.items():
-        missing = [language for language in CORE_LANGUAGES if language not in there]
+        missing = sorted(wanted - there)
         if missing:
             yield Problem("core", question_id, f"not in {', '.join(missing)}")
 

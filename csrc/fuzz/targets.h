@@ -1,0 +1,54 @@
+// What the fuzz targets share: a way to encode one text, and what must be true of the ids of any text.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <iostream>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/tokenizer.h"
+
+#define UNIVAR_MUST(cond)                                                      \
+    do {                                                                       \
+        if (!(cond)) {                                                         \
+            std::cerr << __FILE__ << ":" << __LINE__ << ": " << #cond << "\n"; \
+            std::abort();                                                      \
+        }                                                                      \
+    } while (0)
+
+namespace univar {
+
+using Ids = std::vector<std::int32_t>;
+
+constexpr std::size_t kUnlimited = std::size_t{1} << 40;
+
+// The text is a block of memory of its own: a byte read behind it is seen.
+inline Ids encode(const Tokenizer& tokenizer, std::string_view text, std::size_t max_length = kUnlimited) {
+    const std::vector<char> copy(text.begin(), text.end());
+    const std::string_view alone(copy.data(), copy.size());
+    TokenBatch batch = tokenizer.encode({{alone}, alone.data() + alone.size()}, max_length, 1);
+    UNIVAR_MUST(batch.cu_seqlens.size() == 2 && batch.is_truncated.size() == 1);
+    UNIVAR_MUST(batch.cu_seqlens[1] == static_cast<std::int64_t>(batch.ids.size()));
+    return {batch.ids.data(), batch.ids.data() + batch.ids.size()};
+}
+
+// Ids are some of the vocabulary's, remembered words give the same ones, and a cut text has the first of
+// them.
+inline Ids check_text(const Tokenizer& tokenizer, std::string_view text, std::int32_t n_ids, bool forgets) {
+    if (forgets) tokenizer.forget_words();
+    const Ids ids = encode(tokenizer, text);
+    UNIVAR_MUST(ids.size() >= 2);
+    for (const std::int32_t id : ids) UNIVAR_MUST(id >= 0 && id < n_ids);
+    UNIVAR_MUST(encode(tokenizer, text) == ids);
+    const std::size_t max_length = 3 + text.size() % 7;
+    Ids cut = ids;
+    if (cut.size() > max_length) {
+        cut.resize(max_length - 1);
+        cut.push_back(ids.back());
+    }
+    UNIVAR_MUST(encode(tokenizer, text, max_length) == cut);
+    return ids;
+}
+
+}  // namespace univar

@@ -1,0 +1,61 @@
+"""`univar import`: answers that other tools have gathered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from univar.cli.output import Output, output_options
+from univar.errors import UsageError
+
+
+@click.command("import")
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("--from", "kind", required=True, help="alpaca-eval, mt-bench, inspect or lm-eval.")
+@click.option("-o", "--out", required=True, help="Answers (.jsonl).")
+@click.option("--language", default="eng", show_default=True, help="Of the questions: ISO 639 code.")
+@click.option("--model", default="", help="Name of the model; needed where the file has none (lm-eval).")
+@click.option("--questions", help="MT-bench's question.jsonl; default: beside the answers.")
+@click.option("--force", is_flag=True, help="Overwrite the output.")
+@output_options
+def import_(
+    inputs: tuple[str, ...],
+    kind: str,
+    out: str,
+    language: str,
+    model: str,
+    questions: str | None,
+    force: bool,
+    output: Output,
+) -> None:
+    """Make answer rows of the files of AlpacaEval, MT-bench, inspect_ai and lm-evaluation-harness.
+
+    Folders of UniVaR's own CSV files, and CSV with other column names (--map), need no import: every command
+    reads them.
+
+    \b
+    Example:
+        univar import model_outputs.json --from alpaca-eval -o imported.jsonl --force
+    """
+    from univar.data.importers import Origin, import_rows
+    from univar.store.fs import new_file
+
+    path = Path(out)
+    if path.suffix != ".jsonl":
+        raise UsageError(f"{path} does not end in .jsonl: name the output so")
+    if path.exists() and not force:
+        raise UsageError(f"{path} is there already: name another file or add --force")
+    origin = Origin(language, model, Path(questions) if questions else None)
+    rows = empty = 0
+    with new_file(path) as file:
+        for name in inputs:
+            for row in import_rows(name, kind, origin):
+                if not row["answer"].strip():
+                    empty += 1
+                    continue
+                file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+                rows += 1
+    facts = {"rows": rows, "empty": empty, "out": str(path)}
+    output.result(facts, f"{rows:,} rows -> {path}; {empty:,} empty answers left out")
