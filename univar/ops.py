@@ -117,12 +117,18 @@ def choose_forward(device: torch.device, dtype: str, config: ModelSizes | None =
     if dtype == "bf16" and config and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
         return Choice("torch", "the native bf16 forward needs dims in multiples of 32")
     limit = isa_limit()
+    if dtype == "int8" and limit == "amx" and config and not _fills_byte_tiles(config):
+        limit = "avx512"
     try:
         chosen = native_isa(dtype, limit)
     except ValueError as error:
         return Choice("torch", str(error))
-    allowed = "" if limit == ISAS[-1] else f" that UNIVAR_ISA={limit} allows"
+    allowed = "" if isa_limit() == ISAS[-1] else f" that UNIVAR_ISA={isa_limit()} allows"
     return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
+
+
+def _fills_byte_tiles(config: ModelSizes) -> bool:
+    return not (config.dim % 64 or config.head_dim % 32 or config.intermediate % 64)
 
 
 def _choose_cuda_forward(device: torch.device, dtype: str, config: ModelSizes | None) -> Choice:
