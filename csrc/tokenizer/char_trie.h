@@ -4,8 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "tokenizer/zero_pages.h"
 
 namespace univar {
 
@@ -23,18 +26,14 @@ class CharTrie {
 
     // Moves `node` on by a symbol; false where no piece goes on that way.
     bool step(std::uint32_t& node, std::uint32_t symbol) const {
-        const std::uint32_t child = nodes_[node].base ^ symbol;
-        if (nodes_[child].parent != node) return false;
+        const std::uint32_t child = (*nodes_)[node].base ^ symbol;
+        if ((*nodes_)[child].parent != node) return false;
         node = child;
         return true;
     }
 
-    void prefetch(std::uint32_t node, std::uint32_t symbol) const {
-        __builtin_prefetch(&nodes_[nodes_[node].base ^ symbol]);
-    }
-
     // Of the piece that ends at the node; kNoPiece where none does.
-    double score(std::uint32_t node) const { return nodes_[node].score; }
+    double score(std::uint32_t node) const { return (*nodes_)[node].score; }
     std::int32_t id(std::uint32_t node) const { return ids_[node]; }
 
     // The id of the piece that these symbols make, -1 where there is none.
@@ -42,16 +41,16 @@ class CharTrie {
 
   private:
     struct Node {
-        std::uint32_t base = 0;    // children stand at base ^ symbol
-        std::uint32_t parent = 0;  // 0: the place is free
-        double score = kNoPiece;
+        std::uint32_t base;    // children stand at base ^ symbol
+        std::uint32_t parent;  // 0: the place is free
+        double score;
     };
 
     void number_characters(const std::vector<std::string>& pieces);
 
     std::vector<std::uint32_t> symbols_;  // (kCodePoints,)
     std::uint32_t n_symbols_ = 1;
-    std::vector<Node> nodes_;
+    std::optional<ZeroPages<Node>> nodes_;
     std::vector<std::int32_t> ids_;
     std::uint32_t root_ = 0;
 };

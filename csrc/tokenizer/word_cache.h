@@ -4,9 +4,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <memory>
-#include <new>
+
+#include "tokenizer/zero_pages.h"
 
 namespace univar {
 
@@ -35,13 +34,7 @@ class WordCache {
     };
 
     // 2^bits sets.
-    explicit WordCache(int bits) : shift_(64 - bits) {
-        // Pages that are never used are never touched: calloc gets them from the system as zeros.
-        memory_.reset(std::calloc((std::size_t{1} << bits) + 1, sizeof(Set)));
-        if (!memory_) throw std::bad_alloc();
-        const auto address = reinterpret_cast<std::uintptr_t>(memory_.get());
-        sets_ = reinterpret_cast<Set*>((address + kLine - 1) / kLine * kLine);
-    }
+    explicit WordCache(int bits) : shift_(64 - bits), sets_(std::size_t{1} << bits) {}
 
     // The set that a word would be in. fetch() it some time before asking for the word.
     std::size_t set_of(const Key& key) const {
@@ -77,10 +70,6 @@ class WordCache {
     };
     static_assert(sizeof(Set) % kLine == 0, "sets lie on whole cache lines");
 
-    struct Free {
-        void operator()(void* memory) const { std::free(memory); }
-    };
-
     static std::size_t are_equal(const Key& a, const Key& b) {  // operator== calls memcmp
         std::uint64_t difference = 0;
         for (std::size_t i = 0; i < key_words; ++i) difference |= a[i] ^ b[i];
@@ -88,8 +77,7 @@ class WordCache {
     }
 
     int shift_;
-    std::unique_ptr<void, Free> memory_;
-    Set* sets_;
+    ZeroPages<Set> sets_;
 };
 
 }  // namespace univar
