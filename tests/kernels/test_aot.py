@@ -19,7 +19,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "aot.py"
 
 @pytest.mark.parametrize("target", ["sm_90a", "sm_80"])
 def test_the_kernels_that_run_most(target):
-    assert_fit(compiled(target, "bf16 D=384", "bf16 D=384 on diagonal", "knn"))
+    assert_fit(compiled(target, "bf16 D=384", "bf16 D=384 on diagonal", "knn_groups D=384 of 32"))
 
 
 @pytest.mark.slow
