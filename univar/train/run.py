@@ -294,8 +294,10 @@ class Run:
         if progress.stopped != "interrupted":
             if progress.step != progress.best_step:
                 self._validate()
+            self.processes.wait()  # process 0 may still be writing the best weights
             if 0 <= progress.best_step < progress.step:
                 checkpoint.load_trained(self.folder / "best.safetensors", self.stepper)
+            self.processes.wait()  # process 0 soon removes the folder
         for sink in (self._metrics, self._tracker):
             if sink is not None:
                 sink.close()
