@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,6 @@ class Progress:
     bad: int = 0
     share: float = 0.0
     stopped: str = ""
-    notes: list[str] = field(default_factory=list)
 
 
 class Run:
