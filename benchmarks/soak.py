@@ -109,6 +109,7 @@ def main() -> None:
         corpus, calm, killed = (Path(folder) / name for name in ("corpus.jsonl", "calm", "killed"))
         write_corpus(corpus, args.rows, args.seed)
         report, samples = run_sampled(corpus, calm)
+        del report["store"]  # a temporary folder
         facts = {"rows": args.rows, "report": report}
         facts["memory"] = summary(samples, loaded_model_mib())
         span_s = 2 * samples[-1][0] / (args.kills + 1)
@@ -116,6 +117,7 @@ def main() -> None:
         verify = [sys.executable, "-m", "univar", "verify", str(killed), "--json"]
         verified = subprocess.run(verify, capture_output=True, text=True)
         facts["verify"] = {"exit_code": verified.returncode, **json.loads(verified.stdout)}
+        del facts["verify"]["path"]
         facts["rss_every_10_s_mib"] = [mib for _, mib in samples[::10]]
     print(
         json.dumps({name: value for name, value in facts.items() if name != "rss_every_10_s_mib"}, indent=1)
