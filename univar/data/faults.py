@@ -61,7 +61,9 @@ def wrong_language(answers: pa.Array, languages: pa.Array) -> np.ndarray | None:
         if len(text) < DETECTABLE_CHARS and text.isascii():
             return False
         best = detect(text, model="lite")
-        return bool(best) and best[0]["score"] >= SURE_ENOUGH and _macro(best[0]["lang"]) != _macro(language)
+        if not best or float(best[0]["score"]) < SURE_ENOUGH:
+            return False
+        return _macro(best[0]["lang"]) != _macro(language)
 
     return _mask(map(is_wrong, answers.to_pylist(), languages.to_pylist()), len(answers))
 
