@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from univar.cli.output import Output, printable
-from univar.cli.progress import LINE_EVERY_S, duration
+from univar.cli.progress import Reporter, duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -16,13 +14,12 @@ if TYPE_CHECKING:
     from univar.elicit.run import RunReport
 
 
-class ElicitProgress:
+class ElicitProgress(Reporter):
     """Shows how far each model is. pending: what each model has to answer in this run."""
 
     def __init__(self, pending: dict[str, int], output: Output) -> None:
-        self._pending, self._output = pending, output
-        self._began = self._last_line = time.monotonic()
-        self._bar = None if output.quiet or not sys.stderr.isatty() else self._make_bar()
+        self._pending, self._began = pending, time.monotonic()
+        super().__init__(output)
 
     def _make_bar(self) -> Progress:
         from rich.console import Console
@@ -42,25 +39,13 @@ class ElicitProgress:
         }
         return bar
 
-    def __enter__(self) -> ElicitProgress:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
     def update(self, report: RunReport) -> None:
         """Take the running report in."""
         if self._bar is not None:
             for model, count in report.by_model.items():
                 self._bar.update(self._tasks[model], completed=count)
-        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
-            self._last_line = time.monotonic()
-            self._output.note(self._line(report))
+        else:
+            self._note_if_due(lambda: self._line(report))
 
     def _line(self, report: RunReport) -> str:
         seconds = time.monotonic() - self._began

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,8 @@ from univar.cli.output import Output, printable
 from univar.data import estimate_rows
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
+    from typing_extensions import Self
 
     from univar.engine import EmbedReport
 
@@ -20,30 +21,18 @@ LINE_EVERY_S = 30.0
 REFUSALS_SHOWN = 20
 
 
-class ProgressReporter:
-    """Shows rows/s, tokens/s and the time left while the engine runs; silent with --quiet."""
+class Reporter:
+    """A bar on a terminal, a line every 30 s elsewhere, nothing with --quiet."""
 
-    def __init__(self, inputs: Sequence[str], input_format: str | None, output: Output) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self._total = None if output.quiet else estimate_rows(inputs, input_format)
-        self._refusals = 0
         self._last_line = time.monotonic()
         self._bar = None if output.quiet or not sys.stderr.isatty() else self._make_bar()
 
     def _make_bar(self) -> Progress:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        raise NotImplementedError
 
-        bar = Progress(
-            TextColumn("embedding"),
-            BarColumn(),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True),
-        )
-        self._task = bar.add_task("", total=self._total)
-        return bar
-
-    def __enter__(self) -> ProgressReporter:
+    def __enter__(self) -> Self:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -53,6 +42,34 @@ class ProgressReporter:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+
+    def _note_if_due(self, line: Callable[[], str]) -> None:
+        if time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self._output.note(line())
+
+
+def line_bar(title: str, total: float | None) -> tuple[Progress, TaskID]:
+    """A bar between its title and a line of text, and its one task."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"))
+    bar = Progress(*columns, console=Console(stderr=True))
+    return bar, bar.add_task("", total=total)
+
+
+class ProgressReporter(Reporter):
+    """Shows rows/s, tokens/s and the time left while the engine runs."""
+
+    def __init__(self, inputs: Sequence[str], input_format: str | None, output: Output) -> None:
+        self._total = None if output.quiet else estimate_rows(inputs, input_format)
+        self._refusals = 0
+        super().__init__(output)
+
+    def _make_bar(self) -> Progress:
+        bar, self._task = line_bar("embedding", self._total)
+        return bar
 
     def refused(self, sentence: str) -> None:
         """Name a refused row; after the first few only the count goes on."""
@@ -66,9 +83,8 @@ class ProgressReporter:
         """Take the running report in."""
         if self._bar is not None:
             self._bar.update(self._task, completed=report.encoded, description=self._line(report))
-        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
-            self._last_line = time.monotonic()
-            self._output.note(self._line(report))
+        else:
+            self._note_if_due(lambda: self._line(report))
 
     def _line(self, report: EmbedReport) -> str:
         seconds = max(report.seconds, 1e-9)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from univar.cli.output import Output
-from univar.cli.progress import duration
+from univar.cli.progress import Reporter, duration, line_bar
 from univar.errors import DataError, UsageError
 
 if sys.version_info >= (3, 11):
@@ -19,10 +16,11 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
     from univar.train import TrainSettings
     from univar.train.run import Progress
 
-LINE_EVERY_S = 30.0
 _ENDS = ("steps", "epochs", "budget_minutes")
 
 
@@ -82,40 +80,19 @@ def _range(text: str) -> list[int]:
     return [int(low), int(high or low)]
 
 
-class TrainingReporter:
-    """Loss, tokens/s, validation and the time left: a bar on a terminal, a line every 30 s elsewhere."""
+class TrainingReporter(Reporter):
+    """Loss, tokens/s, validation and the time left."""
 
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self._last_line = time.monotonic()
-        self._bar: Any = None
-        if not output.quiet and sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
-
-            columns = (TextColumn("training"), BarColumn(), TextColumn("{task.description}"))
-            self._bar = Bar(*columns, console=Console(stderr=True))
-            self._task = self._bar.add_task("", total=1.0)
-
-    def __enter__(self) -> TrainingReporter:
-        if self._bar is not None:
-            self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+    def _make_bar(self) -> Bar:
+        bar, self._task = line_bar("training", 1.0)
+        return bar
 
     def update(self, progress: Progress) -> None:
         """Take the running state in."""
         if self._bar is not None:
             self._bar.update(self._task, completed=progress.share, description=self._line(progress))
-        elif time.monotonic() - self._last_line >= LINE_EVERY_S:
-            self._last_line = time.monotonic()
-            self._output.note(self._line(progress))
+        else:
+            self._note_if_due(lambda: self._line(progress))
 
     def _line(self, progress: Progress) -> str:
         of_total = f" of {progress.steps:,}" if progress.steps else ""
