@@ -69,7 +69,7 @@ def runners(cell: Cell, folder: Path) -> list[c.Contender]:
     if cell.isa != "amx":
         return [peers[0], *c.univar_contenders(setting, ("fp32",))]
     if cell.encoder != "minilm":
-        return [*peers, *c.univar_contenders(setting, ("bf16", "fp32"))]
+        return [*peers, *c.univar_contenders(setting, ("bf16",))]
     ours = c.univar_contenders(setting, ("bf16", "int8", "fp32") if cell.max_length == 256 else ("bf16", "int8"))
     openvino = c.openvino_contenders(setting)[-1:]  # one stream a thread
     return [*peers, *openvino, c.packed_torch_contender(setting), *ours]
