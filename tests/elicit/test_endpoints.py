@@ -72,6 +72,57 @@ def test_each_api_gets_its_request_and_gives_an_answer_with_usage(
     assert (source["prompt_tokens"], source["completion_tokens"]) == (11, 7)
 
 
+def counted(api: str, project: Project, httpserver: HTTPServer) -> tuple[int, str]:
+    """What a dry run says of the prompts of three questions, and how it knows."""
+    project.questions(3)
+    project.models(MODEL.format(api=api, url=httpserver.url_for("/v1")))
+    code, facts, err = project.run("--dry-run", CANARY_KEY=CANARY)
+    assert code == 0, err
+    (source,) = facts["sources"]
+    return source["prompt_tokens"], source["prompts_by"]
+
+
+@pytest.mark.parametrize(
+    ("api", "path", "field"),
+    [
+        ("openai", "/v1/chat/completions/input_tokens", "input_tokens"),
+        ("openai", "/tokenize", "count"),
+        ("anthropic", "/v1/messages/count_tokens", "input_tokens"),
+    ],
+)
+def test_a_dry_run_has_prompts_counted_where_the_endpoint_does_that(
+    api: str, path: str, field: str, project: Project, httpserver: HTTPServer
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def handle(request: Request) -> Response:
+        seen.append(json.loads(request.get_data()))
+        return Response(json.dumps({field: 41}), content_type="application/json")
+
+    httpserver.expect_request(path, method="POST").respond_with_handler(handle)
+    assert counted(api, project, httpserver) == (3 * 41, "own tokenizer")
+    assert "Stay calm." in json.dumps(seen[0])
+    assert set(seen[0]) <= {"model", "system", "messages"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Response("", 307, {"Location": "http://localhost:9/tokenize"}),
+        Response("[" * 100_000),
+        Response('{"input_tokens": "many"}'),
+        Response("{}", 429),
+    ],
+)
+def test_an_endpoint_that_does_not_count_is_estimated_by_length(
+    reply: Response, project: Project, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1/chat/completions/input_tokens").respond_with_response(reply)
+    tokens, basis = counted("openai", project, httpserver)
+    assert basis == "text length"
+    assert 3 * 15 < tokens < 3 * 25
+
+
 HOSTILE = {
     "echoes the key in an error": lambda _: Response(
         json.dumps({"error": {"message": f"bad {CANARY}"}}), 400

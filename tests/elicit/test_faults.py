@@ -68,5 +68,6 @@ def test_every_request_ends_once_whatever_fails_and_whenever_killed(fake: Fake, 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_ten_thousand_requests_survive_twenty_kills(fake: Fake, project: Project) -> None:
     run_with_kills(fake, project, questions=2500, samples=2, kills=20)

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 @click.option("--import-batch", multiple=True, metavar="FILE", help="Take the batch API's result files in.")
 @click.option("--release-batch", is_flag=True, help="Ask here what was exported and never came back.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and what it takes; ask nothing.")
+@click.option(
+    "--assume-answer-tokens", type=click.IntRange(1), help="For --dry-run: answers of so many tokens."
+)
 @output_options
 def elicit(
     questions: str,
@@ -63,6 +66,7 @@ def elicit(
     import_batch: tuple[str, ...],
     release_batch: bool,
     dry_run: bool,
+    assume_answer_tokens: int | None,
     output: Output,
 ) -> None:
     """Ask models the questions, and write their answers as rows that check, embed and attribute take.
@@ -85,7 +89,7 @@ def elicit(
         if retry_failed:
             elicitation.retry_failed()
         if dry_run:
-            plan = elicitation.plan()
+            plan = elicitation.plan(assume_answer_tokens)
             output.result(asdict(plan), _plan_text(plan))
             return
         if release_batch:
@@ -130,6 +134,7 @@ def _import_text(report: ImportReport) -> str:
 
 def _plan_text(plan: Plan) -> str:
     from univar.cli.progress import duration
+    from univar.elicit.tokens import FULL_LENGTH
 
     headers = [
         "model",
@@ -137,7 +142,9 @@ def _plan_text(plan: Plan) -> str:
         "done",
         "failed",
         "prompt tokens",
+        "by",
         "answer tokens",
+        "by",
         "at most",
         "cost",
         "time",
@@ -149,17 +156,18 @@ def _plan_text(plan: Plan) -> str:
             f"{source.done:,}",
             f"{source.failed:,}",
             f"{source.prompt_tokens:,}",
+            source.prompts_by,
             f"{source.completion_tokens:,}",
+            source.answers_by,
             f"{source.completion_tokens_at_most:,}",
             f"{source.cost:,.2f} to {source.cost_at_most:,.2f}",
             duration(source.seconds) if source.seconds else "",
         ]
         for source in plan.sources
     ]
-    basis = "estimates follow from the answers so far"
-    if not all(source.measured for source in plan.sources):
-        basis = "estimates are by text length; after a run with --limit 30 they follow from real usage"
-    total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all; {basis}"
+    total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all"
+    if any(source.answers_by == FULL_LENGTH for source in plan.sources):
+        total += "; after a run with --limit 30 the length of answers follows from real usage"
     return f"{table(headers, rows)}\n\n{total}"
 
 
