@@ -78,6 +78,7 @@ def counted(api: str, project: Project, httpserver: HTTPServer) -> tuple[int, st
     project.models(MODEL.format(api=api, url=httpserver.url_for("/v1")))
     code, facts, err = project.run("--dry-run", CANARY_KEY=CANARY)
     assert code == 0, err
+    assert CANARY not in f"{facts} {err}"
     (source,) = facts["sources"]
     return source["prompt_tokens"], source["prompts_by"]
 
