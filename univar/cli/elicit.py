@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 if TYPE_CHECKING:
     from univar.elicit.batch import ImportReport
     from univar.elicit.plan import Plan
-    from univar.elicit.project import Counts
+    from univar.elicit.project import Counts, Elicitation
     from univar.elicit.run import RunReport
 
 
@@ -74,12 +74,12 @@ def elicit(
     Each (question, wording, language, model, sample) is asked once. What was asked is in ANSWERS.state beside
     the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The
     exit code is 4 if some requests failed or a model was given up. docs/elicit.md tells all of models.toml.
+    --dry-run gets no answers; an endpoint that counts tokens is sent some of the prompts for that.
 
     \b
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
-    from univar.cli.elicit_progress import ElicitProgress
     from univar.elicit.models import choose, read_models
     from univar.elicit.project import Elicitation, gather_questions
 
@@ -88,40 +88,38 @@ def elicit(
     with Elicitation(out, models, asked, samples=samples, seed=seed, dry=dry_run) as elicitation:
         if retry_failed:
             elicitation.retry_failed()
+        if release_batch:
+            elicitation.release_batches()
         if dry_run:
             plan = elicitation.plan(assume_answer_tokens)
             output.result(asdict(plan), _plan_text(plan))
-            return
-        if release_batch:
-            elicitation.release_batches()
-        if export_batch is not None:
+        elif export_batch is not None:
             files = [str(path) for path in elicitation.export_batches(export_batch)]
             output.result({"files": files}, "\n".join(files) or "nothing is pending")
-            return
-        if import_batch:
+        elif import_batch:
             taken = elicitation.import_batches(import_batch)
             output.result(asdict(taken), _import_text(taken))
             if taken.failed:
                 raise SystemExit(EXIT_PARTIAL)
-            return
-        stop = stop_on_signals()
-        with ElicitProgress(elicitation.pending(limit), output) as progress:
-            report = elicitation.run(
-                stop=stop,
-                max_cost=max_cost,
-                max_connections=max_connections,
-                limit=limit,
-                on_progress=progress.update,
-            )
-        counts = elicitation.counts()
-        failures = elicitation.failures()
-        facts = {**asdict(report), "sources": [asdict(count) for count in counts], "failures": failures}
-        output.result(facts, _text(report, counts, failures))
-        if stop.is_set():
-            output.note(
-                f"stopped; the same command goes on ({sum(c.pending for c in counts):,} requests are left)"
-            )
-            raise SystemExit(EXIT_INTERRUPTED)
+        else:
+            _run(elicitation, output, limit=limit, max_cost=max_cost, max_connections=max_connections)
+
+
+def _run(elicitation: Elicitation, output: Output, **limits: Any) -> None:
+    """Ask until all is done or Ctrl-C comes, and say what became of it."""
+    from univar.cli.elicit_progress import ElicitProgress
+
+    stop = stop_on_signals()
+    with ElicitProgress(elicitation.pending(limits["limit"]), output) as progress:
+        report = elicitation.run(stop=stop, on_progress=progress.update, **limits)
+    counts = elicitation.counts()
+    failures = elicitation.failures()
+    facts = {**asdict(report), "sources": [asdict(count) for count in counts], "failures": failures}
+    output.result(facts, _text(report, counts, failures))
+    if stop.is_set():
+        left = sum(count.pending for count in counts)
+        output.note(f"stopped; the same command goes on ({left:,} requests are left)")
+        raise SystemExit(EXIT_INTERRUPTED)
     if any(count.failed for count in counts) or report.stopped or report.over_budget:
         raise SystemExit(EXIT_PARTIAL)
 
