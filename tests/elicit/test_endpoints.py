@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.elicit.conftest import CANARY, Project, completion
+from univar.cli import cli
 from univar.elicit.models import read_models
 from univar.errors import UnivarError, UsageError
 
@@ -240,3 +243,64 @@ def test_odd_questions_and_answers_are_data_to_the_end(project: Project, httpser
     }
     assert project.rows()[0]["answer"] == odd.strip()
     assert not list(Path(project.folder).rglob("pwned"))
+
+
+ODD = "\x1b]0;owned\x07 \x9b31m \u202eevil\u2066 $(touch pwned) [red]"
+UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_nothing_unprintable_is_printed_whatever_questions_answers_and_endpoints_say(
+    project: Project, httpserver: HTTPServer
+) -> None:
+    replies = iter([json.dumps(completion(f"{ODD} is it")), json.dumps({"error": {"message": ODD}})])
+
+    def handle(request: Request) -> Response:
+        reply = next(replies)
+        return Response(reply, 200 if "choices" in reply else 400, content_type="application/json")
+
+    httpserver.expect_request("/chat/completions").respond_with_handler(handle)
+    row = {"question_id": f"a {ODD}", "language": "eng", "question": f"Is it {ODD}?", "value": ODD}
+    other = {"question_id": "b", "language": "eng", "question": ODD}
+    lines = [json.dumps(row), json.dumps(other)]
+    (project.folder / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    project.models(f'[[models]]\nname = "m\u202e[red]"\nurl = "{httpserver.url_for("")}"\n')
+    answers, asked = str(project.answers), str(project.folder / "questions.jsonl")
+    ask = ["--questions", asked, "--models", str(project.folder / "models.toml"), "-o", answers]
+    for command, code in (
+        (["elicit", *ask, "--dry-run"], 0),
+        (["elicit", *ask], 4),
+        (["questions", "list", asked], 0),
+        (["questions", "check", asked, "-e", "none"], 4),
+        (["check", answers], 0),
+    ):
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == code, (command, done.output)
+        assert done.output
+        assert not UNPRINTABLE.search(done.output), command
+
+
+def test_the_key_is_in_no_file_and_no_output_of_any_command_that_uses_it(
+    project: Project, httpserver: HTTPServer
+) -> None:
+    echo = json.dumps(completion(f"Is {CANARY} yours?"))
+    httpserver.expect_request("/chat/completions").respond_with_data(echo, content_type="application/json")
+    project.questions(1)
+    project.models(MODEL.format(api="openai", url=httpserver.url_for("")))
+    models = ["--models", str(project.folder / "models.toml")]
+    asked = str(project.folder / "questions.jsonl")
+    ask = ["elicit", "--questions", asked, *models, "-o", str(project.answers)]
+    draft = ["--model", "m", *models, "-o", str(project.folder / "new.jsonl")]
+    through = ["--to", "spa", "--with", "model:m", *models, "-o", str(project.folder / "spa.jsonl")]
+    for command in (
+        [*ask, "--dry-run"],
+        [*ask, "--export-batch", str(project.folder / "batches")],
+        [*ask, "--release-batch"],
+        ["questions", "generate", "--value", "terminal-wisdom", "-n", "1", *draft],
+        ["translate", asked, *through],
+    ):
+        done = CliRunner().invoke(cli, command, env={"CANARY_KEY": CANARY})
+        assert done.exit_code == 0, (command, done.output)
+        assert CANARY not in done.output
+    written = [path for path in project.folder.rglob("*") if path.is_file()]
+    assert {"answers.jsonl", "new.jsonl", "spa.jsonl", "batch-1-001.jsonl"} <= {path.name for path in written}
+    assert [path.name for path in written if CANARY.encode() in path.read_bytes()] == []
