@@ -6,9 +6,10 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from univar.elicit.asks import Ask, AskFailed, ModelGone, Outcome, Permanent, Reply, Transient
@@ -369,19 +370,13 @@ async def _ask_local(run: Run, model: Model, sources: list[Source]) -> None:
     local: LocalModel = await asyncio.to_thread(load_local, model)
     try:
         asks = run.state.pending(sources, run.limit)
-        while not run.ending and (batch := list(_take(asks, local.batch_size))):
+        while not run.ending and (batch := list(islice(asks, local.batch_size))):
             outcomes = await asyncio.to_thread(_answers, local, batch)
             run.state.record(outcomes)
             for outcome in outcomes:
                 run.count(outcome, model)
     finally:
         await asyncio.to_thread(local.close)
-
-
-def _take(asks: Iterable[Ask], count: int) -> Iterator[Ask]:
-    from itertools import islice
-
-    return islice(asks, count)
 
 
 def _answers(local: LocalModel, batch: list[Ask]) -> list[Outcome]:
