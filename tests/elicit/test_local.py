@@ -89,6 +89,7 @@ def test_an_answer_depends_on_its_seed_and_not_on_its_batch(tiny_llama: Path, tm
     assert together[0].answer != together[3].answer
     assert all(reply.completion_tokens and reply.completion_tokens <= 12 for reply in together)
     assert together[1].prompt_tokens == len("<user>why, when all is said and done?") + 1 + len("<assistant>")
+    assert [loaded._prompts.count(one) for one in asks] == [reply.prompt_tokens for reply in together]
 
 
 def test_temperature_zero_ignores_the_seed(tiny_llama: Path, tmp_path: Path) -> None:
@@ -115,9 +116,9 @@ def test_a_system_prompt_goes_before_the_question_where_the_template_has_none(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
     loaded = transformers_model(tiny_llama, tmp_path / "m.toml")
-    assert loaded._prompt(ask(1, "why?", "Be calm.")) == "<system>Be calm.</s><user>why?</s><assistant>"
-    loaded._tokenizer.chat_template = NO_SYSTEM
-    assert loaded._prompt(ask(1, "why?", "Be calm.")) == "<user>Be calm.\n\nwhy?</s><assistant>"
+    assert loaded._prompts.text(ask(1, "why?", "Be calm.")) == "<system>Be calm.</s><user>why?</s><assistant>"
+    loaded._prompts.tokenizer.chat_template = NO_SYSTEM
+    assert loaded._prompts.text(ask(1, "why?", "Be calm.")) == "<user>Be calm.\n\nwhy?</s><assistant>"
 
 
 def test_a_model_without_chat_template_and_unknown_sampling_are_refused(
@@ -215,7 +216,13 @@ def test_the_example_in_small_makes_a_corpus_that_everything_takes(
     few = [question for question in questions if question.question_id == questions[0].question_id]
     answers = tmp_path / "answers.jsonl"
     with Elicitation(answers, models, few) as asked:
+        planned = asked.plan().sources
         report = asked.run()
+        used = asked.counts()
+    assert {source.prompts_by for source in planned} == {"own tokenizer"}
+    for plan, count in zip(planned, used, strict=True):
+        assert plan.prompt_tokens == pytest.approx(count.prompt_tokens, rel=0.1)
+        assert plan.completion_tokens == pytest.approx(count.completion_tokens, rel=0.1)
     assert report.answered + report.failed == 3 * (3 + 1)
     assert report.answered >= 10
     checked = check_rows(answers)

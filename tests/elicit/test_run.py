@@ -15,6 +15,7 @@ from tests.elicit.conftest import Fake, Project
 from univar.elicit.models import read_models
 from univar.elicit.project import Elicitation, gather_questions
 from univar.elicit.run import RunReport
+from univar.elicit.tokens import ASSUMED, BY_LENGTH, BY_USAGE, FULL_LENGTH
 from univar.errors import DataError, StoreLocked, UsageError
 
 MODEL = """
@@ -80,6 +81,15 @@ def test_max_cost_is_overshot_by_requests_in_flight_at_most(project: Project, fa
         assert asked.run(max_cost=100 * each).attempts <= 4
         assert not asked.run(max_cost=1000 * each).over_budget
     assert len(project.rows()) == 300
+
+
+def test_repeated_attempts_that_may_have_been_paid_do_not_pass_max_cost(project: Project, fake: Fake) -> None:
+    fake.share, fake.faults = 1.0, ("broken",)
+    project.questions(50)
+    with elicitation(project, fake, concurrency=4) as asked:
+        each = asked.plan().sources[0].cost / 50
+        assert asked.run(max_cost=10 * each).over_budget
+        assert 9 * each < sum(count.cost for count in asked.counts()) <= 10.01 * each
 
 
 def test_what_may_have_been_paid_counts_as_paid(project: Project, fake: Fake) -> None:
@@ -151,17 +161,24 @@ def test_estimates_follow_from_usage_so_far(project: Project, fake: Fake) -> Non
     project.questions(400)
     with elicitation(project, fake) as asked:
         before = asked.plan().sources[0]
-        assert not before.measured
+        assert (before.prompts_by, before.answers_by) == (BY_LENGTH, FULL_LENGTH)
         assert before.completion_tokens == before.completion_tokens_at_most == 4000
         asked.run(limit=40)
         plan = asked.plan().sources[0]
         asked.run()
         used = asked.counts()[0]
-    assert plan.measured
+    assert (plan.prompts_by, plan.answers_by) == (BY_USAGE, BY_USAGE)
     rest = 360
     assert plan.prompt_tokens == pytest.approx(rest * 20, rel=0.1)
     assert plan.completion_tokens == pytest.approx(rest * 10, rel=0.1)
     assert used.prompt_tokens == 400 * 20
+
+
+def test_answers_can_be_assumed_to_have_a_length(project: Project, fake: Fake) -> None:
+    project.questions(30)
+    with elicitation(project, fake, dry=True) as asked:
+        (plan,) = asked.plan(answer_tokens=7).sources
+    assert (plan.completion_tokens, plan.completion_tokens_at_most, plan.answers_by) == (210, 300, ASSUMED)
 
 
 def test_the_same_name_never_means_two_things(project: Project, fake: Fake) -> None:

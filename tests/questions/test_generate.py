@@ -41,7 +41,7 @@ def test_a_value_becomes_situations_and_these_become_questions() -> None:
         "terminal-wisdom-g02",
     ]
     assert {question.value for question in drafts.questions} == {"terminal-wisdom"}
-    assert drafts.discarded == {}
+    assert (drafts.asked, drafts.discarded) == ({"situations": 2, "questions": 2}, {})
     assert "A child {knows} best." in model.prompts["questions"][1]
 
 
@@ -76,7 +76,7 @@ def test_a_missing_situation_is_counted_and_not_asked_about() -> None:
     model = Model(situations=[None, None])
     drafts = generate_questions([WISDOM], 2, model)
     assert drafts.questions == ()
-    assert drafts.discarded == {"no situation": 2}
+    assert (drafts.asked, drafts.discarded) == ({"situations": 2, "questions": 0}, {"no situation": 2})
 
 
 def test_further_wordings_are_numbered_on_and_see_the_earlier_ones() -> None:
@@ -94,5 +94,5 @@ def test_further_wordings_are_numbered_on_and_see_the_earlier_ones() -> None:
         ("fra", 2): "Peut-on mentir ?",
         ("fra", 3): "Mentir, est-ce permis ?",
     }
-    assert drafts.discarded == {"repeats another": 1}
+    assert (drafts.asked, drafts.discarded) == ({"wordings": 4}, {"repeats another": 1})
     assert "Is lying allowed?" in model.prompts["wordings"][2]

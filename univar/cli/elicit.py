@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,7 @@ from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 if TYPE_CHECKING:
     from univar.elicit.batch import ImportReport
     from univar.elicit.plan import Plan
-    from univar.elicit.project import Counts
+    from univar.elicit.project import Counts, Elicitation
     from univar.elicit.run import RunReport
 
 
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 @click.option("--import-batch", multiple=True, metavar="FILE", help="Take the batch API's result files in.")
 @click.option("--release-batch", is_flag=True, help="Ask here what was exported and never came back.")
 @click.option("--dry-run", is_flag=True, help="Say what would be asked and what it takes; ask nothing.")
+@click.option(
+    "--assume-answer-tokens", type=click.IntRange(1), help="For --dry-run: answers of so many tokens."
+)
 @output_options
 def elicit(
     questions: str,
@@ -63,6 +66,7 @@ def elicit(
     import_batch: tuple[str, ...],
     release_batch: bool,
     dry_run: bool,
+    assume_answer_tokens: int | None,
     output: Output,
 ) -> None:
     """Ask models the questions, and write their answers as rows that check, embed and attribute take.
@@ -70,12 +74,12 @@ def elicit(
     Each (question, wording, language, model, sample) is asked once. What was asked is in ANSWERS.state beside
     the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The
     exit code is 4 if some requests failed or a model was given up. docs/elicit.md tells all of models.toml.
+    --dry-run gets no answers; an endpoint that counts tokens is sent some of the prompts for that.
 
     \b
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
-    from univar.cli.elicit_progress import ElicitProgress
     from univar.elicit.models import choose, read_models
     from univar.elicit.project import Elicitation, gather_questions
 
@@ -84,40 +88,38 @@ def elicit(
     with Elicitation(out, models, asked, samples=samples, seed=seed, dry=dry_run) as elicitation:
         if retry_failed:
             elicitation.retry_failed()
-        if dry_run:
-            plan = elicitation.plan()
-            output.result(asdict(plan), _plan_text(plan))
-            return
         if release_batch:
             elicitation.release_batches()
-        if export_batch is not None:
+        if dry_run:
+            plan = elicitation.plan(assume_answer_tokens)
+            output.result(asdict(plan), _plan_text(plan))
+        elif export_batch is not None:
             files = [str(path) for path in elicitation.export_batches(export_batch)]
             output.result({"files": files}, "\n".join(files) or "nothing is pending")
-            return
-        if import_batch:
+        elif import_batch:
             taken = elicitation.import_batches(import_batch)
             output.result(asdict(taken), _import_text(taken))
             if taken.failed:
                 raise SystemExit(EXIT_PARTIAL)
-            return
-        stop = stop_on_signals()
-        with ElicitProgress(elicitation.pending(limit), output) as progress:
-            report = elicitation.run(
-                stop=stop,
-                max_cost=max_cost,
-                max_connections=max_connections,
-                limit=limit,
-                on_progress=progress.update,
-            )
-        counts = elicitation.counts()
-        failures = elicitation.failures()
-        facts = {**asdict(report), "sources": [asdict(count) for count in counts], "failures": failures}
-        output.result(facts, _text(report, counts, failures))
-        if stop.is_set():
-            output.note(
-                f"stopped; the same command goes on ({sum(c.pending for c in counts):,} requests are left)"
-            )
-            raise SystemExit(EXIT_INTERRUPTED)
+        else:
+            _run(elicitation, output, limit=limit, max_cost=max_cost, max_connections=max_connections)
+
+
+def _run(elicitation: Elicitation, output: Output, **limits: Any) -> None:
+    """Ask until all is done or Ctrl-C comes, and say what became of it."""
+    from univar.cli.elicit_progress import ElicitProgress
+
+    stop = stop_on_signals()
+    with ElicitProgress(elicitation.pending(limits["limit"]), output) as progress:
+        report = elicitation.run(stop=stop, on_progress=progress.update, **limits)
+    counts = elicitation.counts()
+    failures = elicitation.failures()
+    facts = {**asdict(report), "sources": [asdict(count) for count in counts], "failures": failures}
+    output.result(facts, _text(report, counts, failures))
+    if stop.is_set():
+        left = sum(count.pending for count in counts)
+        output.note(f"stopped; the same command goes on ({left:,} requests are left)")
+        raise SystemExit(EXIT_INTERRUPTED)
     if any(count.failed for count in counts) or report.stopped or report.over_budget:
         raise SystemExit(EXIT_PARTIAL)
 
@@ -130,6 +132,7 @@ def _import_text(report: ImportReport) -> str:
 
 def _plan_text(plan: Plan) -> str:
     from univar.cli.progress import duration
+    from univar.elicit.tokens import FULL_LENGTH
 
     headers = [
         "model",
@@ -137,7 +140,9 @@ def _plan_text(plan: Plan) -> str:
         "done",
         "failed",
         "prompt tokens",
+        "by",
         "answer tokens",
+        "by",
         "at most",
         "cost",
         "time",
@@ -149,17 +154,18 @@ def _plan_text(plan: Plan) -> str:
             f"{source.done:,}",
             f"{source.failed:,}",
             f"{source.prompt_tokens:,}",
+            source.prompts_by,
             f"{source.completion_tokens:,}",
+            source.answers_by,
             f"{source.completion_tokens_at_most:,}",
             f"{source.cost:,.2f} to {source.cost_at_most:,.2f}",
             duration(source.seconds) if source.seconds else "",
         ]
         for source in plan.sources
     ]
-    basis = "estimates follow from the answers so far"
-    if not all(source.measured for source in plan.sources):
-        basis = "estimates are by text length; after a run with --limit 30 they follow from real usage"
-    total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all; {basis}"
+    total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all"
+    if any(source.answers_by == FULL_LENGTH for source in plan.sources):
+        total += "; after a run with --limit 30 the length of answers follows from real usage"
     return f"{table(headers, rows)}\n\n{total}"
 
 

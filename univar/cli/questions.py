@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from univar.elicit.questions.check import QuestionReport
     from univar.elicit.questions.generate import Ask, Drafts
     from univar.elicit.questions.near import Encode
+    from univar.elicit.run import OnProgress
 
 
 @click.group()
@@ -161,8 +163,8 @@ def generate(
     from univar.elicit.values import load_taxonomy
 
     chosen = load_taxonomy(extra).select(ids=values)
-    drafts = generate_questions(chosen, number, _asker(models_file, name, out, force))
-    _write_drafts(drafts, out, force, output)
+    drafts = generate_questions(chosen, number, _asker(models_file, name, out, force, output))
+    _write_drafts(drafts, len(drafts.questions), out, force, output)
 
 
 @questions.command()
@@ -192,8 +194,8 @@ def paraphrase(
     """
     from univar.elicit.questions.generate import paraphrase_questions
 
-    drafts = paraphrase_questions(found, number, _asker(models_file, name, out, force))
-    _write_drafts(drafts, out, force, output)
+    drafts = paraphrase_questions(found, number, _asker(models_file, name, out, force, output))
+    _write_drafts(drafts, len(drafts.questions) - len(found), out, force, output)
 
 
 @questions.command()
@@ -244,30 +246,44 @@ def _encode(spec: str) -> Encode | None:
     return Encoder(spec).encode
 
 
-def _asker(models_file: str, name: str, out: str, force: bool) -> Ask:
-    """Asks the model `name`, keeping its answers beside `out`, which must be free to write."""
-    from univar.elicit.models import read_models
+def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -> Ask:
+    """Asks the model `name`, telling how far it is; answers are kept beside `out`, which must be free."""
+    from univar.cli.elicit_progress import ElicitProgress
+    from univar.elicit.models import choose, read_models
     from univar.elicit.prompts import ask_prompts
     from univar.elicit.tables import check_target
-    from univar.errors import UsageError
 
     target = check_target(out, force)
-    models = {model.name: model for model in read_models(models_file, os.environ)}
-    if name not in models:
-        raise UsageError(f"{models_file} has no model {name!r}: give one of {', '.join(models)}")
-    return lambda prompts, step: ask_prompts(
-        prompts, models[name], target.with_name(f"{target.stem}.{step}.asked.jsonl")
-    )
+    (model,) = choose(read_models(models_file, os.environ), [name])
+
+    def ask(prompts: Sequence[str], step: str) -> list[str | None]:
+        with ExitStack() as stack:
+
+            def watch(pending: dict[str, int]) -> OnProgress:
+                output.note(f"{step}: asking {model.name} {sum(pending.values()):,} prompts")
+                return stack.enter_context(ElicitProgress(pending, output)).update
+
+            kept = target.with_name(f"{target.stem}.{step}.asked.jsonl")
+            done = ask_prompts(prompts, model, kept, watch=watch)
+        for reason, count in done.failures.items():
+            output.note(f"{step}: failed: {count:,} x {printable(reason)}")
+        if done.stopped:
+            output.note(f"{step}: given up: {printable(done.stopped)}")
+        return done.answers
+
+    return ask
 
 
-def _write_drafts(drafts: Drafts, out: str, force: bool, output: Output) -> None:
+def _write_drafts(drafts: Drafts, new: int, out: str, force: bool, output: Output) -> None:
+    """Write what there is, and say how many texts are `new` and what became of the other answers."""
     from univar.elicit.questions import write_questions
 
     write_questions(drafts.questions, out, force)
     lost = sum(drafts.discarded.values())
-    reasons = ", ".join(f"{count} {reason}" for reason, count in drafts.discarded.items())
+    asked = " and ".join(f"{count:,} {step}" for step, count in drafts.asked.items())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in drafts.discarded.items())
+    output.note(f"asked for {asked}: kept {new:,}, discarded {lost:,}{f' ({reasons})' if reasons else ''}")
     output.note(f"{_counts(drafts.questions)} -> {out}")
-    output.note(f"{lost} answers discarded{': ' + reasons if reasons else ''}")
     if lost:
         raise SystemExit(EXIT_PARTIAL)
 

@@ -16,15 +16,19 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Api:
-    """One protocol. body: what is sent for an ask; read: the Reply in a decoded answer (KeyError, TypeError
-    or
-    IndexError where it is none); key_header: name and prefix of the header that carries the key."""
+    """One protocol.
+
+    body: what is sent for an ask; read: the Reply in a decoded answer (KeyError, TypeError or IndexError
+    where it is none); key_header: name and prefix of the header that carries the key; counters: paths that
+    may count the tokens of a prompt and the field with the count, "../" standing for the url without version.
+    """
 
     path: str
     body: Callable[[Model, Ask], Json]
     read: Callable[[Json], Reply]
     key_header: tuple[str, str]
     headers: tuple[tuple[str, str], ...] = ()
+    counters: tuple[tuple[str, str], ...] = ()
 
 
 def messages(ask: Ask) -> list[Json]:
@@ -93,13 +97,21 @@ def _count(tokens: Any) -> int | None:
 
 
 APIS = {
-    "openai": Api("/chat/completions", chat_body, read_chat, ("Authorization", "Bearer ")),
+    "openai": Api(
+        "/chat/completions",
+        chat_body,
+        read_chat,
+        ("Authorization", "Bearer "),
+        # llama.cpp's server and vLLM's
+        counters=(("/chat/completions/input_tokens", "input_tokens"), ("../tokenize", "count")),
+    ),
     "anthropic": Api(
         "/messages",
         _anthropic_body,
         _read_anthropic,
         ("x-api-key", ""),
         (("anthropic-version", "2023-06-01"),),
+        (("/messages/count_tokens", "input_tokens"),),
     ),
     "cohere": Api("/chat", chat_body, _read_cohere, ("Authorization", "Bearer ")),
 }

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from univar import __version__
-from univar.elicit.apis import APIS, usable
+from univar.elicit.apis import APIS, Json, usable
 from univar.elicit.asks import Ask, AskFailed, ModelGone, Permanent, Reply, Transient
 from univar.elicit.models import Model
 
@@ -53,8 +53,7 @@ class Endpoint:
 
     async def ask(self, ask: Ask) -> Reply:
         """The model's answer. Raises Transient, Permanent or ModelGone."""
-        body = json.dumps(self._api.body(self._model, ask), ensure_ascii=False).encode()
-        status, headers, raw = await self._exchange(body)
+        status, headers, raw = await self._exchange(self._url, self._api.body(self._model, ask))
         if status != 200:
             raise self._refusal(status, headers, raw)
         try:
@@ -63,12 +62,27 @@ class Endpoint:
             raise Transient("the reply is no JSON of the api", charged=True) from None
         return usable(self._scrubbed(reply))
 
-    async def _exchange(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    async def count(self, ask: Ask) -> int | None:
+        """The tokens of an ask's prompt by the endpoint's own tokenizer, None where it does not count."""
+        whole = self._api.body(self._model, ask)
+        body = {name: part for name, part in whole.items() if name in ("model", "system", "messages")}
+        for path, field in self._api.counters:
+            try:
+                status, _, raw = await self._exchange(_joined(self._model.url, path), body)
+                tokens = json.loads(raw)[field] if status == 200 else None
+            except (AskFailed, ValueError, KeyError, TypeError, RecursionError):
+                continue
+            if isinstance(tokens, int):
+                return tokens
+        return None
+
+    async def _exchange(self, url: str, body: Json) -> tuple[int, Mapping[str, str], bytes]:
         """(status, headers, body) of one POST, the whole of it within the model's timeout."""
         import aiohttp
 
+        data = json.dumps(body, ensure_ascii=False).encode()
         try:
-            return await asyncio.wait_for(self._post(body), self._model.timeout_s)
+            return await asyncio.wait_for(self._post(url, data), self._model.timeout_s)
         except asyncio.TimeoutError:
             reason = f"no reply within {self._model.timeout_s:g} s"
             raise Transient(reason, charged=True) from None
@@ -77,9 +91,9 @@ class Endpoint:
         except aiohttp.ClientError as error:
             raise Transient(f"the connection broke ({type(error).__name__})", charged=True) from None
 
-    async def _post(self, body: bytes) -> tuple[int, Mapping[str, str], bytes]:
+    async def _post(self, url: str, data: bytes) -> tuple[int, Mapping[str, str], bytes]:
         async with self._session.post(
-            self._url, data=body, headers=self._headers, allow_redirects=False, proxy=self._proxy
+            url, data=data, headers=self._headers, allow_redirects=False, proxy=self._proxy
         ) as response:
             raw = bytearray()
             async for chunk in response.content.iter_any():
@@ -128,6 +142,11 @@ class Endpoint:
             return reply
         answer, finish = self._model.key.scrub(reply.answer), self._model.key.scrub(reply.finish)
         return Reply(answer, finish, reply.prompt_tokens, reply.completion_tokens)
+
+
+def _joined(url: str, path: str) -> str:
+    """`url` with `path` behind it; "../" leaves out the version that `url` ends in, if it has one."""
+    return url.removesuffix("/v1") + path[2:] if path.startswith("../") else url + path
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

@@ -10,9 +10,12 @@ from univar.elicit.asks import ModelGone
 
 Sleep = Callable[[float], Awaitable[None]]
 
+_BURST_S = 0.05
+"""So much of the rate may be caught up after a moment in which nobody asked."""
+
 
 class Pace:
-    """A token bucket of one minute's rate that holds a second's worth: a turn costs an amount, and waits.
+    """A token bucket of one minute's rate that holds hardly anything: a turn costs an amount, and waits.
 
     Turns are times on the loop's clock that are given out in order, so a late waker does not slow the rest.
     """
@@ -35,10 +38,6 @@ class Pace:
     def pause(self, seconds: float) -> None:
         """Let nobody have a turn for so long: the endpoint asked for it."""
         self._free_at = max(self._free_at, self._now() + seconds)
-
-
-_BURST_S = 0.05
-"""So much of the rate may be caught up after a moment in which nobody asked."""
 
 
 class Breaker:

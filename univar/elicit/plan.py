@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from univar.elicit.counting import count_prompts
 from univar.elicit.models import Model
-from univar.elicit.state import BATCHED, DONE, FAILED, Source, State
-from univar.elicit.tokens import TokenEstimate
+from univar.elicit.state import BATCHED, DONE, FAILED, Source, State, Usage
+from univar.elicit.tokens import BY_USAGE, TokenEstimate, prompt_tokens
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,8 @@ class PlannedSource:
     """One source: what is done and what waits.
 
     prompt_tokens, completion_tokens, cost: estimates for what waits; at_most: with answers of full length;
-    seconds: the least time that the model's limits allow, 0 without limits; measured: whether the estimates
-    follow from the model's own usage so far.
+    seconds: the least time that the model's limits allow, 0 without limits; prompts_by, answers_by: where the
+    estimates come from, as in `TokenEstimate`.
     """
 
     source: str
@@ -29,7 +30,8 @@ class PlannedSource:
     cost: float
     cost_at_most: float
     seconds: float
-    measured: bool
+    prompts_by: str
+    answers_by: str
 
 
 @dataclass(frozen=True)
@@ -49,26 +51,41 @@ class Plan:
         return sum(source.cost for source in self.sources)
 
 
-def plan_of(state: State, sources: list[Source]) -> Plan:
-    """The plan of what `sources` still have to answer."""
-    estimates = {
-        model: estimate_for(state, model, [source for source in sources if source.model is model])
-        for model in {source.model for source in sources}
-    }
+def plan_of(state: State, sources: list[Source], answer_tokens: float | None = None) -> Plan:
+    """The plan of what `sources` still have to answer.
+
+    Until a model has answered enough, its own tokenizer counts some of its prompts, where there is a way to
+    ask it. answer_tokens: assume answers of so many tokens.
+    """
+    estimates = {}
+    for model in {source.model: None for source in sources}:
+        own = [source for source in sources if source.model is model]
+        estimates[model] = estimate_for(state, model, own, answer_tokens)
+        if estimates[model].prompts_by != BY_USAGE:
+            estimates[model].count(count_prompts(model, state.pending(own)))
     return Plan([_planned(state, source, estimates[source.model]) for source in sources])
 
 
-def estimate_for(state: State, model: Model, sources: list[Source]) -> TokenEstimate:
-    """Estimates for a model's requests, corrected by what it used before."""
-    estimate = TokenEstimate(model)
-    for source in sources:
-        used = state.usage(source, DONE)
-        system = source.persona.texts
-        prompts = sum(
-            count * estimate.prompt(question, system.get(language) or system.get("all") or "")
+def estimate_for(
+    state: State, model: Model, sources: list[Source], answer_tokens: float | None = None
+) -> TokenEstimate:
+    """Estimates for a model's requests, corrected by what its `sources` used so far."""
+    estimate = TokenEstimate(model, answer_tokens)
+    used = [state.usage(source, DONE) for source in sources]
+    total = Usage(
+        sum(usage.requests for usage in used),
+        sum(usage.prompt_tokens for usage in used),
+        sum(usage.completion_tokens for usage in used),
+        sum(usage.cost for usage in used),
+    )
+    estimate.learn(
+        total,
+        sum(
+            count * prompt_tokens(language, question, source.persona.system(language))
+            for source in sources
             for language, question, count in state.answered_questions(source)
-        )
-        estimate.learn(used, prompts)
+        ),
+    )
     return estimate
 
 
@@ -97,5 +114,6 @@ def _planned(state: State, source: Source, estimate: TokenEstimate) -> PlannedSo
         model.cost(prompt, completion),
         model.cost(prompt, at_most),
         60 * minutes,
-        estimate.measured,
+        estimate.prompts_by,
+        estimate.answers_by,
     )

@@ -114,9 +114,9 @@ class Elicitation:
         self.state.close()
         self._lock.release()
 
-    def plan(self) -> Plan:
-        """What a run would do, take and cost."""
-        return plan_of(self.state, self.sources)
+    def plan(self, answer_tokens: float | None = None) -> Plan:
+        """What a run would do, take and cost. answer_tokens: assume answers of so many tokens."""
+        return plan_of(self.state, self.sources, answer_tokens)
 
     def run(
         self,

@@ -6,9 +6,10 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from univar.elicit.asks import Ask, AskFailed, ModelGone, Outcome, Permanent, Reply, Transient
@@ -19,6 +20,7 @@ from univar.elicit.local import LocalModel, load_local
 from univar.elicit.models import Model
 from univar.elicit.plan import estimate_for
 from univar.elicit.state import Source, State
+from univar.elicit.tokens import Tokens
 from univar.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ OnProgress = Callable[[RunReport], None]
 
 
 class _Stopped(Exception):
-    """The run ends while something waits."""
+    """The run ends before this request could have an answer."""
 
 
 class Budget:
@@ -250,12 +252,7 @@ class _Lane:
         for ask in self._asks:
             if self.run.ending or self._gone:
                 return
-            estimate = self._estimate.of(ask)
-            reserved = self.model.cost(estimate.prompt, estimate.completion)
-            if not self.run.budget.reserve(reserved):
-                self.run.out_of_money()
-                return
-            trial = _Trial(self.model, ask, reserved)
+            trial = _Trial(self.model, ask, self._estimate.of(ask))
             try:
                 await self._answer(trial)
             except _Stopped:
@@ -266,8 +263,6 @@ class _Lane:
                 self._gone = error.reason
                 self.run.report.stopped[self.model.name] = error.reason
                 return
-            finally:
-                self.run.budget.settle(reserved, trial.cost)
             await self.run.keep(trial.outcome(), self.model)
 
     async def _answer(self, trial: _Trial) -> None:
@@ -289,19 +284,25 @@ class _Lane:
             trial.reason = error.reason
 
     async def _once(self, trial: _Trial) -> None:
+        """One attempt, which needs money of its own: the one before may have been paid for nothing."""
         async with self._breaker.attempt():
             await self._requests.turn()
-            await self._tokens.turn(self._estimate.of(trial.ask).total)
+            await self._tokens.turn(trial.estimate.total)
+            if not self.run.budget.reserve(trial.estimated_cost):
+                self.run.out_of_money()
+                raise _Stopped
+            paid_before = trial.cost
             trial.attempts += 1
             try:
-                reply = await self._endpoint.ask(trial.ask)
+                trial.answer(await self._endpoint.ask(trial.ask))
             except AskFailed as error:
                 trial.note(error)
                 self._learn(error)
                 raise
+            finally:
+                self.run.budget.settle(trial.estimated_cost, trial.cost - paid_before)
             self._breaker.succeeded()
             self._busy = 0
-            trial.answer(reply)
 
     def _learn(self, error: AskFailed) -> None:
         """Slow all workers down, or count towards giving the model up, as the failure suggests."""
@@ -329,8 +330,9 @@ class _Lane:
 class _Trial:
     """The attempts at one ask: what they cost and how they ended."""
 
-    def __init__(self, model: Model, ask: Ask, estimated_cost: float) -> None:
-        self.model, self.ask, self._estimated_cost = model, ask, estimated_cost
+    def __init__(self, model: Model, ask: Ask, estimate: Tokens) -> None:
+        self.model, self.ask, self.estimate = model, ask, estimate
+        self.estimated_cost = model.cost(estimate.prompt, estimate.completion)
         self.attempts = self.prompt_tokens = self.completion_tokens = 0
         self.cost = 0.0
         self.reason = ""
@@ -348,7 +350,7 @@ class _Trial:
 
     def _pay(self, reply: Reply | None) -> None:
         if reply is None or reply.prompt_tokens is None or reply.completion_tokens is None:
-            self.cost += self._estimated_cost
+            self.cost += self.estimated_cost
             return
         self.prompt_tokens += reply.prompt_tokens
         self.completion_tokens += reply.completion_tokens
@@ -368,19 +370,13 @@ async def _ask_local(run: Run, model: Model, sources: list[Source]) -> None:
     local: LocalModel = await asyncio.to_thread(load_local, model)
     try:
         asks = run.state.pending(sources, run.limit)
-        while not run.ending and (batch := list(_take(asks, local.batch_size))):
+        while not run.ending and (batch := list(islice(asks, local.batch_size))):
             outcomes = await asyncio.to_thread(_answers, local, batch)
             run.state.record(outcomes)
             for outcome in outcomes:
                 run.count(outcome, model)
     finally:
         await asyncio.to_thread(local.close)
-
-
-def _take(asks: Iterable[Ask], count: int) -> Iterator[Ask]:
-    from itertools import islice
-
-    return islice(asks, count)
 
 
 def _answers(local: LocalModel, batch: list[Ask]) -> list[Outcome]:

@@ -305,7 +305,7 @@ class State:
         return Usage(int(row[0]), int(row[1]), int(row[2]), row[3])
 
     def answered_questions(self, source: Source) -> list[tuple[str, str, int]]:
-        """(language, question, how often) of the questions that a source answered with its usage told."""
+        """(language, question, how often) of the questions that a source answered."""
         return self._db.execute(
             "SELECT language, questions.question, COUNT(*) FROM requests"
             " JOIN questions ON questions.id = requests.question"

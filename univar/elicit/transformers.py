@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from univar.elicit.apis import messages
@@ -15,25 +16,66 @@ BATCHES_AHEAD = 8
 """So many batches' asks are taken at once, so that each batch gets prompts of like length."""
 
 
-class TransformersModel:
-    """A decoder with a chat template, or an encoder-decoder that takes the prompt as it is."""
+class Prompts:
+    """A model's tokenizer and chat template; an encoder-decoder takes prompts as they are."""
 
     def __init__(self, model: Model) -> None:
-        """Raises UsageError for a missing package or setting, ProviderError where the model cannot be had."""
+        """UsageError for a missing package or template, ProviderError where the model cannot be had."""
+        with _reported(model):
+            from transformers import AutoConfig, AutoTokenizer
+
+            self.config: Any = AutoConfig.from_pretrained(model.model, trust_remote_code=False)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(
+                model.model, trust_remote_code=False, padding_side="left"
+            )
+        self.encoder_decoder = bool(self.config.is_encoder_decoder)
+        if not (self.encoder_decoder or self.tokenizer.chat_template):
+            raise UsageError(f"model {model.name!r} has no chat template: name an instruction-tuned model")
+        if self.tokenizer.pad_token_id is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+
+    def text(self, ask: Ask) -> str:
+        """All that the model reads for `ask`."""
+        if self.encoder_decoder:
+            return f"{ask.system}\n{ask.question}" if ask.system else ask.question
+        from jinja2 import TemplateError
+
+        try:
+            return self._templated(messages(ask))
+        except TemplateError:  # a template without system prompts: they go before the question
+            return self._templated([{"role": "user", "content": f"{ask.system}\n\n{ask.question}"}])
+
+    def batch(self, texts: list[str]) -> Any:
+        """`input_ids` and `attention_mask`, (B, T) int64, filled on the left."""
+        return self.tokenizer(
+            texts, return_tensors="pt", padding=True, add_special_tokens=self.encoder_decoder
+        )
+
+    def count(self, ask: Ask) -> int:
+        """Tokens of the prompt."""
+        return int(self.batch([self.text(ask)])["attention_mask"].sum())
+
+    def _templated(self, chat: list[dict[str, Any]]) -> str:
+        return self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+
+
+class TransformersModel:
+    """A decoder with a chat template, or an encoder-decoder."""
+
+    def __init__(self, model: Model) -> None:
+        """Raises what `Prompts` raises, and UsageError for an unknown setting."""
+        self._prompts = Prompts(model)
         import torch
 
         self._model = model
         self._device = model.options.get("device", "cuda" if torch.cuda.is_available() else "cpu")
         self._rows = model.options.get("batch_size", BATCH_SIZE)
         self.batch_size = self._rows * BATCHES_AHEAD
-        self._tokenizer, self._network = _load(model, self._device)
-        self._encoder_decoder = bool(self._network.config.is_encoder_decoder)
-        if not (self._encoder_decoder or self._tokenizer.chat_template):
-            raise UsageError(f"model {model.name!r} has no chat template: name an instruction-tuned model")
+        self._network = _load(model, self._prompts, self._device)
 
     def answer(self, asks: Sequence[Ask]) -> list[Reply]:
         """One reply for each ask, in their order."""
-        prompts = [self._prompt(ask) for ask in asks]
+        prompts = [self._prompts.text(ask) for ask in asks]
         order = sorted(range(len(asks)), key=lambda row: len(prompts[row]))
         replies: dict[int, Reply] = {}
         for start in range(0, len(order), self._rows):
@@ -50,29 +92,12 @@ class TransformersModel:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _prompt(self, ask: Ask) -> str:
-        if self._encoder_decoder:
-            return f"{ask.system}\n{ask.question}" if ask.system else ask.question
-        from jinja2 import TemplateError
-
-        chat = messages(ask)
-        try:
-            return self._templated(chat)
-        except TemplateError:  # a template without system prompts: they go before the question
-            text = f"{ask.system}\n\n{ask.question}"
-            return self._templated([{"role": "user", "content": text}])
-
-    def _templated(self, chat: list[dict[str, Any]]) -> str:
-        return self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
-
     def _generate(self, prompts: list[str], seeds: list[int]) -> list[Reply]:
         import torch
 
         from univar.elicit.sampling import processors
 
-        batch = self._tokenizer(
-            prompts, return_tensors="pt", padding=True, add_special_tokens=self._encoder_decoder
-        ).to(self._device)
+        batch = self._prompts.batch(prompts).to(self._device)
         with torch.inference_mode():
             ids = self._network.generate(
                 input_ids=batch["input_ids"],
@@ -80,9 +105,9 @@ class TransformersModel:
                 max_new_tokens=self._model.max_tokens,
                 do_sample=False,
                 logits_processor=processors(self._model.sampling, seeds),
-                pad_token_id=self._tokenizer.pad_token_id,
+                pad_token_id=self._prompts.tokenizer.pad_token_id,
             )
-        first = 1 if self._encoder_decoder else batch["input_ids"].shape[1]
+        first = 1 if self._prompts.encoder_decoder else batch["input_ids"].shape[1]
         sizes = batch["attention_mask"].sum(dim=1).tolist()
         return [self._reply(row, size) for row, size in zip(ids[:, first:].tolist(), sizes, strict=True)]
 
@@ -91,38 +116,37 @@ class TransformersModel:
         ends = set(ends if isinstance(ends, list) else [ends])
         length = next((place for place, token in enumerate(ids) if token in ends), None)
         used = len(ids) if length is None else length + 1
-        text = self._tokenizer.decode(ids[:used], skip_special_tokens=True)
+        text = self._prompts.tokenizer.decode(ids[:used], skip_special_tokens=True)
         return Reply(text.strip(), "length" if length is None else "stop", prompt_tokens, used)
 
 
-def _load(model: Model, device: str) -> tuple[Any, Any]:
+@contextmanager
+def _reported(model: Model) -> Iterator[None]:
+    """What transformers says of a model that it cannot load, in one sentence."""
     try:
-        from transformers import (
-            AutoConfig,
-            AutoModelForCausalLM,
-            AutoModelForSeq2SeqLM,
-            AutoTokenizer,
-        )
+        import transformers  # noqa: F401
     except ImportError:
         raise UsageError(
             "api = \"transformers\" needs that package: pip install 'univar-embed[local]'"
         ) from None
     try:
-        config = AutoConfig.from_pretrained(model.model, trust_remote_code=False)
-        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        tokenizer = AutoTokenizer.from_pretrained(model.model, trust_remote_code=False, padding_side="left")
-        network: Any = kind.from_pretrained(
-            model.model, trust_remote_code=False, use_safetensors=True, **_weights(model, device)
-        )
+        yield
     except ImportError as error:
         raise UsageError(f"model {model.name!r}: a package is missing ({_line(error)})") from None
     except (OSError, ValueError) as error:
         raise ProviderError(f"model {model.name!r} cannot be loaded ({_line(error)})") from None
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    if "load_in" not in model.options:
-        network = network.to(device)
-    return tokenizer, network.eval()
+
+
+def _load(model: Model, prompts: Prompts, device: str) -> Any:
+    """The network, ready to generate."""
+    with _reported(model):
+        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+        kind = AutoModelForSeq2SeqLM if prompts.encoder_decoder else AutoModelForCausalLM
+        network: Any = kind.from_pretrained(
+            model.model, trust_remote_code=False, use_safetensors=True, **_weights(model, device)
+        )
+    return (network if "load_in" in model.options else network.to(device)).eval()
 
 
 def _weights(model: Model, device: str) -> dict[str, Any]:

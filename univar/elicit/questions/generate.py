@@ -43,16 +43,18 @@ _QUOTES = "\"'“”„«»「」 *"
 
 @dataclass(frozen=True)
 class Drafts:
-    """The questions made, and how many answers were thrown away for which reason."""
+    """The questions, how many prompts each step had, and how many answers were discarded for which reason."""
 
     questions: tuple[Question, ...]
+    asked: dict[str, int]
     discarded: dict[str, int]
 
 
 def generate_questions(values: Sequence[Value], n: int, ask: Ask) -> Drafts:
     """`n` drafts of English questions for each of `values`; fewer where the model's answers are useless.
 
-    Every situation has a setting of SETTINGS, one after the other. Ids are `<value>-g<number>`.
+    Each situation and each question is asked for once, so a model that cannot do it ends after 2 n prompts a
+    value. Every situation has a setting of SETTINGS, one after the other. Ids are `<value>-g<number>`.
     """
     wanted = [(value, number) for value in values for number in range(1, n + 1)]
     situations = ask([_situation_prompt(value, number) for value, number in wanted], "situations")
@@ -68,7 +70,8 @@ def generate_questions(values: Sequence[Value], n: int, ask: Ask) -> Drafts:
             discarded[fault] += 1
         else:
             made[text.casefold()] = Question(f"{value.id}-g{number:02d}", 1, "eng", text, value.id)
-    return Drafts(tuple(made.values()), +discarded)
+    asked = {"situations": len(wanted), "questions": len(told)}
+    return Drafts(tuple(made.values()), asked, +discarded)
 
 
 def paraphrase_questions(questions: Sequence[Question], n: int, ask: Ask) -> Drafts:
@@ -81,8 +84,8 @@ def paraphrase_questions(questions: Sequence[Question], n: int, ask: Ask) -> Dra
         wordings.setdefault((question.question_id, question.language), []).append(question)
     known = {question.question.casefold(): question for question in questions}
     discarded: Counter[str] = Counter()
+    groups = list(wordings.values())
     for _ in range(n):
-        groups = list(wordings.values())
         answers = ask([_prompt("paraphrase", wordings=_listed(group)) for group in groups], "wordings")
         for group, answer in zip(groups, answers, strict=True):
             text, fault = _question_text(answer, known)
@@ -92,7 +95,8 @@ def paraphrase_questions(questions: Sequence[Question], n: int, ask: Ask) -> Dra
             last = max(group, key=lambda question: question.wording)
             known[text.casefold()] = replace(last, wording=last.wording + 1, question=text)
             group.append(known[text.casefold()])
-    return Drafts(tuple(question for group in wordings.values() for question in group), +discarded)
+    made = tuple(question for group in groups for question in group)
+    return Drafts(made, {"wordings": n * len(groups)}, +discarded)
 
 
 def _situation_prompt(value: Value, number: int) -> str:

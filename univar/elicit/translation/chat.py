@@ -31,7 +31,7 @@ class ChatTranslator:
         """The model's translation of each text, None where it gave none."""
         names = {"source": _english_name(source), "target": _english_name(target)}
         prompts = [self._prompt.format(**names, text=text) for text in texts]
-        return ask_prompts(prompts, self._model, self._work)
+        return ask_prompts(prompts, self._model, self._work).answers
 
 
 def _english_name(code: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from univar.errors import UsageError
 from univar.store.fs import new_file
 
 Row = dict[str, str]
-OnProgress = Callable[["TranslationReport"], None]
 
 
 @dataclass
@@ -45,7 +44,6 @@ def translate_file(
     round_trip: str | None = None,
     format: str | None = None,
     rename: Mapping[str, str] | None = None,
-    on_progress: OnProgress | None = None,
 ) -> TranslationReport:
     """Translate answers into the one of `targets`, or questions into all of them; writes `out` (.jsonl).
 
@@ -81,9 +79,7 @@ def translate_file(
                 for row in work.rows(rows, targets, round_trip):
                     file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
                 report.rows += len(rows)
-                report.quality = quality.pairs()
-                if on_progress is not None:
-                    on_progress(report)
+            report.quality = quality.pairs()
     finally:
         memory.close()
     return report

