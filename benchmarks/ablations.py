@@ -73,7 +73,7 @@ def write_samples(data: Path, folder: Path) -> list[Path]:
     paths = []
     for side, most in (("train", INDEXED_ROWS), ("eval", None)):
         table = pq.read_table(data / f"answers_{side}.parquet")
-        table = table.filter(pc.is_in(table["source_corpus"], pa.array(CORPORA)))
+        table = table.filter(pc.is_in(table["source"], pa.array(CORPORA)))
         if most is not None and most < len(table):
             table = table.take(np.sort(np.random.default_rng(0).permutation(len(table))[:most]))
         paths.append(folder / f"{side}.parquet")
@@ -97,7 +97,7 @@ def measure(encoder: Encoder, samples: list[Path], folder: Path) -> dict[str, fl
         baselines=False,
     )
     found = {
-        group["name"]: group["targets"]["source"]["knn"][str(NEIGHBOURS)]["accuracy"]["1"]
+        group["group"]: group["targets"]["source"]["knn"][str(NEIGHBOURS)]["accuracy"]["1"]["value"]
         for group in report["groups"]
     }
     return {**found, "mean": statistics.mean(found.values())}
