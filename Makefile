@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NATIVE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') CMakeLists.txt setup.py
 
-.PHONY: demo test test-all check lint bench bench-native soak clean
+.PHONY: demo test test-all check lint bench bench-native ablations soak clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,6 +56,10 @@ bench: $(VENV)/.bench
 # The native encoder beside its peers, at least five rounds of six settings: hours. It goes on where it stopped.
 bench-native: $(VENV)/.bench
 	$(PY) benchmarks/bench_native.py --out benchmarks/results/native.json
+
+# What each choice of value training brings; hours. It goes on where it stopped.
+ablations: $(VENV)/.installed
+	$(PY) benchmarks/ablations.py --out benchmarks/results/ablations.json
 
 # A million rows under a memory ceiling, then twenty kills; the better part of an hour.
 soak: $(VENV)/.installed

@@ -70,7 +70,9 @@ def runners(cell: Cell, folder: Path) -> list[c.Contender]:
         return [peers[0], *c.univar_contenders(setting, ("fp32",))]
     if cell.encoder != "minilm":
         return [*peers, *c.univar_contenders(setting, ("bf16",))]
-    ours = c.univar_contenders(setting, ("bf16", "int8", "fp32") if cell.max_length == 256 else ("bf16", "int8"))
+    ours = c.univar_contenders(
+        setting, ("bf16", "int8", "fp32") if cell.max_length == 256 else ("bf16", "int8")
+    )
     openvino = c.openvino_contenders(setting)[-1:]  # one stream a thread
     return [*peers, *openvino, c.packed_torch_contender(setting), *ours]
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings_attention.h"
 #include "bindings_encoder.h"
 #include "bindings_forward.h"
 #include "bindings_tokenizer.h"
@@ -83,6 +84,7 @@ PYBIND11_MODULE(_native, m) {
     bind_hash_index(m);
     bind_pack(m);
     univar::bind_tokenizers(m);
+    bind_attention(m);
     bind_encoder(m);
     bind_forward(m);
 }

@@ -1,0 +1,104 @@
+// Attention with gradients over NumPy arrays. NumPy has no bf16: values come as their 16 bits.
+#include "bindings_attention.h"
+
+#include <pybind11/numpy.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <utility>
+
+#include "check.h"
+#include "encoder/attention_gradient.h"
+#include "encoder/cpu.h"
+
+namespace py = pybind11;
+using namespace py::literals;
+
+namespace {
+
+using Halves = py::array_t<std::uint16_t, py::array::c_style>;
+using Floats = py::array_t<float, py::array::c_style>;
+using Ends = py::array_t<std::int32_t, py::array::c_style>;
+
+#if defined(UNIVAR_AMX)
+
+univar::AttentionBatch batch_of(const Halves& qkv, const Ends& cu_seqlens) {
+    UNIVAR_CHECK(univar::cpu_features().amx_bf16, "this processor has no AMX-BF16");
+    UNIVAR_CHECK(qkv.ndim() == 4 && qkv.shape(1) == 3 && qkv.shape(3) > 0 && qkv.shape(3) % 32 == 0,
+                 "qkv must be (rows, 3, heads, head_dim), head_dim a multiple of 32");
+    UNIVAR_CHECK(cu_seqlens.ndim() == 1 && cu_seqlens.shape(0) > 0, "cu_seqlens must be (texts + 1,)");
+    const auto texts = static_cast<std::size_t>(cu_seqlens.shape(0) - 1);
+    const std::int32_t* ends = cu_seqlens.data();
+    for (std::size_t i = 0; i < texts; ++i)
+        UNIVAR_CHECK(ends[i] <= ends[i + 1], "cu_seqlens falls after text " << i);
+    UNIVAR_CHECK(ends[0] == 0 && ends[texts] <= qkv.shape(0),
+                 "cu_seqlens must begin at 0 and end within qkv");
+    return {qkv.data(), ends, texts, static_cast<std::size_t>(qkv.shape(2)),
+            static_cast<std::size_t>(qkv.shape(3))};
+}
+
+void check_shape(const py::array& array, py::ssize_t rows, py::ssize_t columns, const char* name) {
+    UNIVAR_CHECK(array.ndim() == 2 && array.shape(0) == rows && array.shape(1) == columns,
+                 name << " must be (" << rows << ", " << columns << ")");
+}
+
+py::tuple attention(const Halves& qkv, const Ends& cu_seqlens) {
+    const univar::AttentionBatch batch = batch_of(qkv, cu_seqlens);
+    const auto tokens = static_cast<py::ssize_t>(batch.tokens()), dim = static_cast<py::ssize_t>(batch.dim());
+    Halves out({qkv.shape(0), dim});
+    Floats log_sums({qkv.shape(2), tokens});
+    std::uint16_t* to = out.mutable_data();
+    float* sums = log_sums.mutable_data();
+    {
+        py::gil_scoped_release release;
+        std::fill(to + tokens * dim, to + out.size(), std::uint16_t{0});
+        univar::attention(batch, to, sums);
+    }
+    return py::make_tuple(std::move(out), std::move(log_sums));
+}
+
+Halves attention_gradient(const Halves& qkv, const Ends& cu_seqlens, const Halves& out,
+                          const Floats& log_sums, const Halves& d_out) {
+    const univar::AttentionBatch batch = batch_of(qkv, cu_seqlens);
+    const auto tokens = static_cast<py::ssize_t>(batch.tokens()), dim = static_cast<py::ssize_t>(batch.dim());
+    check_shape(out, qkv.shape(0), dim, "out");
+    check_shape(d_out, qkv.shape(0), dim, "d_out");
+    check_shape(log_sums, qkv.shape(2), tokens, "log_sums");
+    Halves d_qkv({qkv.shape(0), py::ssize_t{3}, qkv.shape(2), qkv.shape(3)});
+    const std::uint16_t *result = out.data(), *gradient = d_out.data();
+    const float* sums = log_sums.data();
+    std::uint16_t* to = d_qkv.mutable_data();
+    {
+        py::gil_scoped_release release;
+        std::fill(to + 3 * tokens * dim, to + d_qkv.size(), std::uint16_t{0});
+        univar::attention_gradient(batch, result, sums, gradient, to);
+    }
+    return d_qkv;
+}
+
+#else
+
+py::tuple attention(const Halves&, const Ends&) { throw std::invalid_argument("built without AMX"); }
+
+Halves attention_gradient(const Halves&, const Ends&, const Halves&, const Floats&, const Halves&) {
+    throw std::invalid_argument("built without AMX");
+}
+
+#endif
+
+}  // namespace
+
+void bind_attention(py::module_& m) {
+    m.def(
+        "attention", &attention, py::arg("qkv").noconvert(), py::arg("cu_seqlens").noconvert(),
+        "Attention of packed texts on AMX, bf16 as uint16: qkv (rows, 3, heads, head_dim), cu_seqlens (texts "
+        "+ 1,) int32. Returns (rows, dim) uint16, 0 after the last token, and log sums (heads, tokens) "
+        "float32 for its gradient.");
+    m.def(
+        "attention_gradient", &attention_gradient, py::arg("qkv").noconvert(),
+        py::arg("cu_seqlens").noconvert(), py::arg("out").noconvert(), py::arg("log_sums").noconvert(),
+        py::arg("d_out").noconvert(),
+        "Gradient by qkv, of its shape, from what attention() gave and the gradient d_out (rows, dim) by its "
+        "result.");
+}
