@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -35,6 +34,16 @@ from univar.engine.report import EmbedReport
 from univar.engine.windows import Admission
 from univar.model.packing import take_texts
 from univar.model.spec import resolve
+
+# A command's peak memory begins with that of the process that starts it: so a small one does.
+LAUNCHER = """
+import json, os, sys
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+_, status, used = os.wait4(child, 0)
+facts = {"cpu_s": used.ru_utime + used.ru_stime, "peak_rss": 1024 * used.ru_maxrss}
+print(json.dumps(facts), file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 PACKAGES = ("univar-embed", "torch", "pyarrow", "h5py")
 MB = 1_000_000
@@ -73,19 +82,16 @@ def run_forward(encoder: Encoder, windows: list[tuple[np.ndarray, np.ndarray]]) 
 def run_command(path: Path, options: argparse.Namespace) -> tuple[Cost, dict[str, Any]]:
     """`univar embed` of one file into a new store: its cost and its report."""
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        store, printed = Path(scratch) / "store", Path(scratch) / "report.json"
+        embed = [sys.executable, "-m", "univar", "embed", str(path), "--out", f"{scratch}/store"]
         settings = ["--encoder", options.encoder, "--dtype", options.dtype, "--threads", str(options.threads)]
-        command = [sys.executable, "-m", "univar", "embed", str(path), "--out", str(store), "--json"]
-        with printed.open("wb") as out:
-            wall = time.perf_counter()
-            process = subprocess.Popen([*command, "--quiet", *settings], stdout=out)
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - wall
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            raise SystemExit(f"univar embed ended with exit code {process.returncode}")
-        cost = Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss * 1024)
-        return cost, json.loads(printed.read_text())
+        command = [sys.executable, "-c", LAUNCHER, *embed, *settings, "--json", "--quiet"]
+        wall = time.perf_counter()
+        done = subprocess.run(command, capture_output=True, text=True)
+        wall = time.perf_counter() - wall
+    if done.returncode:
+        raise SystemExit(f"univar embed ended with exit code {done.returncode}: {done.stderr}")
+    used = json.loads(done.stderr.splitlines()[-1])
+    return Cost(used["cpu_s"], wall, used["peak_rss"]), json.loads(done.stdout)
 
 
 def first_rows(path: Path, n: int, folder: Path) -> Path:
