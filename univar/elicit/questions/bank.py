@@ -121,7 +121,7 @@ def sample(questions: Iterable[Question], n: int, seed: int = 0) -> tuple[Questi
 
 
 def passages(each: int = 5, questions: int = 6) -> list[str]:
-    """Texts of a paragraph's length: for each of CORE_LANGUAGES `each`, of so many core questions in a row."""
+    """Texts of a paragraph's length: for each of CORE_LANGUAGES `each`, of so many core questions."""
     texts = []
     for language in CORE_LANGUAGES:
         asked = select(load_bank(), languages=(language,), core=True, wordings=1)[: each * questions]
