@@ -54,8 +54,11 @@ bench: $(VENV)/.bench
 	$(PY) benchmarks/bench_knn.py --out benchmarks/results/knn.json
 
 # The native encoder beside its peers, at least five rounds of six settings: hours. It goes on where it stopped.
+# Then what two threads bring, and the whole command beside the forward alone.
 bench-native: $(VENV)/.bench
 	$(PY) benchmarks/bench_native.py --out benchmarks/results/native.json
+	$(PY) benchmarks/bench_threads.py --out benchmarks/results/threads.json
+	$(PY) benchmarks/bench_end_to_end.py --out benchmarks/results/end_to_end.json
 
 # What each choice of value training brings; hours. It goes on where it stopped.
 ablations: $(VENV)/.installed

@@ -71,6 +71,20 @@ struct RotaryTables {
 
 void check_shape(const ModelShape& shape, const ModelWeights& weights);
 
+// run_block(first text, texts) for one block of whole texts after the other: as many as have up to
+// `block_tokens` tokens together, or one longer text.
+template <typename RunBlock>
+void for_each_block(const std::int32_t* cu_seqlens, std::size_t texts, std::size_t block_tokens,
+                    RunBlock run_block) {
+    for (std::size_t first = 0, last; first < texts; first = last) {
+        last = first + 1;
+        while (last < texts &&
+               static_cast<std::size_t>(cu_seqlens[last + 1] - cu_seqlens[first]) <= block_tokens)
+            ++last;
+        run_block(first, last - first);
+    }
+}
+
 // An Engine packs matrices and multiplies by them:
 //   Element, Matrix                            of the packed values; a packed DenseLinear
 //   Operand                                    rows made ready to be multiplied, with its memory
@@ -121,13 +135,9 @@ class BlockForward : public Forward {
     void run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
              Forward::Workspace& workspace, float* out) const override {
         auto& buffers = static_cast<Buffers&>(workspace);
-        const std::size_t tokens = block_tokens();
-        for (std::size_t first = 0, last; first < texts; first = last) {
-            last = first + 1;
-            while (last < texts && length(cu_seqlens, first, last + 1) <= tokens) ++last;
-            run_block(ids + cu_seqlens[first], cu_seqlens + first, last - first, buffers,
-                      out + first * shape_.dim);
-        }
+        for_each_block(cu_seqlens, texts, block_tokens(), [&](std::size_t first, std::size_t n) {
+            run_block(ids + cu_seqlens[first], cu_seqlens + first, n, buffers, out + first * shape_.dim);
+        });
     }
 
   private:

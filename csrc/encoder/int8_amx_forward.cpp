@@ -3,16 +3,14 @@
 // linear layer takes is rounded row by row just before, the hidden states slice by slice.
 #include <algorithm>
 #include <cassert>
-#include <cmath>
 #include <stdexcept>
 #include <vector>
 
 #include "check.h"
-#include "encoder/amx_attention.h"
 #include "encoder/amx_bytes.h"
+#include "encoder/amx_forward.h"
 #include "encoder/cpu.h"
 #include "encoder/int8_kernels.h"
-#include "encoder/pages.h"
 
 namespace univar {
 
@@ -20,8 +18,7 @@ namespace univar {
 
 namespace {
 
-constexpr std::size_t kBlockBytes = 1400 << 10;  // of activations: most of a 2 MiB L2
-constexpr std::size_t kSlice = 384;              // hidden dims at a time
+constexpr std::size_t kSlice = 384;  // hidden dims at a time
 
 struct Slice {
     PackedBytes up, down;
@@ -44,34 +41,16 @@ struct Memory : Forward::Workspace {
     Memory() : scratch(2 * kBlock) {}
 };
 
-Finish finish_of(Activation activation) {
-    switch (activation) {
-        case Activation::kGelu:
-            return Finish::kGelu;
-        case Activation::kGeluTanh:
-            return Finish::kGeluTanh;
-        case Activation::kRelu:
-            return Finish::kRelu;
-        case Activation::kSwiglu:
-            return Finish::kSwiglu;
-    }
-    throw std::logic_error("activation");
-}
-
 std::vector<float> inverse(std::vector<float> values) {
     for (float& value : values) value = 1.0f / value;
     return values;
 }
 
-class Int8AmxForward : public Forward {
+class Int8AmxForward : public AmxForward {
   public:
     Int8AmxForward(const ModelShape& shape, const ModelWeights& weights);
 
     std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
-    void run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts, Workspace& workspace,
-             float* out) const override;
-    std::size_t dim() const override { return shape_.dim; }
-    std::size_t block_tokens() const override { return block_rows_; }
 
   private:
     // One thread's matrices for a block.
@@ -84,42 +63,27 @@ class Int8AmxForward : public Forward {
     };
 
     bool gated() const { return shape_.activation == Activation::kSwiglu; }
-    const float* keep(const float* values, std::size_t n);
     PackedBytes pack(const DenseLinear& from);
     Layer pack(const LayerWeights& from, const LayerBalance& balance);
     DenseLinear up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const;
     Block reserve(Memory& memory, std::size_t rows) const;
     ByteRows rounded(const Block& block, Panels x, const std::vector<float>& factors) const;
-    void run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts, Memory& memory,
-                   float* out) const;
-    void attend_all(const std::int32_t* cu_seqlens, std::size_t texts, const Block& block) const;
+    void run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+                   Workspace& workspace, float* out) const override;
     void feed_forward(const Layer& layer, const Block& block) const;
 
-    ModelShape shape_;
-    RotaryTables rotary_;
-    std::size_t block_rows_;
-    PageArray<float> word_, position_, small_;
     PageArray<std::int8_t> packed_;
-    std::size_t small_used_ = 0, packed_used_ = 0;
-    StreamNorm embedding_norm_;
+    std::size_t packed_used_ = 0;
     std::vector<Layer> layers_;
 };
-
-std::size_t linear_values(const ModelShape& s) {
-    const std::size_t up = s.activation == Activation::kSwiglu ? 2 * s.intermediate : s.intermediate;
-    return s.layers * s.dim * (4 * s.dim + up + s.intermediate);
-}
 
 std::size_t small_values(const ModelShape& s) {
     const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
     return s.layers * ((14 + 2 * slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
 }
 
-PageArray<float> copied(const float* from, std::size_t n) {
-    PageArray<float> to(n);
-    std::copy_n(from, n, to.data());
-    return to;
-}
+// Stream, x and its bytes; queries, keys and values, or a slice of hidden states and its bytes.
+std::size_t row_bytes(const ModelShape& s) { return 7 * s.dim + std::max(6 * s.dim, 3 * kSlice); }
 
 void check_for_amx(const ModelShape& s) {
     UNIVAR_CHECK(cpu_features().amx_int8, "the int8 forward on AMX needs a CPU with AMX-INT8");
@@ -129,43 +93,23 @@ void check_for_amx(const ModelShape& s) {
 }
 
 Int8AmxForward::Int8AmxForward(const ModelShape& shape, const ModelWeights& weights)
-    : shape_(shape), rotary_(shape) {
-    check_shape(shape, weights);
+    : AmxForward(shape, weights, small_values(shape), row_bytes(shape)), packed_(linear_values(shape)) {
     check_for_amx(shape);
     const auto balances = int8_balances(shape, weights, Isa::kAvx512);
-    const std::size_t row_bytes = 7 * shape.dim + std::max(6 * shape.dim, 3 * kSlice);
-    block_rows_ = std::max<std::size_t>(kBlockBytes / row_bytes / 32 * 32, 32);
-    word_ = copied(weights.word, shape.vocab * shape.dim);
-    if (weights.position != nullptr) position_ = copied(weights.position, shape.positions * shape.dim);
-    small_ = PageArray<float>(small_values(shape));
-    packed_ = PageArray<std::int8_t>(linear_values(shape));
     for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
     const float* next_bias = keep(nullptr, shape.dim);
     for (std::size_t i = shape.layers; i-- > 0;) {
         layers_[i].output_norm.next_bias = next_bias;
         next_bias = keep(weights.layers[i].out.bias, shape.dim);
     }
-    embedding_norm_ = {keep(weights.embedding_norm.weight, shape.dim),
-                       keep(weights.embedding_norm.bias, shape.dim), next_bias, shape.norm_eps};
-    assert(small_used_ <= small_.size() && packed_used_ <= packed_.size());
-}
-
-// A copy of n values, zeros for null.
-const float* Int8AmxForward::keep(const float* values, std::size_t n) {
-    float* to = small_.data() + small_used_;
-    small_used_ += n;
-    if (values == nullptr)
-        std::fill_n(to, n, 0.0f);
-    else
-        std::copy_n(values, n, to);
-    return to;
+    embedding_norm_.next_bias = next_bias;
+    assert(packed_used_ <= packed_.size());
 }
 
 PackedBytes Int8AmxForward::pack(const DenseLinear& from) {
     std::int8_t* to = packed_.data() + packed_used_;
     packed_used_ += from.in * from.out;
-    float* steps = small_.data() + small_used_;
-    small_used_ += from.out;
+    float* steps = room(from.out);
     pack_bytes(from, to, steps);
     return {to, steps, keep(from.bias.empty() ? nullptr : from.bias.data(), from.out), from.in, from.out};
 }
@@ -188,8 +132,7 @@ Layer Int8AmxForward::pack(const LayerWeights& from, const LayerBalance& balance
     const std::size_t dim = shape_.dim;
     Layer layer{};
     DenseLinear qkv(dim), out(dim);
-    const float query_factor = 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
-    append_rows(qkv, from.qkv, 0, dim, 0, query_factor);
+    append_rows(qkv, from.qkv, 0, dim, 0, query_factor());
     append_rows(qkv, from.qkv, dim, 2 * dim, 0);
     scale_columns(qkv, balance.qkv);
     layer.qkv = pack(qkv);
@@ -241,26 +184,6 @@ ByteRows Int8AmxForward::rounded(const Block& block, Panels x, const std::vector
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
-void Int8AmxForward::attend_all(const std::int32_t* cu_seqlens, std::size_t texts, const Block& block) const {
-    const std::size_t head_dim = shape_.head_dim(), panels = head_dim / kPanel, all = shape_.dim / kPanel;
-    for (std::size_t text = 0; text < texts; ++text) {
-        const auto first = static_cast<std::size_t>(cu_seqlens[text] - cu_seqlens[0]);
-        const auto tokens = static_cast<std::size_t>(cu_seqlens[text + 1] - cu_seqlens[text]);
-        block.memory.attention.reserve(tokens, head_dim);
-        for (std::size_t head = 0; head < shape_.heads; ++head) {
-            const auto part = [&](std::size_t which) {
-                return Panels{block.qkv.panel(which * all + head * panels), block.qkv.stride};
-            };
-            const HeadPanels own{part(0), part(1), part(2), head_dim};
-            if (shape_.rotary_base > 0)
-                for (const Panels& turned : {own.queries, own.keys})
-                    rotate(turned.from_row(first), tokens, head_dim, rotary_.cosines.data(),
-                           rotary_.sines.data());
-            attend(own, first, tokens, block.memory.attention);
-        }
-    }
-}
-
 void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const {
     Memory& memory = block.memory;
     const ByteRows x = rounded(block, block.x, layer.up_factors);
@@ -274,39 +197,22 @@ void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const 
 }
 
 void Int8AmxForward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                               Memory& memory, float* out) const {
+                               Workspace& workspace, float* out) const {
+    auto& memory = static_cast<Memory&>(workspace);
     const auto rows = static_cast<std::size_t>(cu_seqlens[texts] - cu_seqlens[0]);
     const std::size_t dim = shape_.dim;
     const Block block = reserve(memory, rows);
-    const float* position = position_.size() == 0 ? nullptr : position_.data();
-    embed(ids, cu_seqlens, texts, word_.data(), position, dim, embedding_norm_, block.stream, block.x);
+    embed_texts(ids, cu_seqlens, texts, block.stream, block.x);
     for (const Layer& layer : layers_) {
         multiply(layer.qkv, rounded(block, block.x, layer.qkv_factors), Finish::kCopy, block.qkv,
                  memory.scratch.data());
-        attend_all(cu_seqlens, texts, block);
+        attend_texts(cu_seqlens, texts, block.qkv, memory.attention);
         accumulate(layer.out, rounded(block, block.qkv, {}), block.stream, memory.scratch.data());
         normalize(block.stream, rows, dim, layer.attention_norm, block.x);
         feed_forward(layer, block);
         normalize(block.stream, rows, dim, layer.output_norm, block.x);
     }
-    for (std::size_t text = 0; text < texts; ++text, out += dim) {
-        const auto first = static_cast<std::size_t>(cu_seqlens[text] - cu_seqlens[0]);
-        const auto tokens = static_cast<std::size_t>(cu_seqlens[text + 1] - cu_seqlens[text]);
-        pool(block.stream.from_row(first), shape_.pooling == Pooling::kCls ? 1 : tokens, dim, out);
-    }
-}
-
-void Int8AmxForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                         Workspace& workspace, float* out) const {
-    const Tiles tiles;
-    for (std::size_t first = 0, last; first < texts; first = last) {
-        last = first + 1;
-        while (last < texts &&
-               cu_seqlens[last + 1] - cu_seqlens[first] <= static_cast<std::int32_t>(block_rows_))
-            ++last;
-        run_block(ids, cu_seqlens + first, last - first, static_cast<Memory&>(workspace),
-                  out + first * shape_.dim);
-    }
+    pool_texts(cu_seqlens, texts, block.stream, out);
 }
 
 }  // namespace

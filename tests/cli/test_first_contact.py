@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,18 @@ def test_shell_completion_script(shell: str) -> None:
     script = complete(cli, {}, "univar", "_UNIVAR_COMPLETE")
     assert "_UNIVAR_COMPLETE" in script.source()
     assert {item.value for item in script.get_completions([], "em")} == {"embed"}
+
+
+def test_doctor_measures_a_dtype(univar: Run, tiny_bert: Path) -> None:
+    printed = univar("doctor", "--dtype", "int8", "-e", tiny_bert, "--json")
+    assert printed.exit_code == 0, printed.stderr
+    found = json.loads(printed.stdout)["measured"]
+    assert found["dtype"] == "int8"
+    assert 0.9 < found["lowest_cosine"] <= found["median_cosine"] < 1
+    text = univar("doctor", "--dtype", "int8", "-e", tiny_bert).stdout
+    [line] = [line for line in text.splitlines() if line.startswith("int8")]
+    assert f"cosine to fp32 at least {found['lowest_cosine']:.5f}" in line
+
+
+def test_doctor_measures_nothing_unasked(univar: Run) -> None:
+    assert "measured" not in json.loads(univar("doctor", "--json").stdout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,49 @@ from tokenizers import Tokenizer
 
 from tests.csrc.unigram_twins import native_of
 from univar._native import Unigram, WordPiece, cpu_features
+
+NEEDS = {
+    ("fp32", "portable"): None,
+    ("fp32", "avx2"): "avx2",
+    ("fp32", "avx512"): "avx512",
+    ("int8", "portable"): None,
+    ("int8", "avx2"): "avx2",
+    ("int8", "avx512"): "avx512_vnni",
+    ("int8", "amx"): "amx_int8",
+    ("bf16", "amx"): "amx_bf16",
+}
+"""Kernels of the native forward, and what a CPU must have for them (`cpu_features`)."""
+TEXT_READERS = ("portable", "avx2", "avx512")
+
+
+def kernels_here() -> Iterator[tuple[str, bool]]:
+    """Every kernel by name, and whether this CPU runs it."""
+    features = cpu_features()
+    for (dtype, isa), feature in NEEDS.items():
+        yield f"{dtype} {isa}", feature is None or features[feature]
+    for isa in TEXT_READERS:
+        try:
+            WordPiece(["[UNK]", "[CLS]", "[SEP]"], isa=isa)
+        except ValueError:
+            yield f"tokenizer {isa}", False
+        else:
+            yield f"tokenizer {isa}", True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which instruction sets the tests of the native code could cover on this CPU, and which not."""
+    kernels = list(kernels_here())
+    missing = [name for name, runs in kernels if not runs]
+    terminalreporter.section("native kernels")
+    terminalreporter.line("run on this CPU: " + ", ".join(name for name, runs in kernels if runs))
+    terminalreporter.line("NOT run, this CPU has not got them: " + (", ".join(missing) or "none"))
+
+
+def skip_without(dtype: str, isa: str) -> None:
+    """Skip the test, and say so, where this CPU has not got what a kernel needs."""
+    feature = NEEDS[dtype, isa]
+    if feature is not None and not cpu_features()[feature]:
+        pytest.skip(f"this CPU has no {feature}: the {isa} kernels of {dtype} are not tested here")
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +81,7 @@ def minilm_native(minilm_folder: Path) -> WordPiece:
 @pytest.fixture(params=["portable", "avx2", "avx512"])
 def isa(request: pytest.FixtureRequest) -> str:
     """Each instruction set of the float32 forward; skipped, and said so, where this CPU has not got it."""
-    if request.param != "portable" and not cpu_features()[request.param]:
-        pytest.skip(f"this CPU has no {request.param}: its kernels are not tested here")
+    skip_without("fp32", request.param)
     return request.param
 
 

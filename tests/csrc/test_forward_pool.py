@@ -5,17 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.csrc.conftest import skip_without
 from tests.csrc.forward_twin import make_shape, make_texts, make_weights
-from univar._native import Forward, ForwardPool, Run, WordPiece, cpu_features, usable_cpus
+from univar._native import Forward, ForwardPool, Run, WordPiece, usable_cpus
 from univar.model.text_buffers import text_buffers
 
 LENGTHS = [int(n) for n in np.random.default_rng(0).integers(1, 300, 60)]
 
 
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
+@pytest.fixture(scope="module", params=["fp32", "bf16", "int8"])
 def model(request: pytest.FixtureRequest) -> Forward:
-    if request.param == "bf16" and not cpu_features()["amx_bf16"]:
-        pytest.skip("this CPU has no AMX-BF16")
+    if request.param == "bf16":
+        skip_without("bf16", "amx")
     shape = make_shape(dim=64, heads=2, intermediate=64)
     return Forward(shape, make_weights(shape), request.param)
 
@@ -36,6 +37,12 @@ def embed(model: Forward, threads: int, lengths: list[int]) -> np.ndarray:
 def test_threads_and_blocks_do_not_change_a_bit(model: Forward, threads: int) -> None:
     expected = model.run(*make_texts(make_shape(), LENGTHS))
     np.testing.assert_array_equal(embed(model, threads, LENGTHS), expected)
+
+
+def test_every_run_gives_the_same_bits(model: Forward) -> None:
+    first = embed(model, 3, LENGTHS)
+    for _ in range(3):
+        np.testing.assert_array_equal(embed(model, 3, LENGTHS), first)
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [600], [1] * 100])

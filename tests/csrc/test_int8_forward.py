@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.csrc.conftest import skip_without
 from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
-from univar._native import Forward, cpu_features
-
-FEATURES = {"avx2": "avx2", "avx512": "avx512_vnni", "amx": "amx_int8"}
+from univar._native import Forward
 
 SHAPES = {
     "MiniLM": {},
@@ -21,18 +20,19 @@ SHAPES = {
     "large, first token": {"dim": 1024, "heads": 16, "intermediate": 64, "layers": 1, "pooling": "cls"},
     "nomic": {"dim": 768, "activation": "swiglu", "rotary_base": 1000.0, "intermediate": 448, "layers": 1},
     "tanh gelu": {"dim": 64, "heads": 2, "activation": "gelu_tanh"},
+    "511 and 513 tokens": {"dim": 64, "heads": 2, "intermediate": 64},
+    "a text of 8192 tokens": {"dim": 64, "heads": 1, "intermediate": 64, "layers": 1, "positions": 8192},
     "relu": {"dim": 128, "heads": 2, "activation": "relu", "intermediate": 448},
 }
 
 ODD_LENGTHS = [1, 2, 15, 16, 17, 33, 113]
+LENGTHS = {"511 and 513 tokens": [511, 513], "a text of 8192 tokens": [8192, 3]}
 
 
 @pytest.fixture(params=["portable", "avx2", "avx512", "amx"])
 def isa(request: pytest.FixtureRequest) -> str:
     """Each instruction set of the int8 forward; skipped, and said so, where this CPU has not got it."""
-    feature = FEATURES.get(request.param)
-    if feature is not None and not cpu_features()[feature]:
-        pytest.skip(f"this CPU has no {feature}: the {request.param} kernels are not tested here")
+    skip_without("int8", request.param)
     return request.param
 
 
@@ -46,7 +46,7 @@ def case(name: str) -> tuple[Any, ...]:
     """A shape, weights, texts and their embeddings, the same for all instruction sets."""
     shape = make_shape(**SHAPES[name])
     weights = make_weights(shape)
-    texts = make_texts(shape, ODD_LENGTHS)
+    texts = make_texts(shape, LENGTHS.get(name, ODD_LENGTHS))
     return shape, weights, texts, forward(shape, weights, *texts)
 
 
@@ -112,8 +112,7 @@ def test_minilm_stays_near_fp32(isa: str, minilm_folder: Path):
 
 
 def test_amx_refuses_dims_that_do_not_fill_tiles():
-    if not cpu_features()["amx_int8"]:
-        pytest.skip("this CPU has no AMX-INT8")
+    skip_without("int8", "amx")
     shape = make_shape(dim=96, heads=3)
     with pytest.raises(ValueError, match="multiples of 64"):
         Forward(shape, make_weights(shape), "int8", "amx")

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from tests.questions.countries import COUNTRIES
-from univar.elicit.questions import CORE_LANGUAGES, Question, gather, load_bank, select
+from univar.elicit.questions import CORE_LANGUAGES, Question, gather, load_bank, passages, select
 from univar.elicit.questions.check import check_questions
 from univar.elicit.values import load_taxonomy
 
@@ -91,3 +91,13 @@ def test_lengths_vary(values: tuple[Question, ...]) -> None:
     lengths = sorted(len(question.question.split()) for question in values)
     tenth = len(lengths) // 10
     assert lengths[-tenth] - lengths[tenth] >= 12
+
+
+def test_passages_are_core_questions_in_every_language() -> None:
+    texts = passages(each=2, questions=3)
+    assert len(texts) == 2 * len(CORE_LANGUAGES)
+    asked = {question.question: question.language for question in gather("core")}
+    languages = [{asked[line] for line in text.splitlines()} for text in texts]
+    assert [len(lines.splitlines()) for lines in texts] == [3] * len(texts)
+    assert all(len(one) == 1 for one in languages)
+    assert set.union(*languages) == set(CORE_LANGUAGES)

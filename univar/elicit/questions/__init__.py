@@ -1,6 +1,6 @@
 """The question bank: value-eliciting questions and controls, shipped ones and those of a user's file."""
 
-from univar.elicit.questions.bank import CORE_LANGUAGES, Question, load_bank, sample, select
+from univar.elicit.questions.bank import CORE_LANGUAGES, Question, load_bank, passages, sample, select
 from univar.elicit.questions.files import SETS, gather, read_questions, write_questions
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Question",
     "gather",
     "load_bank",
+    "passages",
     "read_questions",
     "sample",
     "select",

@@ -120,6 +120,16 @@ def sample(questions: Iterable[Question], n: int, seed: int = 0) -> tuple[Questi
     return tuple(question for question in questions if question.question_id in chosen)
 
 
+def passages(each: int = 5, questions: int = 6) -> list[str]:
+    """Texts of a paragraph's length: for each of CORE_LANGUAGES `each`, of so many core questions."""
+    texts = []
+    for language in CORE_LANGUAGES:
+        asked = select(load_bank(), languages=(language,), core=True, wordings=1)[: each * questions]
+        groups = range(0, len(asked), questions)
+        texts += ["\n".join(q.question for q in asked[first : first + questions]) for first in groups]
+    return texts
+
+
 def _english(path: Path, prefix: str, kind: str, core: set[str]) -> Iterator[Question]:
     """The questions of one file; a table's name and `prefix` make the value, with the number the id."""
     for name, numbered in read_toml(path).items():

@@ -1,0 +1,133 @@
+#include "encoder/amx_forward.h"
+
+#if defined(UNIVAR_AMX)
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <stdexcept>
+
+namespace univar {
+
+namespace {
+
+constexpr std::size_t kBlockBytes = 1400 << 10;  // of activations: most of a 2 MiB L2
+
+PageArray<float> copied(const float* from, std::size_t n) {
+    PageArray<float> to(n);
+    std::copy_n(from, n, to.data());
+    return to;
+}
+
+struct Span {
+    std::size_t first, tokens;
+};
+
+const ModelShape& checked(const ModelShape& shape, const ModelWeights& weights) {
+    check_shape(shape, weights);
+    return shape;
+}
+
+// Where a text lies in its block.
+Span span_of(const std::int32_t* cu_seqlens, std::size_t text) {
+    return {static_cast<std::size_t>(cu_seqlens[text] - cu_seqlens[0]),
+            static_cast<std::size_t>(cu_seqlens[text + 1] - cu_seqlens[text])};
+}
+
+}  // namespace
+
+Finish finish_of(Activation activation) {
+    switch (activation) {
+        case Activation::kGelu:
+            return Finish::kGelu;
+        case Activation::kGeluTanh:
+            return Finish::kGeluTanh;
+        case Activation::kRelu:
+            return Finish::kRelu;
+        case Activation::kSwiglu:
+            return Finish::kSwiglu;
+    }
+    throw std::logic_error("activation");
+}
+
+std::size_t linear_values(const ModelShape& s) {
+    const std::size_t up = s.activation == Activation::kSwiglu ? 2 * s.intermediate : s.intermediate;
+    return s.layers * s.dim * (4 * s.dim + up + s.intermediate);
+}
+
+AmxForward::AmxForward(const ModelShape& shape, const ModelWeights& weights, std::size_t small_values,
+                       std::size_t row_bytes)
+    : shape_(checked(shape, weights)),
+      block_rows_(std::max<std::size_t>(kBlockBytes / row_bytes / 32 * 32, 32)),
+      rotary_(shape),
+      word_(copied(weights.word, shape.vocab * shape.dim)),
+      small_(small_values) {
+    if (weights.position != nullptr) position_ = copied(weights.position, shape.positions * shape.dim);
+    embedding_norm_ = {keep(weights.embedding_norm.weight, shape.dim),
+                       keep(weights.embedding_norm.bias, shape.dim), nullptr, shape.norm_eps};
+}
+
+float* AmxForward::room(std::size_t n) {
+    float* to = small_.data() + small_used_;
+    small_used_ += n;
+    assert(small_used_ <= small_.size());
+    return to;
+}
+
+const float* AmxForward::keep(const float* values, std::size_t n) {
+    float* to = room(n);
+    if (values == nullptr)
+        std::fill_n(to, n, 0.0f);
+    else
+        std::copy_n(values, n, to);
+    return to;
+}
+
+float AmxForward::query_factor() const {
+    return 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
+}
+
+void AmxForward::embed_texts(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+                             Stream stream, Panels x) const {
+    const float* position = position_.size() == 0 ? nullptr : position_.data();
+    embed(ids, cu_seqlens, texts, word_.data(), position, shape_.dim, embedding_norm_, stream, x);
+}
+
+void AmxForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t texts, Panels qkv,
+                              AttentionScratch& scratch) const {
+    const std::size_t head_dim = shape_.head_dim(), panels = head_dim / kPanel, all = shape_.dim / kPanel;
+    for (std::size_t text = 0; text < texts; ++text) {
+        const auto [first, tokens] = span_of(cu_seqlens, text);
+        scratch.reserve(tokens, head_dim);
+        for (std::size_t head = 0; head < shape_.heads; ++head) {
+            const auto part = [&](std::size_t which) {
+                return Panels{qkv.panel(which * all + head * panels), qkv.stride};
+            };
+            const HeadPanels own{part(0), part(1), part(2), head_dim};
+            if (shape_.rotary_base > 0)
+                for (const Panels& turned : {own.queries, own.keys})
+                    rotate(turned.from_row(first), tokens, head_dim, rotary_.cosines.data(),
+                           rotary_.sines.data());
+            attend(own, first, tokens, scratch);
+        }
+    }
+}
+
+void AmxForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts, Stream stream,
+                            float* out) const {
+    for (std::size_t text = 0; text < texts; ++text, out += shape_.dim) {
+        const auto [first, tokens] = span_of(cu_seqlens, text);
+        pool(stream.from_row(first), shape_.pooling == Pooling::kCls ? 1 : tokens, shape_.dim, out);
+    }
+}
+
+void AmxForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+                     Workspace& workspace, float* out) const {
+    const Tiles tiles;
+    for_each_block(cu_seqlens, texts, block_rows_, [&](std::size_t first, std::size_t n) {
+        run_block(ids, cu_seqlens + first, n, workspace, out + first * shape_.dim);
+    });
+}
+
+}  // namespace univar
+#endif
