@@ -24,7 +24,6 @@ LOG2_E = math.log2(math.e)
 NO_DIAGONAL = -(1 << 30)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
 
-
 FORWARD = {
     True: {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)},
     False: {2: Config(128, 128, 32, 8, 3), 4: Config(128, 64, 32, 8, 3)},
@@ -51,9 +50,8 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
     float32 = {"dtype": torch.float32, "device": anchor.device}
     log_rows = torch.empty(m, dtype=torch.float64, device=anchor.device)
     log_cols = torch.full((n,), -torch.inf, dtype=torch.float64, device=anchor.device)
-    step = _stripe_rows(
-        m, max(1, 16 * n // config.block_m), config.block_m
-    )  # parts of columns, read in float64
+    bytes_of_parts = max(1, 16 * n // config.block_m)  # a row's share of its columns' parts, and in float64
+    step = _stripe_rows(m, bytes_of_parts, config.block_m)
     for start in range(0, m, step):
         rows = slice(start, min(start + step, m))
         count = rows.stop - start

@@ -16,7 +16,7 @@ from univar.kernels.launch import Config
 from univar import info_nce
 
 SCALE = 20.0
-SIZES = [(1024, 384), (4096, 384), (16_384, 384), (65_536, 384), (16_384, 768), (65_536, 768), (262_144, 384)]
+SIZES = [(65_536, 384), (262_144, 384), (65_536, 768), (16_384, 384), (16_384, 768), (4096, 384), (1024, 384)]
 DRY_SIZES = [(96, 32)]
 EAGER_BYTES_PER_LOGIT = 18
 TUNED = (65_536, 384)
@@ -106,7 +106,7 @@ def measured(make: Callable[[], Loss], batch: int, dim: int, device: torch.devic
 
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
-    results = Results(args.out)
+    results = Results(args)
     memory = torch.cuda.get_device_properties(0).total_memory if args.device.type == "cuda" else 1 << 30
     for batch, dim in DRY_SIZES if args.dry_run else SIZES:
         for name, make in peers().items():

