@@ -10,7 +10,11 @@
 #       limits are $PATIENCE (4) times as long
 set -u
 dry=() patience=1  # limits are this many times as long
-[ "${1:-}" = --dry-run ] && dry=(--dry-run) patience=${PATIENCE:-4}
+case "$*" in
+  "") ;;
+  --dry-run) dry=(--dry-run) patience=${PATIENCE:-4} ;;
+  *) echo "usage: [OUT=folder] [WHEELS=folder] [PYTHON=python3] $0 [--dry-run]" >&2; exit 2 ;;
+esac
 
 # Paths are the caller's; from here on they are absolute.
 PYTHON=$(command -v "${PYTHON:-python3}") || { echo "no python: set PYTHON" >&2; exit 2; }

@@ -39,7 +39,7 @@ Exchange = Literal["auto", "gather", "ring"]
 SAME_SOURCE = ("negatives", "drop", "multipos")
 IMPLS = ("auto", "triton", "chunked", "dense")
 EXCHANGES = ("auto", "gather", "ring")
-DENSE_UP_TO = {"cpu": 512, "cuda": 4096}
+DENSE_UP_TO, DENSE_UP_TO_ON_CUDA = 512, 4096
 GATHER_UP_TO_BYTES = 4 << 30
 
 
@@ -217,7 +217,7 @@ def _choose(impl: Impl, anchor: Tensor, group: ProcessGroup | None) -> str:
         raise UsageError(f"impl='triton' {NEEDS}: give 'chunked' or 'auto'")
     if impl != "auto":
         return impl
-    if group is None and len(anchor) <= DENSE_UP_TO[anchor.device.type]:
+    if group is None and len(anchor) <= (DENSE_UP_TO_ON_CUDA if anchor.is_cuda else DENSE_UP_TO):
         return "dense"
     is_fast = anchor.is_cuda and anchor.dtype != torch.float64 and can_launch(anchor.device)
     return "triton" if is_fast else "chunked"
