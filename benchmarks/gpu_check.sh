@@ -29,7 +29,7 @@ export PATH="$(dirname "$PYTHON"):$PATH" PYTHONUNBUFFERED=1 TOKENIZERS_PARALLELI
 command -v ninja >/dev/null && export CMAKE_GENERATOR=Ninja
 if [ ${#dry[@]} -gt 0 ]; then
   export TRITON_INTERPRET=1 CUDA_VISIBLE_DEVICES=
-elif ! "$PYTHON" -c "import torch; assert torch.cuda.is_available()"; then
+elif ! "$PYTHON" -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then
   echo "no CUDA device here: --dry-run does every step on the CPU" >&2
   exit 2
 fi
