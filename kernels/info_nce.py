@@ -119,7 +119,7 @@ class _InfoNCE(torch.autograd.Function):
             ctx.save_for_backward(anchor, positive, log_scale, codes, log_rows, log_cols)
             ctx.plan = plan
             loss = losses.sum() / block.columns
-            if plan.multipos:
+            if plan.multipos and codes is not None:
                 loss = loss + _Positives(block, codes, plan.team).loss
             return plan.team.sum(loss).to(block.accumulator)
 
