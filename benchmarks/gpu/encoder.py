@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timing import Results, arguments, time_ms
+from timing import Results, arguments, compiled, time_ms
 from univar.kernels import reference
 
 from univar import info_nce
@@ -172,11 +172,11 @@ def measure_kernels(results: Results, dim: int, device: torch.device, tokens: in
     contenders: dict[tuple[str, str], Callable[[], object]] = {
         ("residual_layer_norm", "triton"): lambda: residual_layer_norm(x, residual, weight, bias, 1e-12),
         ("residual_layer_norm", "torch"): torch_layer_norm,
-        ("residual_layer_norm", "torch.compile"): torch.compile(torch_layer_norm, dynamic=False),
+        ("residual_layer_norm", "torch.compile"): compiled(torch_layer_norm, device),
         ("pool_normalize", "triton"): lambda: pool_normalize(x_end, cu_seqlens),
         ("pool_normalize", "torch"): lambda: reference.pool_normalize(x_end, cu_seqlens),
-        ("pool_normalize", "torch.compile"): torch.compile(
-            lambda: reference.pool_normalize(x_end, cu_seqlens), dynamic=False
+        ("pool_normalize", "torch.compile"): compiled(
+            lambda: reference.pool_normalize(x_end, cu_seqlens), device
         ),
     }
     for (what, impl), run in contenders.items():

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timing import Results, arguments, time_ms
+from timing import Results, arguments, compiled, time_ms
 from torch import Tensor
 from univar.kernels import info_nce_triton
 from univar.kernels.launch import Config
@@ -65,14 +65,14 @@ def cut_cross_entropy() -> Loss:
     return loss
 
 
-def peers() -> dict[str, Callable[[], Loss]]:
+def peers(device: torch.device) -> dict[str, Callable[[], Loss]]:
     """What makes each loss; making it may fail where a package is not there."""
     return {
         "univar triton": lambda: ours("triton"),
         "univar auto": lambda: ours("auto"),
         "univar chunked": lambda: ours("chunked"),
         "eager": lambda: eager,
-        "torch.compile": lambda: torch.compile(eager, dynamic=False),
+        "torch.compile": lambda: compiled(eager, device),
         "inf-cl": inf_cl,
         "cut-cross-entropy": cut_cross_entropy,
     }
@@ -109,7 +109,7 @@ def main() -> None:
     results = Results(args)
     memory = torch.cuda.get_device_properties(0).total_memory if args.device.type == "cuda" else 1 << 30
     for batch, dim in DRY_SIZES if args.dry_run else SIZES:
-        for name, make in peers().items():
+        for name, make in peers(args.device).items():
             facts = {"what": "info_nce", "impl": name, "batch": batch, "dim": dim}
             if name in ("eager", "torch.compile") and batch**2 * EAGER_BYTES_PER_LOGIT > 0.9 * memory:
                 continue

@@ -26,6 +26,11 @@ def arguments(description: str) -> argparse.Namespace:
     return args
 
 
+def compiled(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    """torch.compile for these shapes; on the CPU only traced, since its C++ would take minutes to compile."""
+    return torch.compile(function, dynamic=False, backend="inductor" if device.type == "cuda" else "eager")
+
+
 def time_ms(run: Callable[[], object], device: torch.device, budget_s: float = 1.0) -> dict[str, float]:
     """Median, least and most milliseconds of a call after warming up, and MB at its peak beyond the start.
 
