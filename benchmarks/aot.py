@@ -1,6 +1,6 @@
 """Every kernel in every configuration, compiled for GPUs that aren't here: registers, spills, shared memory.
 
-python benchmarks/aot.py            # prints the table of docs/kernels.md
+python benchmarks/aot.py            # prints the table of docs/kernels.md, which a slow test compares
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from triton.compiler import ASTSource
 from univar.kernels import info_nce_triton, knn_triton
 from univar.kernels.info_nce_kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
 from univar.kernels.knn_kernels import knn_groups_kernel, knn_rescore_kernel
+from univar.kernels.launch import Config
 from univar.kernels.pool_normalize import ROWS, pool_normalize_fwd_kernel
 from univar.kernels.residual_layer_norm import residual_layer_norm_fwd_kernel
 
@@ -27,6 +28,7 @@ TARGETS = {"sm_90a": 90, "sm_80": 80}
 SHARED_LIMIT = {"sm_90a": 232_448, "sm_80": 166_912}
 """Bytes of shared memory that one program can have."""
 INSTRUCTIONS = ("HGMMA", "HMMA", "UTMALDG", "LDGSTS", "MUFU", "SHFL", "LDL", "STL")
+COLUMNS = ("target", "warps", "registers", "shared_bytes", "spills", *INSTRUCTIONS[:6])
 _OBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
 
@@ -58,14 +60,17 @@ def variants() -> list[Variant]:
     """Everything that the launches in kernels/ can ask for, in two dims and the dtypes that matter."""
     made = []
     for target in TARGETS:
-        for dtype, dim in (("bf16", 384), ("bf16", 768), ("fp16", 384)):
+        for dtype, dim, precision in (
+            ("bf16", 384, "tf32"),  # which means nothing to 16-bit inputs
+            ("bf16", 768, "tf32"),
+            ("fp16", 384, "tf32"),
+            ("fp32", 384, "tf32"),
+            ("fp32", 384, "tf32x3"),
+        ):
             for tame, drop in ((True, False), (True, True), (False, False), (False, True)):
-                made += info_nce_variants(target, dtype, dim, tame, drop, "tf32")
-        for precision in ("tf32", "tf32x3"):
-            made += info_nce_variants(target, "fp32", 384, True, False, precision)
-        for size in (32, 16):
-            made.append(knn_groups_variant(target, 384, size))
-        made.append(knn_rescore_variant(target, 384))
+                made += info_nce_variants(target, dtype, dim, tame, drop, precision)
+        made += [knn_groups_variant(target, dim, size) for dim, size in ((384, 32), (384, 16), (768, 32))]
+        made += [knn_rescore_variant(target, 384, dtype) for dtype in ("fp32", "fp16")]
         made += encoder_variants(target, 384) + encoder_variants(target, 768)
     return made
 
@@ -73,50 +78,45 @@ def variants() -> list[Variant]:
 def info_nce_variants(
     target: str, dtype: str, dim: int, tame: bool, drop: bool, precision: str
 ) -> list[Variant]:
-    size = 4 if dtype == "fp32" else 2
-    tma = TARGETS[target] >= 90
+    """Forward and backward; without `drop` the backward off and on the diagonal."""
+    tma, size = TARGETS[target] >= 90, 4 if dtype == "fp32" else 2
+    kind = f"{dtype} D={dim}{' drop' if drop else ''}{'' if tame else ' tracked'}"
+    kind += " tf32x3" if precision == "tf32x3" else ""
     made = []
-    for kernel, configs in (
-        (info_nce_fwd_kernel, info_nce_triton.FORWARD),
-        (info_nce_bwd_kernel, info_nce_triton.BACKWARD),
+    for name, kernel, configs, place in (
+        ("info_nce_fwd", info_nce_fwd_kernel, info_nce_triton.FORWARD, {}),
+        ("info_nce_bwd", info_nce_bwd_kernel, info_nce_triton.BACKWARD, {"ON_DIAGONAL": False}),
+        ("info_nce_bwd", info_nce_bwd_kernel, info_nce_triton.BACKWARD, {"ON_DIAGONAL": True}),
     ):
+        on_diagonal = place.get("ON_DIAGONAL", False)
+        if on_diagonal and drop:
+            continue
         config = configs[tma][size]
         constants = {
-            "D": dim,
-            "TAME": tame,
-            "DROP": drop,
-            "BLOCK_M": config.block_m,
-            "BLOCK_N": config.block_n,
-            "BLOCK_K": config.block_k,
-            "GROUP_M": 8,
-            "PRECISION": precision,
-            "TMA": tma,
-            "UPCAST": False,
+            **{"D": dim, "TAME": tame, "DROP": drop, "PRECISION": precision, "TMA": tma, "UPCAST": False},
+            **{"BLOCK_M": config.block_m, "BLOCK_N": config.block_n, "BLOCK_K": config.block_k, "GROUP_M": 8},
+            **place,
         }
-        blocks = {
-            "anchor": (config.block_m, config.block_k),
-            "positive": (config.block_n, config.block_k),
-            "weights": (config.block_m, config.block_n),
-        }
-        signature = {
-            **{
-                name: f"tensordesc<{dtype}[{r}, {c}]>" if tma else f"*{dtype}"
-                for name, (r, c) in blocks.items()
-            },
-            **dict.fromkeys(("row_label_ptr", "col_label_ptr"), "*i32"),
-            **dict.fromkeys(("row_parts_ptr", "col_parts_ptr", "row_lse_ptr", "col_lse_ptr"), "*fp32"),
-            **{"dot_parts_ptr": "*fp32", "scale": "fp32", "lift": "fp32"},
-            **dict.fromkeys(("m", "n", "width", "diagonal"), "i32"),
-        }
-        where = ("", " on diagonal") if kernel is info_nce_bwd_kernel and not drop else ("",)
-        for place in where:
-            name = f"{kernel.__name__.removesuffix('_kernel')} {dtype} D={dim}{' drop' if drop else ''}"
-            if kernel is info_nce_bwd_kernel:
-                constants = {**constants, "ON_DIAGONAL": bool(place)}
-            name += f"{'' if tame else ' tracked'}{' tf32x3' if precision == 'tf32x3' else ''}{place}"
-            how = (config.num_warps, config.num_stages)
-            made.append(Variant(name, kernel, target, signature, constants, *how))
+        signature = info_nce_signature(dtype, config, tma)
+        full_name = f"{name} {kind}{' on diagonal' if on_diagonal else ''}"
+        how = (config.num_warps, config.num_stages)
+        made.append(Variant(full_name, kernel, target, signature, constants, *how))
     return made
+
+
+def info_nce_signature(dtype: str, config: Config, tma: bool) -> dict[str, str]:
+    blocks = {
+        "anchor": (config.block_m, config.block_k),
+        "positive": (config.block_n, config.block_k),
+        "weights": (config.block_m, config.block_n),
+    }
+    return {
+        **{name: f"tensordesc<{dtype}[{r}, {c}]>" if tma else f"*{dtype}" for name, (r, c) in blocks.items()},
+        **dict.fromkeys(("row_label_ptr", "col_label_ptr"), "*i32"),
+        **dict.fromkeys(("row_parts_ptr", "col_parts_ptr", "row_lse_ptr", "col_lse_ptr"), "*fp32"),
+        **{"dot_parts_ptr": "*fp32", "scale": "fp32", "lift": "fp32"},
+        **dict.fromkeys(("m", "n", "width", "diagonal"), "i32"),
+    }
 
 
 def knn_groups_variant(target: str, dim: int, size: int) -> Variant:
@@ -143,13 +143,14 @@ def knn_groups_variant(target: str, dim: int, size: int) -> Variant:
     return Variant(name, knn_groups_kernel, target, signature, constants, config.num_warps, config.num_stages)
 
 
-def knn_rescore_variant(target: str, dim: int) -> Variant:
+def knn_rescore_variant(target: str, dim: int, corpus: str) -> Variant:
     signature = {
-        **dict.fromkeys(("queries_ptr", "corpus_ptr", "scores_ptr"), "*fp32"),
-        **{"groups_ptr": "*i64", "N": "i32", "chosen": "i32"},
+        **dict.fromkeys(("queries_ptr", "scores_ptr"), "*fp32"),
+        **{"corpus_ptr": f"*{corpus}", "groups_ptr": "*i64", "N": "i32", "chosen": "i32"},
     }
     constants = {"D": dim, "GROUP": 32, "BLOCK_D": 64}
-    return Variant(f"knn_rescore D={dim}", knn_rescore_kernel, target, signature, constants, 4, 3, False)
+    name = f"knn_rescore {corpus} D={dim}"
+    return Variant(name, knn_rescore_kernel, target, signature, constants, 4, 3, False)
 
 
 def encoder_variants(target: str, dim: int) -> list[Variant]:
@@ -193,9 +194,9 @@ def _objdump(flag: str, file: str) -> str:
 
 
 def facts(variant: Variant) -> dict[str, Any]:
-    """What one variant takes, and what it may take."""
+    """What one variant takes, what it may take, and its row of the table."""
     made = compile_variant(variant)
-    return {
+    taken = {
         "name": variant.name,
         "target": variant.target,
         "warps": variant.warps,
@@ -207,6 +208,7 @@ def facts(variant: Variant) -> dict[str, Any]:
         "spills": made.instructions["LDL"] + made.instructions["STL"],
         **made.instructions,
     }
+    return {**taken, "row": f"| {variant.name} | {' | '.join(str(taken[name]) for name in COLUMNS)} |"}
 
 
 def main() -> None:
@@ -221,11 +223,10 @@ def main() -> None:
     if args.json:
         print(json.dumps(rows))
         return
-    shown = ("target", "warps", "registers", "shared_bytes", "spills", *INSTRUCTIONS[:6])
-    print(f"| kernel | {' | '.join(shown)} |")
-    print("|---" * (1 + len(shown)) + "|")
+    print(f"| kernel | {' | '.join(COLUMNS)} |")
+    print("|---" * (1 + len(COLUMNS)) + "|")
     for row in rows:
-        print(f"| {row['name']} | {' | '.join(str(row[name]) for name in shown)} |")
+        print(row["row"])
 
 
 if __name__ == "__main__":

@@ -151,10 +151,6 @@ def summary(name: str, batch: int, dim: int, runs: dict[str, list[dict[str, floa
     }
 
 
-def _less_memory(peer: dict[str, float], own: dict[str, float]) -> float:
-    return peer["extra_mb"] / max(1.0, own["extra_mb"])
-
-
 def print_table(rows: list[dict[str, object]], batch: int, dim: int) -> None:
     print(f"\nInfoNCE forward + backward, B = {batch:,}, D = {dim}, one thread; x: to autograd of that dtype")
     print(

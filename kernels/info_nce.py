@@ -17,7 +17,6 @@ Across processes each holds B / world rows of both sides: see `univar.kernels.in
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +26,7 @@ from torch import Tensor
 from univar.kernels import info_nce_torch, reference
 from univar.kernels.info_nce_block import Block, Tiles
 from univar.kernels.info_nce_ranks import Alone, Gathered, Ring, agree
-from univar.kernels.launch import NEEDS, can_launch
+from univar.kernels.launch import NEEDS, can_launch, refuse_other_devices
 
 from univar.errors import UsageError
 
@@ -40,7 +39,7 @@ Exchange = Literal["auto", "gather", "ring"]
 SAME_SOURCE = ("negatives", "drop", "multipos")
 IMPLS = ("auto", "triton", "chunked", "dense")
 EXCHANGES = ("auto", "gather", "ring")
-DENSE_UP_TO = {"cpu": 512, "cuda": 4096}
+DENSE_UP_TO, DENSE_UP_TO_ON_CUDA = 512, 4096
 GATHER_UP_TO_BYTES = 4 << 30
 
 
@@ -109,7 +108,7 @@ class _InfoNCE(torch.autograd.Function):
         """codes: (N,) int32, the labels of all processes as small numbers."""
         with torch.autocast(anchor.device.type, enabled=False):
             longest = agree(plan.team, anchor, log_scale, torch.stack([_longest(anchor), _longest(positive)]))
-            ctx.scale = math.exp(float(log_scale))
+            ctx.scale = float(log_scale.double().exp())
             ctx.bound = ctx.scale * float(longest.prod())
             block = _block(anchor, positive, codes, plan, ctx.scale, ctx.bound)
             log_rows, log_cols = plan.team.log_sums(plan.tiles, block)
@@ -120,7 +119,7 @@ class _InfoNCE(torch.autograd.Function):
             ctx.save_for_backward(anchor, positive, log_scale, codes, log_rows, log_cols)
             ctx.plan = plan
             loss = losses.sum() / block.columns
-            if plan.multipos:
+            if plan.multipos and codes is not None:
                 loss = loss + _Positives(block, codes, plan.team).loss
             return plan.team.sum(loss).to(block.accumulator)
 
@@ -218,7 +217,7 @@ def _choose(impl: Impl, anchor: Tensor, group: ProcessGroup | None) -> str:
         raise UsageError(f"impl='triton' {NEEDS}: give 'chunked' or 'auto'")
     if impl != "auto":
         return impl
-    if group is None and len(anchor) <= DENSE_UP_TO[anchor.device.type]:
+    if group is None and len(anchor) <= (DENSE_UP_TO_ON_CUDA if anchor.is_cuda else DENSE_UP_TO):
         return "dense"
     is_fast = anchor.is_cuda and anchor.dtype != torch.float64 and can_launch(anchor.device)
     return "triton" if is_fast else "chunked"
@@ -258,10 +257,7 @@ def _check(
         )
     if log_scale.ndim != 0:
         raise UsageError(f"log_scale must be one number, got a tensor of shape {tuple(log_scale.shape)}")
-    others = {"positive": positive} if labels is None else {"positive": positive, "labels": labels}
-    for name, tensor in others.items():
-        if tensor.device != anchor.device:
-            raise UsageError(f"anchor is on {anchor.device}, {name} on {tensor.device}: move one of them")
+    refuse_other_devices("anchor", anchor, positive=positive, log_scale=log_scale, labels=labels)
     if same_source == "negatives":
         return
     if labels is None:

@@ -9,6 +9,7 @@ the inputs' dtype; two matrix products by torch make gradients of each stripe of
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import triton
@@ -23,7 +24,6 @@ WORKSPACE_BYTES = 1 << 30
 LOG2_E = math.log2(math.e)
 NO_DIAGONAL = -(1 << 30)
 DTYPES = (torch.bfloat16, torch.float16, torch.float32)
-
 
 FORWARD = {
     True: {2: Config(128, 128, 64, 8, 3), 4: Config(128, 128, 32, 8, 3)},
@@ -48,12 +48,11 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
     anchor, positive = _aligned(block.anchor), _aligned(block.positive)
     (m, dim), n = anchor.shape, positive.shape[0]
     config = FORWARD[has_tma(anchor.device)][anchor.element_size()]
-    float32 = {"dtype": torch.float32, "device": anchor.device}
+    float32: dict[str, Any] = {"dtype": torch.float32, "device": anchor.device}
     log_rows = torch.empty(m, dtype=torch.float64, device=anchor.device)
     log_cols = torch.full((n,), -torch.inf, dtype=torch.float64, device=anchor.device)
-    step = _stripe_rows(
-        m, max(1, 16 * n // config.block_m), config.block_m
-    )  # parts of columns, read in float64
+    bytes_of_parts = max(1, 16 * n // config.block_m)  # a row's share of its columns' parts, and in float64
+    step = _stripe_rows(m, bytes_of_parts, config.block_m)
     for start in range(0, m, step):
         rows = slice(start, min(start + step, m))
         count = rows.stop - start
@@ -82,7 +81,7 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     anchor, positive = _aligned(block.anchor), _aligned(block.positive)
     (m, dim), n = anchor.shape, positive.shape[0]
     config = BACKWARD[has_tma(anchor.device)][anchor.element_size()]
-    float32 = {"dtype": torch.float32, "device": anchor.device}
+    float32: dict[str, Any] = {"dtype": torch.float32, "device": anchor.device}
     d_anchor, d_positive = torch.empty(m, dim, **float32), torch.zeros(n, dim, **float32)
     dot = torch.zeros((), dtype=torch.float64, device=anchor.device)
     lift = 1024.0 if anchor.dtype == torch.float16 else 1.0  # or most weights would be too small for float16

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from univar.errors import UsageError
+
 if TYPE_CHECKING:
     from triton.tools.tensor_descriptor import TensorDescriptor
 
@@ -49,3 +51,18 @@ def tiled(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
     from triton.tools.tensor_descriptor import TensorDescriptor
 
     return TensorDescriptor(x, list(x.shape), list(x.stride()), [rows, columns])
+
+
+def refuse_other_devices(name: str, tensor: Tensor, **others: Tensor | None) -> None:
+    """Raise UsageError if one of the others is not on the tensor's device."""
+    for other_name, other in others.items():
+        if other is not None and other.device != tensor.device:
+            raise UsageError(
+                f"{name} is on {tensor.device}, {other_name} on {other.device}: move one of them"
+            )
+
+
+def refuse_unlaunchable(operation: str, device: torch.device) -> None:
+    """Raise UsageError where kernels can't run."""
+    if not can_launch(device):
+        raise UsageError(f"{operation} {NEEDS}, not {device}: take univar.kernels.reference.{operation}")

@@ -10,8 +10,12 @@ import torch
 import triton
 import triton.language as tl
 from torch import Tensor
+from univar.kernels.launch import refuse_other_devices, refuse_unlaunchable
+
+from univar.errors import UsageError
 
 ROWS = 16
+POOLINGS = ("mean", "cls")
 
 
 @triton.jit
@@ -44,13 +48,17 @@ def pool_normalize_fwd_kernel(
 
 
 def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", eps: float = 1e-12) -> Tensor:
-    """As `univar.kernels.reference.pool_normalize`; an empty text gives a row of 0. No gradient."""
+    """As `univar.kernels.reference.pool_normalize`; an empty text gives a row of 0. No gradient.
+
+    Raises UsageError where arguments don't fit together. What `cu_seqlens` holds is not looked at.
+    """
+    _check(hidden, cu_seqlens, pooling)
     texts, dim = len(cu_seqlens) - 1, hidden.shape[1]
     out = torch.empty(texts, dim, dtype=torch.float32, device=hidden.device)
     if texts:
         pool_normalize_fwd_kernel[(texts,)](
             hidden.contiguous(),
-            cu_seqlens,
+            cu_seqlens.contiguous(),
             out,
             eps,
             dim,
@@ -59,3 +67,18 @@ def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", ep
             triton.next_power_of_2(dim),
         )
     return out
+
+
+def _check(hidden: Tensor, cu_seqlens: Tensor, pooling: str) -> None:
+    if pooling not in POOLINGS:
+        raise UsageError(f"unknown pooling {pooling!r}: give one of {', '.join(POOLINGS)}")
+    if hidden.ndim != 2 or not hidden.shape[1] or not hidden.is_floating_point():
+        raise UsageError(
+            f"hidden must be floating point (T, D), D at least 1, got {hidden.dtype} {tuple(hidden.shape)}"
+        )
+    if cu_seqlens.ndim != 1 or not len(cu_seqlens) or cu_seqlens.dtype not in (torch.int32, torch.int64):
+        raise UsageError(
+            f"cu_seqlens must be int32 or int64 (N + 1,), got {cu_seqlens.dtype} {tuple(cu_seqlens.shape)}"
+        )
+    refuse_other_devices("hidden", hidden, cu_seqlens=cu_seqlens)
+    refuse_unlaunchable("pool_normalize", hidden.device)

@@ -8,6 +8,9 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 from torch import Tensor
+from univar.kernels.launch import refuse_other_devices, refuse_unlaunchable
+
+from univar.errors import UsageError
 
 
 @triton.jit
@@ -29,11 +32,40 @@ def residual_layer_norm_fwd_kernel(
 def residual_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """layer_norm(x + residual) * weight + bias, written over x. No gradient.
 
-    x, residual: (T, D) contiguous, of one dtype; weight, bias: (D,)
+    x, residual: (T, D) of one floating point dtype, x contiguous; weight, bias: (D,) floating point
+    Raises UsageError where arguments don't fit together.
     """
+    _check(x, residual, weight, bias)
     if len(x):
         dim = x.shape[1]
         residual_layer_norm_fwd_kernel[(len(x),)](
-            x, residual, weight, bias, eps, dim, triton.next_power_of_2(dim)
+            x,
+            residual.contiguous(),
+            weight.contiguous(),
+            bias.contiguous(),
+            eps,
+            dim,
+            triton.next_power_of_2(dim),
         )
     return x
+
+
+def _check(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> None:
+    if (
+        x.ndim != 2
+        or residual.shape != x.shape
+        or not weight.shape == bias.shape == x.shape[1:]
+        or not x.shape[1]
+    ):
+        raise UsageError(
+            "x and residual must be (T, D), weight and bias (D,), D at least 1, got "
+            f"{', '.join(str(tuple(t.shape)) for t in (x, residual, weight, bias))}"
+        )
+    if not x.is_floating_point() or residual.dtype != x.dtype:
+        raise UsageError(
+            f"x and residual must have one floating point dtype, got {x.dtype}, {residual.dtype}"
+        )
+    if not x.is_contiguous():
+        raise UsageError("x must be contiguous, since the result is written over it: give x.contiguous()")
+    refuse_other_devices("x", x, residual=residual, weight=weight, bias=bias)
+    refuse_unlaunchable("residual_layer_norm", x.device)

@@ -8,7 +8,7 @@ from timing import Results, arguments, time_ms
 
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
-    results = Results(args.out)
+    results = Results(args)
     size = 1 << 12 if args.dry_run else 1 << 30
     source = torch.ones(size, dtype=torch.uint8, device=args.device)
     target = torch.empty_like(source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from timing import Results, arguments, time_ms
+from timing import Results, arguments, compiled, time_ms
 from univar.kernels import reference
 
 from univar import info_nce
@@ -28,6 +28,7 @@ from univar.model.torch_forward import TorchForward
 from univar.model.weights import load_weights
 
 MODELS = {"MiniLM-L6": (6, 384, 12, 1536), "BERT-base": (12, 768, 12, 3072)}
+TOKENS = {"MiniLM-L6": 8_000_000, "BERT-base": 2_000_000}
 DRY_MODELS = {"tiny": (1, 32, 2, 64)}
 VOCAB = 30_522
 DRY_VOCAB = 200
@@ -84,14 +85,14 @@ def attention(device: torch.device) -> Callable[..., torch.Tensor] | None:
     return by_text
 
 
-def bulk(forward: Any, ids: np.ndarray, cu_seqlens: np.ndarray) -> dict[str, float]:
-    """Tokens per second, ids on the host to embeddings on the host; the second of two passes."""
-    for _ in range(2):
-        started = time.perf_counter()
-        for _ in forward.batches(ids, cu_seqlens):
-            pass
-        seconds = time.perf_counter() - started
-    return {"ms": seconds * 1e3, "tokens_per_s": len(ids) / seconds}
+def with_tokens_per_s(timed: dict[str, float], tokens: int) -> dict[str, float]:
+    return {**timed, "tokens_per_s": tokens / timed["ms"] * 1e3}
+
+
+def bulk(forward: Any, ids: np.ndarray, cu_seqlens: np.ndarray, device: torch.device) -> dict[str, float]:
+    """Tokens per second, ids on the host to embeddings on the host."""
+    timed = time_ms(lambda: deque(forward.batches(ids, cu_seqlens), maxlen=0), device)
+    return with_tokens_per_s(timed, len(ids))
 
 
 def measure_forwards(
@@ -100,19 +101,21 @@ def measure_forwards(
     weights = load_weights(config)
     ids, cu_seqlens = packed(lognormal_lengths(tokens, min(tokens, config.positions)), config.vocab_size)
     per_token = 2 * sum(p.weight.numel() for layer in weights.layers for p in vars(layer).values())
-    facts = {"what": "forward", "model": name, "tokens": len(ids)}
+    facts = {"what": "forward", "model": name, "weights": "random", "tokens": len(ids)}
 
     def ours() -> dict[str, float]:
         forward = CudaForward(config, weights, "bf16", device, attention(device))
         forward.batch_tokens = min(BATCH_TOKENS, max(64, tokens // 4))
-        timed = bulk(forward, ids, cu_seqlens)
+        timed = bulk(forward, ids, cu_seqlens, device)
         return {**timed, "tflops": per_token * timed["tokens_per_s"] / 1e12}
 
+    def by_torch() -> dict[str, float]:
+        part = cu_seqlens[: len(cu_seqlens) // 4 + 2]  # it takes long
+        timed = bulk(TorchForward(config, weights, "bf16", device, 1), ids[: part[-1]], part, device)
+        return {**timed, "tokens": int(part[-1])}
+
     results.measure({**facts, "impl": "univar cuda"}, ours)
-    results.measure(
-        {**facts, "impl": "univar torch"},
-        lambda: bulk(TorchForward(config, weights, "bf16", device, 1), ids, cu_seqlens),
-    )
+    results.measure({**facts, "impl": "torch, runs of one length"}, by_torch)
 
 
 def measure_texts(results: Results, name: str, folder: Path, device: torch.device, tokens: int) -> None:
@@ -124,11 +127,8 @@ def measure_texts(results: Results, name: str, folder: Path, device: torch.devic
     made: dict[str, np.ndarray] = {}
 
     def timed(impl: str, encode: Callable[[list[str]], np.ndarray]) -> dict[str, float]:
-        encode(texts[: len(texts) // 8 + 1])
-        started = time.perf_counter()
         made[impl] = encode(texts)
-        seconds = time.perf_counter() - started
-        facts = {"ms": seconds * 1e3, "tokens_per_s": lengths.sum() / seconds}
+        facts = with_tokens_per_s(time_ms(lambda: encode(texts), device), int(lengths.sum()))
         if len(made) == 2:
             one, other = made.values()
             facts["least_cosine"] = float((one * other).sum(axis=1).min())
@@ -165,25 +165,36 @@ def measure_kernels(results: Results, dim: int, device: torch.device, tokens: in
     def torch_layer_norm() -> torch.Tensor:
         return F.layer_norm(x.add_(residual), (dim,), weight, bias, 1e-12)
 
+    moved = {  # bytes that must be read or written
+        "residual_layer_norm": 3 * x.numel() * x.element_size(),
+        "pool_normalize": x_end.numel() * x.element_size() + 4 * dim * (len(cu_seqlens) - 1),
+    }
     contenders: dict[tuple[str, str], Callable[[], object]] = {
         ("residual_layer_norm", "triton"): lambda: residual_layer_norm(x, residual, weight, bias, 1e-12),
         ("residual_layer_norm", "torch"): torch_layer_norm,
-        ("residual_layer_norm", "torch.compile"): torch.compile(torch_layer_norm, dynamic=False),
+        ("residual_layer_norm", "torch.compile"): compiled(torch_layer_norm, device),
         ("pool_normalize", "triton"): lambda: pool_normalize(x_end, cu_seqlens),
         ("pool_normalize", "torch"): lambda: reference.pool_normalize(x_end, cu_seqlens),
+        ("pool_normalize", "torch.compile"): compiled(
+            lambda: reference.pool_normalize(x_end, cu_seqlens), device
+        ),
     }
     for (what, impl), run in contenders.items():
-        facts = {"what": what, "impl": impl, "tokens": tokens, "dim": dim}
-        results.measure(facts, lambda run=run: time_ms(run, device, 0.3))
+
+        def measure(what: str = what, run: Callable[[], object] = run) -> dict[str, float]:
+            timed = time_ms(run, device, 0.3)
+            return {**timed, "tb_per_s": moved[what] / timed["ms"] / 1e9}
+
+        results.measure({"what": what, "impl": impl, "tokens": tokens, "dim": dim}, measure)
 
 
 def measure_training(results: Results, config: ModelConfig, device: torch.device, pairs: int) -> None:
-    """One step: embed both sides with gradients, loss, backward, AdamW."""
+    """One step over pairs of 32 tokens a side: embed both with gradients, loss, backward, AdamW."""
     from univar.model.trainable import TrainableEncoder
 
     encoder = TrainableEncoder(config, load_weights(config), torch.bfloat16).to(device)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-5, fused=device.type == "cuda")
-    layout = Layout(np.arange(0, pairs * 128 + 1, 128).astype(np.int32))
+    layout = Layout(np.arange(0, pairs * 32 + 1, 32).astype(np.int32))
     sides = [
         np.random.default_rng(s).integers(5, config.vocab_size, layout.rows).astype(np.int32) for s in (0, 1)
     ]
@@ -194,26 +205,23 @@ def measure_training(results: Results, config: ModelConfig, device: torch.device
         info_nce(anchor, positive, log_scale=3.0, impl=impl).backward()
         optimizer.step()
 
-    for impl in ("auto", "dense"):
-        facts = {
-            "what": "training step",
-            "impl": f"info_nce {impl}",
-            "pairs": pairs,
-            "tokens": 2 * layout.tokens,
-        }
-        results.measure(facts, lambda impl=impl: time_ms(lambda: step(impl), device))
+    facts = {"what": "training step", "pairs": pairs, "tokens": 2 * layout.tokens}
+    for impl in ("triton", "dense"):
+        name = f"{'univar ' if impl == 'triton' else ''}{impl}"
+        results.measure({**facts, "impl": name}, lambda impl=impl: time_ms(lambda: step(impl), device))
 
 
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
-    results = Results(args.out)
+    results = Results(args)
     for name, sizes in (DRY_MODELS if args.dry_run else MODELS).items():
+        tokens = 32 if args.dry_run else TOKENS[name]
         with tempfile.TemporaryDirectory() as folder:
             write_model(Path(folder), *sizes, DRY_VOCAB if args.dry_run else VOCAB)
             config = read_config(Path(folder))
-            measure_forwards(results, name, config, args.device, 32 if args.dry_run else 20_000_000)
-            measure_texts(results, name, Path(folder), args.device, 32 if args.dry_run else 5_000_000)
-            measure_training(results, config, args.device, 2 if args.dry_run else 512)
+            measure_forwards(results, name, config, args.device, tokens)
+            measure_texts(results, name, Path(folder), args.device, max(32, tokens // 4))
+            measure_training(results, config, args.device, 2 if args.dry_run else 2048)
         measure_kernels(results, sizes[1], args.device, 16 if args.dry_run else BATCH_TOKENS)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from timing import Results, arguments, time_ms
+from timing import Results, arguments, compiled, time_ms
 from torch import Tensor
 from univar.kernels import info_nce_triton
 from univar.kernels.launch import Config
@@ -16,7 +16,7 @@ from univar.kernels.launch import Config
 from univar import info_nce
 
 SCALE = 20.0
-SIZES = [(1024, 384), (4096, 384), (16_384, 384), (65_536, 384), (16_384, 768), (65_536, 768), (262_144, 384)]
+SIZES = [(65_536, 384), (262_144, 384), (65_536, 768), (16_384, 384), (16_384, 768), (4096, 384), (1024, 384)]
 DRY_SIZES = [(96, 32)]
 EAGER_BYTES_PER_LOGIT = 18
 TUNED = (65_536, 384)
@@ -65,14 +65,14 @@ def cut_cross_entropy() -> Loss:
     return loss
 
 
-def peers() -> dict[str, Callable[[], Loss]]:
+def peers(device: torch.device) -> dict[str, Callable[[], Loss]]:
     """What makes each loss; making it may fail where a package is not there."""
     return {
         "univar triton": lambda: ours("triton"),
         "univar auto": lambda: ours("auto"),
         "univar chunked": lambda: ours("chunked"),
         "eager": lambda: eager,
-        "torch.compile": lambda: torch.compile(eager, dynamic=False),
+        "torch.compile": lambda: compiled(eager, device),
         "inf-cl": inf_cl,
         "cut-cross-entropy": cut_cross_entropy,
     }
@@ -106,10 +106,10 @@ def measured(make: Callable[[], Loss], batch: int, dim: int, device: torch.devic
 
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
-    results = Results(args.out)
+    results = Results(args)
     memory = torch.cuda.get_device_properties(0).total_memory if args.device.type == "cuda" else 1 << 30
     for batch, dim in DRY_SIZES if args.dry_run else SIZES:
-        for name, make in peers().items():
+        for name, make in peers(args.device).items():
             facts = {"what": "info_nce", "impl": name, "batch": batch, "dim": dim}
             if name in ("eager", "torch.compile") and batch**2 * EAGER_BYTES_PER_LOGIT > 0.9 * memory:
                 continue

@@ -11,8 +11,8 @@ from timing import Results, arguments, time_ms
 from torch import Tensor
 from univar.kernels.knn import knn
 
-SIZES = [(8192, 1_000_000, 384, 10), (65_536, 1_000_000, 384, 10), (65_536, 1_000_000, 768, 10)]
-SIZES += [(65_536, 1_000_000, 384, 50), (1_000_000, 1_000_000, 384, 10)]
+SIZES = [(65_536, 1_000_000, 384, 10), (1_000_000, 1_000_000, 384, 10), (8192, 1_000_000, 384, 10)]
+SIZES += [(65_536, 1_000_000, 768, 10), (65_536, 1_000_000, 384, 50)]
 DRY_SIZES = [(8, 300, 16, 3)]
 BLOCK = 4096
 
@@ -52,7 +52,7 @@ def measured(search: Search, queries: Tensor, corpus: Tensor, k: int, expected: 
 
 def main() -> None:
     args = arguments(__doc__.splitlines()[0])
-    results = Results(args.out)
+    results = Results(args)
     for size in DRY_SIZES if args.dry_run else SIZES:
         measure_size(results, args.device, *size)
 

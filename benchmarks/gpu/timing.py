@@ -12,13 +12,12 @@ from typing import Any
 
 import torch
 
-Rows = list[dict[str, Any]]
-
 
 def arguments(description: str) -> argparse.Namespace:
-    """--out FILE, --dry-run and what follows from it: `device`."""
+    """--out FILE, --seconds, --dry-run and what follows from it: `device`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, required=True, help="JSON file for the rows")
+    parser.add_argument("--seconds", type=float, default=600, help="nothing new begins after so many")
     parser.add_argument(
         "--dry-run", action="store_true", help="every step on the CPU, in sizes of a few rows"
     )
@@ -27,8 +26,16 @@ def arguments(description: str) -> argparse.Namespace:
     return args
 
 
-def time_ms(run: Callable[[], object], device: torch.device, budget_s: float = 1.5) -> dict[str, float]:
-    """Median, least and most milliseconds of a call after warming up, and MB at its peak beyond the start."""
+def compiled(function: Callable[..., Any], device: torch.device) -> Callable[..., Any]:
+    """torch.compile for these shapes; on the CPU only traced, since its C++ would take minutes to compile."""
+    return torch.compile(function, dynamic=False, backend="inductor" if device.type == "cuda" else "eager")
+
+
+def time_ms(run: Callable[[], object], device: torch.device, budget_s: float = 1.0) -> dict[str, float]:
+    """Median, least and most milliseconds of a call after warming up, and MB at its peak beyond the start.
+
+    Times are those of the device, of the wall where the call waits for its results.
+    """
     run()
     if device.type != "cuda":
         times = [_time_on_cpu(run) for _ in range(2)]
@@ -71,19 +78,21 @@ def _facts(times: list[float], peak_mb: float) -> dict[str, float]:
 class Results:
     """Rows of a benchmark; written after each, so that what was measured survives what fails later."""
 
-    def __init__(self, out: Path) -> None:
-        self._out, self._rows = out, []
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._out, self._rows = args.out, []
+        self._until = time.monotonic() + args.seconds
 
-    def measure(self, facts: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-        """Add a row with what `measure` gives, or with its error; returns it, None after an error."""
+    def measure(self, facts: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
+        """Add a row with what `measure` gives, or with its error, or with `left_out` once time is up."""
+        if time.monotonic() > self._until:
+            self._add({**facts, "left_out": "time was up"})
+            return
         try:
-            row = {**facts, **measure()}
+            self._add({**facts, **measure()})
         except Exception as error:  # a peer may fail in any way; the rest goes on
             self._add({**facts, "error": f"{type(error).__name__}: {error}"[:300]})
-            torch.cuda.empty_cache()
-            return None
-        self._add(row)
-        return row
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
 
     def _add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)

