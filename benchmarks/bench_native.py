@@ -16,6 +16,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ import torch
 from facts import data_folder, write_result
 
 from univar.model.config import read_config
+from univar.model.export import export_model
 from univar.model.spec import resolve
 from univar.model.tokenizer import load_tokenizer
 from univar.schema import qa_texts
@@ -112,10 +114,9 @@ def run_round(cell: Cell, ready: list[c.Contender], texts: list[str], number: in
     return {"seconds": seconds, "gemm_gflop_per_cpu_s": gemm}
 
 
-def run_cell(cell: Cell, options: argparse.Namespace) -> None:
-    """Add rounds to a cell until it has `options.rounds` or the time is over."""
+def run_cell(cell: Cell, folder: Path, options: argparse.Namespace) -> None:
+    """Add rounds to a cell, its encoder in `folder`, until it has `options.rounds` or the time is over."""
     torch.set_num_threads(cell.threads)
-    folder = resolve(cell.encoder).folder
     texts = sample(cell, options.data, options.texts)
     lengths = np.diff(load_tokenizer(folder, cell.max_length).encode(texts).cu_seqlens)
     config = read_config(folder)
@@ -221,7 +222,10 @@ def main() -> None:
     parser.add_argument("--here", action="store_true", help="in this process, whose environment is set")
     options = parser.parse_args()
     if options.here:
-        run_cell(CELLS[options.cell], options)
+        cell = CELLS[options.cell]
+        with tempfile.TemporaryDirectory() as scratch:  # every library opens what we export
+            exported = Path(scratch) / "encoder"
+            run_cell(cell, export_model(resolve(cell.encoder), exported, max_length=cell.max_length), options)
         return
     for number in range(len(CELLS)) if options.cell is None else [options.cell]:
         environment = {**os.environ, **(AVX2 if CELLS[number].isa == "avx2" else {})}
