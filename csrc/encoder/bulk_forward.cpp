@@ -8,6 +8,7 @@
 #include "check.h"
 
 #if defined(__linux__)
+#include <pthread.h>
 #include <sched.h>
 #endif
 
@@ -17,6 +18,28 @@ namespace {
 
 constexpr std::size_t kTextsAtOnce = 32;  // that a thread tokenises before it looks around
 constexpr std::size_t kBlocksAhead = 16;  // tokens waiting for each thread, so that blocks can be filled well
+
+// Processors of this process's affinity, none where the system does not tell.
+std::vector<int> allowed_cpus() {
+    std::vector<int> cpus;
+#if defined(__linux__)
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+#endif
+    return cpus;
+}
+
+// Leaves a thread one processor.
+void keep_on([[maybe_unused]] std::thread& thread, [[maybe_unused]] int cpu) {
+#if defined(__linux__)
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);  // a wish: refused, it moves about
+#endif
+}
 
 // Processors' worth of time that the cgroup grants, 0 where it sets no limit.
 std::size_t cgroup_cpus() {
@@ -32,11 +55,9 @@ std::size_t cgroup_cpus() {
 }  // namespace
 
 std::size_t usable_cpus() {
-    std::size_t cpus = std::max(1u, std::thread::hardware_concurrency());
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) cpus = static_cast<std::size_t>(CPU_COUNT(&set));
-#endif
+    const std::vector<int> allowed = allowed_cpus();
+    const std::size_t cpus =
+        allowed.empty() ? std::max(1u, std::thread::hardware_concurrency()) : allowed.size();
     const std::size_t granted = cgroup_cpus();
     return granted > 0 ? std::min(cpus, granted) : cpus;
 }
@@ -71,6 +92,11 @@ std::vector<std::size_t> BlockPlanner::take() {
 ThreadPool::ThreadPool(std::shared_ptr<const Forward> forward, std::size_t threads)
     : forward_(std::move(forward)) {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    // As many threads as processors: each keeps to its own. Left alone, two may share one for long while
+    // another program has the other one, which the kernel finds balanced.
+    const std::vector<int> cpus = allowed_cpus();
+    if (threads > 1 && cpus.size() == threads)
+        for (std::size_t i = 0; i < threads; ++i) keep_on(threads_[i], cpus[i]);
 }
 
 ThreadPool::~ThreadPool() {

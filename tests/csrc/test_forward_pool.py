@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -126,3 +129,22 @@ def test_a_tokenizer_of_another_model_is_an_error_not_a_crash(model: Forward) ->
 def test_a_limit_beyond_the_model_is_refused(model: Forward, tokenizer: WordPiece) -> None:
     with pytest.raises(ValueError, match=r"max_length must be in 3\.\.600"):
         ForwardPool(model, 1).embed(tokenizer, *text_buffers(TEXTS), max_length=601)
+
+
+def affinities() -> dict[int, set[int]]:
+    """Processors that each thread of this process may use."""
+    return {int(task): os.sched_getaffinity(int(task)) for task in os.listdir("/proc/self/task")}
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are looked up in /proc")
+def test_as_many_threads_as_processors_have_one_each(model: Forward) -> None:
+    before, cpus = affinities(), os.sched_getaffinity(0)
+    pool = ForwardPool(model, len(cpus))
+    one = ForwardPool(model, len(cpus) + 1)
+    new = [allowed for task, allowed in affinities().items() if task not in before]
+    assert all(allowed == cpus for task, allowed in affinities().items() if task in before)
+    del pool, one
+    alone = [allowed for allowed in new if len(allowed) == 1]
+    if len(cpus) > 1:
+        assert set().union(*alone) == cpus
+        assert len(alone) == len(cpus)
