@@ -89,7 +89,7 @@ def test_repeated_attempts_that_may_have_been_paid_do_not_pass_max_cost(project:
     with elicitation(project, fake, concurrency=4) as asked:
         each = asked.plan().sources[0].cost / 50
         assert asked.run(max_cost=10 * each).over_budget
-        assert 9 * each < sum(count.cost for count in asked.counts()) <= 10.01 * each
+        assert 8 * each < sum(count.cost for count in asked.counts()) <= 10 * each
 
 
 def test_what_may_have_been_paid_counts_as_paid(project: Project, fake: Fake) -> None:

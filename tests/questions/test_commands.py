@@ -72,7 +72,7 @@ def test_an_unknown_model_is_refused(folder: Path, univar: Run) -> None:
     given = ["--models", "models.toml", "--model", "large", "-o", "new.jsonl"]
     finished = univar("questions", "generate", "--value", "terminal-wisdom", *given)
     assert finished.exit_code == 2
-    assert "no model 'large': give one of small" in finished.stderr
+    assert "there is no model 'large'; there are small" in finished.stderr
 
 
 def test_check_tells_problems_with_exit_code_4(tmp_path: Path, univar: Run) -> None:
