@@ -29,7 +29,7 @@ from facts import data_folder, write_result
 from univar import Encoder
 from univar._native import HashIndex
 from univar.data import read_rows
-from univar.engine.bulk import WINDOW_ROWS
+from univar.engine.bulk import WINDOW_BYTES, WINDOW_ROWS
 from univar.engine.report import EmbedReport
 from univar.engine.windows import Admission
 from univar.model.packing import take_texts
@@ -66,7 +66,8 @@ class Cost:
 
 def windows_of(path: Path, encoder: Encoder) -> list[tuple[np.ndarray, np.ndarray]]:
     """The packed tokens that `univar embed` gives the encoder, window by window."""
-    batches = read_rows([path], on_refused=lambda row: None, batch_rows=WINDOW_ROWS)
+    limits = {"batch_rows": WINDOW_ROWS, "batch_bytes": WINDOW_BYTES}
+    batches = read_rows([path], on_refused=lambda row: None, **limits)
     admission = Admission(HashIndex(), HashIndex(), 0, (0, 1))
     windows = admission.windows(batches, encoder.tokenizer, EmbedReport())
     return [take_texts(window.tokens.ids, window.tokens.cu_seqlens, window.new) for window in windows]

@@ -35,7 +35,12 @@ from univar.model.tokenizer import load_tokenizer
 from univar.schema import qa_texts
 
 PACKAGES = ("univar-embed", "torch", "sentence-transformers", "transformers", "openvino")
-AVX2 = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "UNIVAR_ISA": "avx2"}
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",  # torch's fp32 products are MKL's, which heeds neither of the others
+    "UNIVAR_ISA": "avx2",
+}
 GEMMS = {"torch linear": False, "torch linear, packed weights": True}
 
 

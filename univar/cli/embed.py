@@ -101,6 +101,7 @@ def embed(
         plan = engine.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
         output.result(plan.facts(), plan.summary())
         return
+    engine.hoard_little()
     with ProgressReporter(inputs, format, output) as reporter:
         report = engine.embed(
             inputs,

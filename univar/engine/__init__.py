@@ -3,5 +3,6 @@
 from univar.engine.bulk import embed
 from univar.engine.plan import Plan, plan
 from univar.engine.report import EmbedReport
+from univar.engine.sink import hoard_little
 
-__all__ = ["EmbedReport", "Plan", "embed", "plan"]
+__all__ = ["EmbedReport", "Plan", "embed", "hoard_little", "plan"]

@@ -30,7 +30,10 @@ from univar.store import Store, StoreWriter
 if TYPE_CHECKING:
     from univar.model.encoder import Encoder
 
-WINDOW_ROWS = 4096
+WINDOW_ROWS, WINDOW_ROWS_ON_CUDA = 1024, 4096
+"""Rows that are read, tokenised and embedded together; several windows are in memory at once."""
+WINDOW_BYTES = 4 << 20
+"""About as many bytes of text that a window has at most."""
 SHARD_ROWS = 65_536
 FLUSH_S = 30.0
 
@@ -75,7 +78,12 @@ def embed(
         with refusals:
             admission = Admission(writer.known_rows, writer.known_texts, writer.rows, worker)
             batches = read_rows(
-                inputs, format=format, rename=rename, on_refused=refusals, batch_rows=WINDOW_ROWS
+                inputs,
+                format=format,
+                rename=rename,
+                on_refused=refusals,
+                batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
+                batch_bytes=WINDOW_BYTES,
             )
             windows = admission.windows(batches, encoder.tokenizer, report)
             sink = Sink(writer, report, shard_rows, flush_s)
