@@ -123,16 +123,6 @@ UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void store_values(const 
     memory_barrier();
 }
 
-// Lanes of the last block whose keys exist: low and high half.
-struct Lanes {
-    __mmask16 low = 0xffff, high = 0xffff;
-
-    static Lanes of(std::size_t keys) {
-        const std::uint32_t mask = keys >= 32 ? 0xffffffffu : (1u << keys) - 1u;
-        return {static_cast<__mmask16>(mask & 0xffffu), static_cast<__mmask16>(mask >> 16)};
-    }
-};
-
 // Scores of some queries to weights 2^(score - shift), added up lane by lane in `rows`.
 template <bool kShifted, bool kIsLast>
 UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(std::size_t first, std::size_t last,

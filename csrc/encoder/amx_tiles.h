@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "encoder/amx.h"
 
@@ -51,6 +52,16 @@ UNIVAR_AVX512 inline void pair_tiles(const Bf16* from, std::size_t rows, Bf16* t
         _mm512_store_si512(to + kTile + 32 * i, _mm512_permutex2var_epi16(even, high, odd));
     }
 }
+
+// Lanes of a block of 32 keys whose keys exist: low and high half.
+struct Lanes {
+    __mmask16 low = 0xffff, high = 0xffff;
+
+    static Lanes of(std::size_t keys) {
+        const std::uint32_t mask = keys >= 32 ? 0xffffffffu : (1u << keys) - 1u;
+        return {static_cast<__mmask16>(mask & 0xffffu), static_cast<__mmask16>(mask >> 16)};
+    }
+};
 
 }  // namespace univar
 #endif

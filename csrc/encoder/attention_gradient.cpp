@@ -13,6 +13,7 @@
 #include <initializer_list>
 
 #include "encoder/amx_math.h"
+#include "encoder/amx_operands.h"
 #include "encoder/amx_tiles.h"
 #include "encoder/pages.h"
 
@@ -21,126 +22,8 @@
 namespace univar {
 namespace {
 
-constexpr std::size_t kGroup = 8;              // blocks of 32 queries whose weights are kept at once
-constexpr std::size_t kSums = 16 * 16;         // floats of a tile
-constexpr std::size_t kBlockSums = 4 * kSums;  // a block of 32 x 32 sums: four tiles, row by row
+constexpr std::size_t kGroup = 8;  // blocks of 32 queries whose weights are kept at once
 constexpr float kLog2E = 1.44269504f;
-
-// Two tiles of 16 rows (left) or 16 columns (right), over several steps of 32 inner values.
-struct Operand {
-    const Bf16* data;
-    std::size_t second, step;  // distance of the second tile and of the next step
-};
-
-// sums (32, 32), its four tiles one after the other, = or += left times right.
-UNIVAR_AVX512_AMX void multiply(Operand left, Operand right, std::size_t steps, float* sums, bool add) {
-    memory_barrier();
-    if (add) {
-        _tile_loadd(0, sums, kTileBytes);
-        _tile_loadd(1, sums + kSums, kTileBytes);
-        _tile_loadd(2, sums + 2 * kSums, kTileBytes);
-        _tile_loadd(3, sums + 3 * kSums, kTileBytes);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
-    const Bf16 *a = left.data, *b = right.data;
-    for (std::size_t i = 0; i < steps; ++i, a += left.step, b += right.step) {
-        _tile_loadd(4, a, kTileBytes);
-        _tile_loadd(6, b, kTileBytes);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + right.second, kTileBytes);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a + left.second, kTileBytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
-    }
-    _tile_stored(0, sums, kTileBytes);
-    _tile_stored(1, sums + kSums, kTileBytes);
-    _tile_stored(2, sums + 2 * kSums, kTileBytes);
-    _tile_stored(3, sums + 3 * kSums, kTileBytes);
-    memory_barrier();
-}
-
-// Row i of a block of sums: columns 0..15, columns 16..31 are kSums further.
-inline const float* sums_row(const float* block, std::size_t i) {
-    return block + i / 16 * 2 * kSums + i % 16 * 16;
-}
-
-// One head's rows of a text in the layouts that products want; rows that are missing to 32 are zero.
-class Matrix {
-  public:
-    void reserve(std::size_t tokens, std::size_t head_dim) {
-        blocks_ = (tokens + 31) / 32;
-        panels_ = head_dim / kPanel;
-        rows_.reserve(blocks_ * panels_ * kBlock);
-    }
-
-    // Row i from `from` + i * stride, head_dim values.
-    UNIVAR_AVX512 void copy(const Bf16* from, std::size_t stride, std::size_t tokens) {
-        for (std::size_t i = 0; i < blocks_ * kPanel; ++i)
-            for (std::size_t p = 0; p < panels_; ++p)
-                _mm512_store_si512(row(p, i), i < tokens ? _mm512_loadu_si512(from + i * stride + p * kPanel)
-                                                         : _mm512_setzero_si512());
-    }
-
-    Bf16* row(std::size_t panel, std::size_t i) {
-        return rows_.data() + (panel * blocks_ * kPanel + i) * kPanel;
-    }
-    std::size_t panels() const { return panels_; }
-    std::size_t blocks() const { return blocks_; }
-
-    // 32 rows as a left operand over the dims.
-    Operand left(std::size_t block) { return {row(0, block * kPanel), kTile, blocks_ * kBlock}; }
-
-    // Columns are rows, inner values are dims: for products with this matrix transposed.
-    UNIVAR_AVX512 void lay_out_transposed() {
-        transposed_.reserve(blocks_ * panels_ * kBlock);
-        Bf16* to = transposed_.data();
-        for (std::size_t i = 0; i < blocks_ * kPanel; i += kTileRows)
-            for (std::size_t p = 0; p < panels_; ++p, to += kTile) transpose_tile(row(p, i), kTileRows, to);
-    }
-    Operand right_transposed(std::size_t block) const {
-        return {transposed_.data() + block * panels_ * kBlock, panels_ * kTile, kTile};
-    }
-
-    // Columns are dims, inner values are rows.
-    UNIVAR_AVX512 void lay_out_pairs() {
-        pairs_.reserve(blocks_ * panels_ * kBlock);
-        for (std::size_t p = 0; p < panels_; ++p)
-            for (std::size_t block = 0; block < blocks_; ++block)
-                pair_tiles(row(p, block * kPanel), kPanel, pairs_.data() + (p * blocks_ + block) * kBlock);
-    }
-    Operand right(std::size_t panel) const {
-        return {pairs_.data() + panel * blocks_ * kBlock, kTile, kBlock};
-    }
-
-    // Rows are dims, inner values are rows: this matrix transposed on the left. Wants lay_out_pairs() before.
-    UNIVAR_AVX512 void lay_out_left_transposed() {
-        left_.reserve(blocks_ * panels_ * kBlock);
-        for (std::size_t tile = 0; tile < 2 * blocks_ * panels_; ++tile)
-            transpose_tile(pairs_.data() + tile * kTile, kTileRows, left_.data() + tile * kTile);
-    }
-    Operand left_transposed(std::size_t panel, std::size_t block) const {
-        return {left_.data() + (panel * blocks_ + block) * kBlock, kTile, kBlock};
-    }
-
-  private:
-    std::size_t blocks_ = 0, panels_ = 0;
-    PageArray<Bf16> rows_, transposed_, pairs_, left_;
-};
-
-// Which keys of a block exist: its low and its high half.
-struct Lanes {
-    __mmask16 low, high;
-
-    static Lanes of(std::size_t keys) {
-        const std::uint32_t mask = keys >= 32 ? 0xffffffffu : (1u << keys) - 1u;
-        return {static_cast<__mmask16>(mask & 0xffffu), static_cast<__mmask16>(mask >> 16)};
-    }
-};
 
 // Writes `rows` of a 32 x 32 block of sums times `scale[i]` to bf16 rows `stride` apart.
 UNIVAR_AVX512 void store_rows(const float* sums, const float* scale, std::size_t rows, Bf16* to,
@@ -206,7 +89,7 @@ UNIVAR_AVX512 void soften(Scratch& scratch, std::size_t tokens, std::size_t rows
     for (std::size_t i = 0; i < rows; ++i) {
         __m512 top = _mm512_set1_ps(-INFINITY);
         for (std::size_t k = 0; k < blocks; ++k) {
-            const Lanes lanes = k + 1 < blocks ? Lanes::of(kPanel) : last;
+            const Lanes lanes = k + 1 < blocks ? Lanes() : last;
             const float* row = sums_row(scratch.scores.data() + k * kBlockSums, i);
             top = _mm512_mask_max_ps(top, lanes.low, top, _mm512_load_ps(row));
             top = _mm512_mask_max_ps(top, lanes.high, top, _mm512_load_ps(row + kSums));
@@ -215,7 +98,7 @@ UNIVAR_AVX512 void soften(Scratch& scratch, std::size_t tokens, std::size_t rows
         const __m512 shift = _mm512_set1_ps(highest);
         __m512 sum = _mm512_setzero_ps();
         for (std::size_t k = 0; k < blocks; ++k) {
-            const Lanes lanes = k + 1 < blocks ? Lanes::of(kPanel) : last;
+            const Lanes lanes = k + 1 < blocks ? Lanes() : last;
             const float* row = sums_row(scratch.scores.data() + k * kBlockSums, i);
             const __m512 low =
                 _mm512_maskz_mov_ps(lanes.low, exp2_rough(_mm512_fmsub_ps(_mm512_load_ps(row), c, shift)));

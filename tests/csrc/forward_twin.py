@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -69,6 +71,21 @@ def forward(shape: Arrays, weights: Arrays, ids: np.ndarray, cu_seqlens: np.ndar
     """Embeddings (n, dim) float64, rows of length 1."""
     rows = [_embed(shape, weights, ids[a:b]) for a, b in itertools.pairwise(cu_seqlens)]
     return np.array(rows).reshape(len(rows), shape["dim"])
+
+
+def cases(
+    shapes: dict[str, Arrays], lengths: dict[str, list[int]], usual_lengths: list[int]
+) -> Callable[[str], tuple[Any, ...]]:
+    """A function of a shape's name: shape, weights, texts and their embeddings, computed once."""
+
+    @functools.cache
+    def case(name: str) -> tuple[Any, ...]:
+        shape = make_shape(**shapes[name])
+        weights = make_weights(shape)
+        texts = make_texts(shape, lengths.get(name, usual_lengths))
+        return shape, weights, texts, forward(shape, weights, *texts)
+
+    return case
 
 
 def _embed(shape: Arrays, weights: Arrays, ids: np.ndarray) -> np.ndarray:

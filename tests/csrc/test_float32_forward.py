@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
+from tests.csrc.forward_twin import cases, forward, make_shape, make_texts, make_weights
 from univar._native import Forward
 
 SHAPES = {
@@ -33,13 +31,7 @@ ODD_LENGTHS = [1, 2, 15, 16, 17, 33, 511, 513]
 LENGTHS = {"a text of 8192 tokens": [8192, 3]}
 
 
-@functools.cache
-def case(name: str) -> tuple[Any, ...]:
-    """A shape, weights, texts and their embeddings, the same for all instruction sets."""
-    shape = make_shape(**SHAPES[name])
-    weights = make_weights(shape)
-    texts = make_texts(shape, LENGTHS.get(name, ODD_LENGTHS))
-    return shape, weights, texts, forward(shape, weights, *texts)
+case = cases(SHAPES, LENGTHS, ODD_LENGTHS)
 
 
 @pytest.mark.parametrize("name", SHAPES)

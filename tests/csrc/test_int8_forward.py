@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.csrc.conftest import skip_without
-from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
+from tests.csrc.forward_twin import cases, forward, make_shape, make_texts, make_weights
 from univar._native import Forward
 
 SHAPES = {
@@ -41,13 +39,7 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(axis=1)
 
 
-@functools.cache
-def case(name: str) -> tuple[Any, ...]:
-    """A shape, weights, texts and their embeddings, the same for all instruction sets."""
-    shape = make_shape(**SHAPES[name])
-    weights = make_weights(shape)
-    texts = make_texts(shape, LENGTHS.get(name, ODD_LENGTHS))
-    return shape, weights, texts, forward(shape, weights, *texts)
+case = cases(SHAPES, LENGTHS, ODD_LENGTHS)
 
 
 @pytest.mark.parametrize("name", SHAPES)

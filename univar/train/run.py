@@ -14,7 +14,7 @@ import torch
 
 from univar import ops
 from univar.data.views import TokenCorpus, ViewSampler, build_corpus
-from univar.engine.sink import release_freed_memory
+from univar.engine.memory import release_freed_memory
 from univar.errors import UsageError
 from univar.model.adapter import adapted_weights, attach
 from univar.model.config import ModelConfig, read_config
