@@ -12,9 +12,11 @@
 #define UNIVAR_AMX 1
 #include <immintrin.h>
 
-#define UNIVAR_AVX512 __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")))
+#define UNIVAR_AVX512 \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16,avx2,fma")))
 #define UNIVAR_AVX512_AMX \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-bf16")))
+    __attribute__((       \
+        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16,avx2,fma,amx-tile,amx-bf16")))
 
 namespace univar {
 

@@ -8,7 +8,8 @@
 #if defined(UNIVAR_AMX)
 
 #define UNIVAR_AVX512_AMX_INT8 \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-int8")))
+    __attribute__((            \
+        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16,avx2,fma,amx-tile,amx-int8")))
 #define UNIVAR_INLINE inline __attribute__((always_inline))
 
 namespace univar {

@@ -84,7 +84,7 @@ const float* AmxForward::keep(const float* values, std::size_t n) {
 }
 
 float AmxForward::query_factor() const {
-    return 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
+    return kScoreUnit * 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
 }
 
 void AmxForward::embed_texts(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,

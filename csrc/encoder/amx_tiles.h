@@ -37,8 +37,11 @@ UNIVAR_AVX512 inline void transpose_tile(const Bf16* from, std::size_t rows, Bf1
     }
 }
 
-// 32 rows of 32 values as two tiles of 16 values each, rows 2 i and 2 i + 1 as pairs; rows from `rows` on are
-// zero.
+constexpr std::size_t in_order(std::size_t i) { return i; }
+
+// 32 rows of 32 values as two tiles of 16 values each, rows 2 i and 2 i + 1 as pair place(i); rows from
+// `rows` on are zero.
+template <std::size_t (*place)(std::size_t) = in_order>
 UNIVAR_AVX512 inline void pair_tiles(const Bf16* from, std::size_t rows, Bf16* to) {
     const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
                                          38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
@@ -48,8 +51,8 @@ UNIVAR_AVX512 inline void pair_tiles(const Bf16* from, std::size_t rows, Bf16* t
             2 * i < rows ? _mm512_loadu_si512(from + 2 * i * kPanel) : _mm512_setzero_si512();
         const __m512i odd =
             2 * i + 1 < rows ? _mm512_loadu_si512(from + (2 * i + 1) * kPanel) : _mm512_setzero_si512();
-        _mm512_store_si512(to + 32 * i, _mm512_permutex2var_epi16(even, low, odd));
-        _mm512_store_si512(to + kTile + 32 * i, _mm512_permutex2var_epi16(even, high, odd));
+        _mm512_store_si512(to + 32 * place(i), _mm512_permutex2var_epi16(even, low, odd));
+        _mm512_store_si512(to + kTile + 32 * place(i), _mm512_permutex2var_epi16(even, high, odd));
     }
 }
 

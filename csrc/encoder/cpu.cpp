@@ -53,7 +53,8 @@ CpuFeatures detect() {
         zmm && has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
     features.avx512_bf16 = features.avx512 && has(seven_one.eax, 5);
     features.avx512_vnni = features.avx512 && has(seven.ecx, 11);
-    const bool amx = features.avx512_bf16 && tiles && has(seven.edx, 24) && amx_permitted();
+    const bool vbmi = has(seven.ecx, 1);  // which the AMX kernels use too
+    const bool amx = features.avx512_bf16 && vbmi && tiles && has(seven.edx, 24) && amx_permitted();
     features.amx_bf16 = amx && has(seven.edx, 22);
     features.amx_int8 = amx && features.avx512_vnni && has(seven.edx, 25);
     return features;

@@ -50,7 +50,7 @@ class TrainSettings:
     symmetric: bool = True
     matryoshka: tuple[int, ...] = ()
     lora_rank: int = 0
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-4
     schedule: str = "cosine"
     warmup_steps: int = 20
     weight_decay: float = 0.01
