@@ -40,6 +40,7 @@ VARIANTS: dict[str, tuple[int, dict[str, Any]]] = {
     "random batches": (3, {"views": {"matched": False}}),
     "random batches, questions may overlap": (3, {"views": {"matched": False, "overlap": True}}),
     "anchors only (one direction)": (3, {"symmetric": False}),
+    "learning rate 3e-4": (3, {"learning_rate": 3e-4}),
     "temperature 0.02": (3, {"temperature": 0.02}),
     "temperature 0.1": (3, {"temperature": 0.1}),
     "views of 1-5 answers": (1, {"views": {"qa_per_view": [1, 5]}, "max_length": 512}),
@@ -49,7 +50,7 @@ VARIANTS: dict[str, tuple[int, dict[str, Any]]] = {
     "batch 128": (1, {"batch": 128}),
     "adapter of rank 48": (3, {"lora_rank": 48, "learning_rate": 8e-4}),
     "names of models masked": (1, {"mask_names": True}),
-    "base e5-multilingual": (1, {"base": "e5-multilingual", "learning_rate": 5e-5}),
+    "base e5-multilingual": (1, {"base": "e5-multilingual"}),
 }
 """Number of seeds, and what differs from the preset."""
 
@@ -135,6 +136,31 @@ def summary(variants: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def table(done: dict[str, Any]) -> str:
+    """The measured variants as Markdown, best first."""
+    untrained = done["untrained"]
+    lines = [
+        "| variant | seeds | mean of the corpora [lowest, highest] | to the preset, seed by seed | "
+        + " | ".join(CORPORA)
+        + " |",
+        "|---" * (4 + len(CORPORA)) + "|",
+        f"| untrained | | {untrained['mean']:.3f} | | "
+        + " | ".join(f"{untrained[corpus]:.3f}" for corpus in CORPORA)
+        + " |",
+    ]
+    for name, row in sorted(done["summary"].items(), key=lambda item: -item[1]["mean"]):
+        runs = done["variants"][name]["runs"]
+        means = [statistics.mean(one["accuracy"][corpus] for one in runs) for corpus in CORPORA]
+        differences = "" if name == BASE else ", ".join(f"{value:+.3f}" for value in row["to_default"])
+        spread = f" [{row['lowest']:.3f}, {row['highest']:.3f}]" if row["seeds"] > 1 else ""
+        lines.append(
+            f"| {name} | {row['seeds']} | {row['mean']:.3f}{spread} | {differences} | "
+            + " | ".join(f"{mean:.3f}" for mean in means)
+            + " |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_*.parquet")
@@ -166,6 +192,7 @@ def main() -> None:
             measured = {key: value for key, value in variants.items() if value["runs"]}
             write_result(options.out, "ablations", PACKAGES, {**facts, "summary": summary(measured)})
             print(f"{name}, seed {seed}: {runs[-1]['accuracy']['mean']:.3f}", flush=True)
+    print(table(json.loads(options.out.read_text())))
 
 
 if __name__ == "__main__":
