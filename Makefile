@@ -6,7 +6,7 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NATIVE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') CMakeLists.txt setup.py
 
-.PHONY: demo test test-all check lint bench bench-native ablations soak clean
+.PHONY: demo test test-all check lint bench bench-native value-training ablations soak clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,6 +59,10 @@ bench-native: $(VENV)/.bench
 	$(PY) benchmarks/bench_native.py --out benchmarks/results/native.json
 	$(PY) benchmarks/bench_threads.py --out benchmarks/results/threads.json
 	$(PY) benchmarks/bench_end_to_end.py --out benchmarks/results/end_to_end.json
+
+# The default preset for 30 minutes, then the evaluation of what it brought; three quarters of an hour.
+value-training: $(VENV)/.installed
+	$(PY) benchmarks/value_training.py --work build/value-training --out benchmarks/results/value_training.json
 
 # What each choice of value training brings; hours. It goes on where it stopped.
 ablations: $(VENV)/.installed
