@@ -3,6 +3,7 @@
 #   csrc/sanitize.sh [address|thread] [arguments of pytest]
 # address (the default) finds undefined behaviour too; thread wants the tests with threads, as in
 #   csrc/sanitize.sh thread -k "pool or threads"
+# Slow tests, which mostly keep the libraries compared with busy, are left out; -m "" takes them in.
 # PYTHON names the interpreter.
 set -e
 cd "$(dirname "$0")/.."
@@ -24,7 +25,7 @@ path = next(pathlib.Path(sys.argv[1]).glob("_native*"))
 spec = importlib.util.spec_from_file_location("univar._native", path)
 sys.modules["univar._native"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
-sys.exit(pytest.main(["tests/csrc", "-q", *sys.argv[2:]]))
+sys.exit(pytest.main(["tests/csrc", "-q", "-m", "not slow", *sys.argv[2:]]))
 '
 preload=$(gcc -print-file-name=lib$library.so):$(gcc -print-file-name=libstdc++.so)
 LD_PRELOAD=$preload ASAN_OPTIONS=detect_leaks=0 TSAN_OPTIONS="ignore_noninstrumented_modules=1" \
