@@ -18,7 +18,8 @@ PER_GROUP = 10
 """So many prompts of each source and language are counted."""
 
 _AT_ONCE = 8
-_TIMEOUT_S = 10.0
+_TIMEOUT_S = 20.0
+"""Most seconds to wait for a remote endpoint's count."""
 _COUNTLESS = {REMOTE_APIS["openai"], REMOTE_APIS["cohere"]}
 """Known not to count: they are not bothered."""
 
@@ -26,14 +27,15 @@ _COUNTLESS = {REMOTE_APIS["openai"], REMOTE_APIS["cohere"]}
 def count_prompts(model: Model, asks: Iterable[Ask]) -> list[tuple[Ask, int]]:
     """A sample of a model's `asks`, each with the tokens of its prompt; empty where nobody counts them.
 
-    A model that cannot be loaded or reached counts nothing: this is only for estimates.
+    A model that cannot be loaded or reached counts nothing, and a prompt without a reply is left out: this is
+    only for estimates.
     """
     sample = _sample(asks)
     try:
         counts = _counts(model, sample) if sample else []
     except (UnivarError, ImportError):
         return []
-    return list(zip(sample, counts, strict=True)) if counts else []
+    return [(ask, count) for ask, count in zip(sample, counts, strict=False) if count is not None]
 
 
 def _sample(asks: Iterable[Ask]) -> list[Ask]:
@@ -46,8 +48,8 @@ def _sample(asks: Iterable[Ask]) -> list[Ask]:
     return sample
 
 
-def _counts(model: Model, asks: Sequence[Ask]) -> list[int]:
-    """Tokens of each prompt, or none at all."""
+def _counts(model: Model, asks: Sequence[Ask]) -> Sequence[int | None]:
+    """Tokens of each prompt, None where there was no reply; or none at all."""
     if model.api == "gguf":
         from univar.elicit.gguf import served
 
@@ -59,18 +61,20 @@ def _counts(model: Model, asks: Sequence[Ask]) -> list[int]:
 
         prompts = Prompts(model)
         return [prompts.count(ask) for ask in asks]
-    return [] if model.url in _COUNTLESS else asyncio.run(_ask_endpoint(model, asks))
+    if model.url in _COUNTLESS:
+        return []
+    hasty = replace(model, timeout_s=min(model.timeout_s, _TIMEOUT_S))
+    return asyncio.run(_ask_endpoint(hasty, asks))
 
 
-async def _ask_endpoint(model: Model, asks: Sequence[Ask]) -> list[int]:
+async def _ask_endpoint(model: Model, asks: Sequence[Ask]) -> list[int | None]:
     import aiohttp
 
     from univar.elicit.endpoint import Endpoint
 
     turn = asyncio.Semaphore(_AT_ONCE)
-    hasty = replace(model, timeout_s=min(model.timeout_s, _TIMEOUT_S))
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False) as session:
-        endpoint = Endpoint(hasty, session)
+        endpoint = Endpoint(model, session)
         if await endpoint.count(asks[0]) is None:
             return []
 
@@ -78,5 +82,4 @@ async def _ask_endpoint(model: Model, asks: Sequence[Ask]) -> list[int]:
             async with turn:
                 return await endpoint.count(ask)
 
-        counts = await asyncio.gather(*map(count, asks))
-    return [count for count in counts if count is not None] if None not in counts else []
+        return await asyncio.gather(*map(count, asks))
