@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 from facts import data_folder, write_result
 
 PACKAGES = ("univar-embed", "torch", "faiss-cpu", "scikit-learn")
@@ -27,17 +28,30 @@ def univar(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "univar", *map(str, arguments)], check=True)
 
 
+def answers(options: argparse.Namespace) -> dict[str, Path]:
+    """The files of answers to be nearest to and to attribute: of the corpora asked for, or of all."""
+    files = {side: options.data / f"answers_{side}.parquet" for side in ("train", "eval")}
+    if options.corpora:
+        for side, path in files.items():
+            table = pq.read_table(path, filters=[("source", "in", options.corpora)])
+            files[side] = options.work / f"{side}.parquet"
+            pq.write_table(table, files[side])
+    return files
+
+
 def evaluate(options: argparse.Namespace, encoder: Path, report: Path) -> None:
     """Embed both sides with the encoder and its base, and write the report."""
+    files = answers(options)
     stores: dict[str, list[Path]] = {}
     for name, spec in (("valued", encoder), ("base", options.base)):
-        stores[name] = [options.work / f"{name}-{side}" for side in ("train", "eval")]
-        for store, side in zip(stores[name], ("train", "eval"), strict=True):
-            univar("embed", options.data / f"answers_{side}.parquet", "-o", store, "-e", spec)
+        stores[name] = [options.work / f"{name}-{side}" for side in files]
+        for store, file in zip(stores[name], files.values(), strict=True):
+            univar("embed", file, "-o", store, "-e", spec)
     wanted: list[object] = ["--within", "source-corpus", "--against", ",".join(map(str, stores["base"]))]
-    for name in NON_VALUE:
-        wanted += ["--non-value", name]
-    wanted += ["--fulcra", options.data / "culture" / "fulcra_schwartz_labelled.parquet"]
+    if not options.corpora:
+        for name in NON_VALUE:
+            wanted += ["--non-value", name]
+        wanted += ["--fulcra", options.data / "culture" / "fulcra_schwartz_labelled.parquet"]
     univar("evaluate", *stores["valued"], *wanted, "--encoder", encoder, "--out", report)
 
 
@@ -62,16 +76,11 @@ def summary(report: dict[str, Any], encoder: Path) -> dict[str, Any]:
     groups = {group["group"]: corpus_figures(group, base) for group in report["groups"]}
     metrics = [json.loads(line) for line in (encoder / "training" / "metrics.jsonl").open()]
     steps = [line for line in metrics if "loss" in line]
-    bags = report["unseen_model_bags"][UNSEEN_BAGS]
-    return {
-        "steps": len(steps),
-        "seconds": steps[-1]["seconds"],
-        "base": base,
-        "corpora": groups,
-        "unseen_models": {key: bags[key] for key in ("models", "chance", "same_model", "against")},
-        "non_value": report["non_value"],
-        "fulcra": report["fulcra"],
-    }
+    found = {"steps": len(steps), "seconds": steps[-1]["seconds"], "base": base, "corpora": groups}
+    if bags := report.get("unseen_model_bags"):
+        keys = ("models", "chance", "same_model", "against")
+        found["unseen_models"] = {key: bags[UNSEEN_BAGS][key] for key in keys}
+    return found | {key: report[key] for key in ("non_value", "fulcra") if key in report}
 
 
 def main() -> None:
@@ -79,6 +88,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_*.parquet")
     parser.add_argument("--base", default="minilm", help="encoder to start from")
     parser.add_argument("--minutes", type=float, default=30, help="budget of the training")
+    parser.add_argument("--corpora", nargs="*", help="evaluate on these alone, without controls")
     parser.add_argument("--work", type=Path, required=True, help="folder of encoder and stores")
     parser.add_argument("--out", type=Path, required=True, help="JSON file")
     options = parser.parse_args()

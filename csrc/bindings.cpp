@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "bindings_attention.h"
 #include "bindings_encoder.h"
 #include "bindings_forward.h"
 #include "bindings_tokenizer.h"
+#include "bindings_training.h"
 #include "check.h"
 #include "hash_index.h"
 #include "pack.h"
@@ -84,7 +84,7 @@ PYBIND11_MODULE(_native, m) {
     bind_hash_index(m);
     bind_pack(m);
     univar::bind_tokenizers(m);
-    bind_attention(m);
+    bind_training(m);
     bind_encoder(m);
     bind_forward(m);
 }

@@ -21,15 +21,28 @@ struct Operand {
     std::size_t second, step;  // distance of the second tile and of the next step
 };
 
-// sums (32, 32), its four tiles one after the other, = or += left times right.
-UNIVAR_AVX512_AMX inline void multiply(Operand left, Operand right, std::size_t steps, float* sums,
-                                       bool add) {
+// Where a block of 32 x 32 sums lies: four tiles one after the other, or within a matrix of floats.
+struct Sums {
+    float* data;
+    std::size_t row_bytes = kTileBytes, right = kSums, below = 2 * kSums;
+
+    Sums(float* block) : data(block) {}
+    static Sums in_matrix(float* first, std::size_t columns) {
+        Sums sums(first);
+        sums.row_bytes = columns * sizeof(float), sums.right = 16, sums.below = 16 * columns;
+        return sums;
+    }
+};
+
+// sums = or += left times right.
+UNIVAR_AVX512_AMX inline void multiply(Operand left, Operand right, std::size_t steps, Sums sums, bool add) {
+    float *top = sums.data, *bottom = top + sums.below;
     memory_barrier();
     if (add) {
-        _tile_loadd(0, sums, kTileBytes);
-        _tile_loadd(1, sums + kSums, kTileBytes);
-        _tile_loadd(2, sums + 2 * kSums, kTileBytes);
-        _tile_loadd(3, sums + 3 * kSums, kTileBytes);
+        _tile_loadd(0, top, sums.row_bytes);
+        _tile_loadd(1, top + sums.right, sums.row_bytes);
+        _tile_loadd(2, bottom, sums.row_bytes);
+        _tile_loadd(3, bottom + sums.right, sums.row_bytes);
     } else {
         _tile_zero(0);
         _tile_zero(1);
@@ -47,10 +60,10 @@ UNIVAR_AVX512_AMX inline void multiply(Operand left, Operand right, std::size_t 
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, sums, kTileBytes);
-    _tile_stored(1, sums + kSums, kTileBytes);
-    _tile_stored(2, sums + 2 * kSums, kTileBytes);
-    _tile_stored(3, sums + 3 * kSums, kTileBytes);
+    _tile_stored(0, top, sums.row_bytes);
+    _tile_stored(1, top + sums.right, sums.row_bytes);
+    _tile_stored(2, bottom, sums.row_bytes);
+    _tile_stored(3, bottom + sums.right, sums.row_bytes);
     memory_barrier();
 }
 
@@ -59,7 +72,8 @@ inline const float* sums_row(const float* block, std::size_t i) {
     return block + i / 16 * 2 * kSums + i % 16 * 16;
 }
 
-// One head's rows of a text in the layouts that products want; rows that are missing to 32 are zero.
+// Some columns of some rows, such as a head's of a text, in the layouts that products want; rows that are
+// missing to 32 are zero.
 class Matrix {
   public:
     void reserve(std::size_t tokens, std::size_t head_dim) {

@@ -13,14 +13,13 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from univar import _native
+from univar.model.amx import PANEL, bits, on_amx
 from univar.model.attention import sdpa_groups
 from univar.model.packing import Layout
-from univar.ops import cpu_features, isa_limit
 
 _BLOCK_SCORES = 96 * 1024
 """Scores of one head that a block of texts has at most: with a dozen heads some megabytes."""
@@ -28,33 +27,22 @@ _BLOCK_SCORES = 96 * 1024
 
 def packed_attention(qkv: Tensor, layout: Layout) -> Tensor:
     """qkv: (rows, 3, heads, head_dim) -> (rows, dim), 0 after the last token; differentiable once."""
-    return (_AmxAttention if on_amx(qkv) else _PackedAttention).apply(qkv, layout)
-
-
-def on_amx(qkv: Tensor) -> bool:
-    """Whether the C++ attention takes qkv (rows, 3, heads, head_dim)."""
-    if qkv.device.type != "cpu" or qkv.dtype != torch.bfloat16 or qkv.shape[3] % 32:
-        return False
-    return cpu_features()["amx_bf16"] and isa_limit() == "amx"
+    native = on_amx(qkv) and qkv.shape[3] % PANEL == 0
+    return (_AmxAttention if native else _PackedAttention).apply(qkv, layout)
 
 
 class _AmxAttention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, layout: Layout) -> Tensor:
-        out, log_sums = _native.attention(_bits(qkv), layout.cu_seqlens)
+        out, log_sums = _native.attention(bits(qkv), layout.cu_seqlens)
         ctx.saved = qkv.detach(), layout.cu_seqlens, out, log_sums
         return torch.from_numpy(out).view(torch.bfloat16)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         qkv, cu_seqlens, out, log_sums = ctx.saved
-        d_qkv = _native.attention_gradient(_bits(qkv), cu_seqlens, out, log_sums, _bits(grads[0]))
+        d_qkv = _native.attention_gradient(bits(qkv), cu_seqlens, out, log_sums, bits(grads[0]))
         return torch.from_numpy(d_qkv).view(torch.bfloat16), None
-
-
-def _bits(x: Tensor) -> np.ndarray:
-    """The 16 bits of each value of x, which NumPy has no type for."""
-    return x.detach().contiguous().view(torch.uint16).numpy()
 
 
 class _PackedAttention(torch.autograd.Function):

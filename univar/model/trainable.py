@@ -19,6 +19,7 @@ from univar.model.attention import relative_bias
 from univar.model.config import ModelConfig
 from univar.model.packed_attention import packed_attention
 from univar.model.packing import Layout
+from univar.model.trainable_linear import linear
 from univar.model.weights import Affine, LayerWeights, Weights
 
 
@@ -34,10 +35,10 @@ class TrainableAffine(nn.Module):
 
     def linear(self, x: Tensor, fixed: slice | None = None) -> Tensor:
         """x (T, in) -> (T, out), in x's dtype; no gradient reaches the part `fixed` of the bias."""
-        bias = None if self.bias is None else self.bias.to(x.dtype)
+        bias: Tensor | None = self.bias
         if bias is not None and fixed is not None:
             bias = torch.cat([bias[: fixed.start], bias[fixed].detach(), bias[fixed.stop :]])
-        return F.linear(x, self.whole().to(x.dtype), bias)
+        return linear(x, self.whole(), bias)
 
     def normalize(self, x: Tensor, eps: float) -> Tensor:
         """LayerNorm of x (T, dim), in x's dtype."""

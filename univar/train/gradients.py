@@ -85,7 +85,11 @@ class Backpropagation:
             worker = number % self._n_workers
             own = sums[worker]
             if own is None:
-                own = sums[worker] = [torch.zeros_like(parameter) for parameter in self.parameters]
+                sums[worker] = [
+                    torch.zeros_like(parameter) if part is None else part
+                    for parameter, part in zip(self.parameters, found, strict=True)
+                ]
+                return gradient.new_zeros(())
             for total, part in zip(own, found, strict=True):
                 if part is not None:
                     total += part

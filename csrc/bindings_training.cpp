@@ -1,5 +1,5 @@
-// Attention with gradients over NumPy arrays. NumPy has no bf16: values come as their 16 bits.
-#include "bindings_attention.h"
+// What training computes on AMX, over NumPy arrays. NumPy has no bf16: values come as their 16 bits.
+#include "bindings_training.h"
 
 #include <pybind11/numpy.h>
 
@@ -11,6 +11,7 @@
 #include "check.h"
 #include "encoder/attention_gradient.h"
 #include "encoder/cpu.h"
+#include "encoder/linear_gradient.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -77,6 +78,24 @@ Halves attention_gradient(const Halves& qkv, const Ends& cu_seqlens, const Halve
     return d_qkv;
 }
 
+void linear_gradient(const Halves& x, const Halves& d_out, Floats& d_weight, Floats& d_bias) {
+    UNIVAR_CHECK(univar::cpu_features().amx_bf16, "this processor has no AMX-BF16");
+    UNIVAR_CHECK(x.ndim() == 2 && x.shape(1) > 0 && x.shape(1) % 32 == 0,
+                 "x must be (rows, inputs), inputs a multiple of 32");
+    UNIVAR_CHECK(d_out.ndim() == 2 && d_out.shape(1) > 0 && d_out.shape(1) % 32 == 0,
+                 "d_out must be (rows, outputs), outputs a multiple of 32");
+    check_shape(d_out, x.shape(0), d_out.shape(1), "d_out");
+    check_shape(d_weight, d_out.shape(1), x.shape(1), "d_weight");
+    UNIVAR_CHECK(d_bias.ndim() == 1 && d_bias.shape(0) == d_out.shape(1),
+                 "d_bias must be (" << d_out.shape(1) << ",)");
+    const univar::LinearBatch batch{x.data(), d_out.data(), static_cast<std::size_t>(x.shape(0)),
+                                    static_cast<std::size_t>(x.shape(1)),
+                                    static_cast<std::size_t>(d_out.shape(1))};
+    float *weight = d_weight.mutable_data(), *bias = d_bias.mutable_data();
+    py::gil_scoped_release release;
+    univar::linear_gradient(batch, weight, bias);
+}
+
 #else
 
 py::tuple attention(const Halves&, const Ends&) { throw std::invalid_argument("built without AMX"); }
@@ -85,11 +104,15 @@ Halves attention_gradient(const Halves&, const Ends&, const Halves&, const Float
     throw std::invalid_argument("built without AMX");
 }
 
+void linear_gradient(const Halves&, const Halves&, Floats&, Floats&) {
+    throw std::invalid_argument("built without AMX");
+}
+
 #endif
 
 }  // namespace
 
-void bind_attention(py::module_& m) {
+void bind_training(py::module_& m) {
     m.def(
         "attention", &attention, py::arg("qkv").noconvert(), py::arg("cu_seqlens").noconvert(),
         "Attention of packed texts on AMX, bf16 as uint16: qkv (rows, 3, heads, head_dim), cu_seqlens (texts "
@@ -101,4 +124,9 @@ void bind_attention(py::module_& m) {
         py::arg("d_out").noconvert(),
         "Gradient by qkv, of its shape, from what attention() gave and the gradient d_out (rows, dim) by its "
         "result.");
+    m.def("linear_gradient", &linear_gradient, py::arg("x").noconvert(), py::arg("d_out").noconvert(),
+          py::arg("d_weight").noconvert(), py::arg("d_bias").noconvert(),
+          "Gradients of a linear layer on AMX, bf16 as uint16: from its inputs x (rows, inputs) and the "
+          "gradient d_out (rows, outputs) by its result, those by weight, into d_weight (outputs, inputs) "
+          "float32, and by bias, into d_bias (outputs,) float32.");
 }

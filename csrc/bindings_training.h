@@ -2,4 +2,4 @@
 
 #include <pybind11/pybind11.h>
 
-void bind_attention(pybind11::module_& m);
+void bind_training(pybind11::module_& m);
