@@ -39,7 +39,7 @@ class TrainSettings:
     where: dict[str, list[str]] = field(default_factory=dict)
     mask_names: bool = False
     batch: int = 32
-    max_length: int = 192
+    max_length: int = 96
     epochs: float | None = None
     steps: int | None = None
     budget_minutes: float | None = None
@@ -59,7 +59,7 @@ class TrainSettings:
     chunk_tokens: int = 4096
     checkpointing: bool = False
     held_out: float = 0.05
-    validate_every: int = 150
+    validate_every: int = 400
     patience: int = 5
     seed: int = 42
 

@@ -10,7 +10,7 @@ import torch
 from univar.data.views import TokenCorpus
 from univar.train.gradients import Backpropagation
 
-QUERIES = 384
+QUERIES = 768
 REFERENCES_PER_SOURCE = 6
 
 
