@@ -45,7 +45,7 @@ VARIANTS: dict[str, tuple[int, dict[str, Any]]] = {
     "temperature 0.1": (3, {"temperature": 0.1}),
     "views of 1-5 answers": (1, {"views": {"qa_per_view": [1, 5]}, "max_length": 512}),
     "views of 1-20 answers": (1, {"views": {"qa_per_view": [1, 20]}, "max_length": 512}),
-    "views of 192 tokens": (3, {"max_length": 192}),
+    "views of 96 tokens": (3, {"max_length": 96}),
     "batch 16": (1, {"batch": 16}),
     "batch 128": (1, {"batch": 128}),
     "adapter of rank 48": (3, {"lora_rank": 48, "learning_rate": 8e-4}),

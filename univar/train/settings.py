@@ -39,7 +39,7 @@ class TrainSettings:
     where: dict[str, list[str]] = field(default_factory=dict)
     mask_names: bool = False
     batch: int = 32
-    max_length: int = 96
+    max_length: int = 192
     epochs: float | None = None
     steps: int | None = None
     budget_minutes: float | None = None
