@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from univar import _native
+from univar.model.amx import bits
 
 pytestmark = pytest.mark.skipif(
     not _native.cpu_features()["amx_bf16"],
@@ -18,10 +19,6 @@ LENGTHS = [[1], [2, 1, 31], [32], [33, 64, 5], [100, 0, 17], [511, 1, 513]]
 
 def rounded(generator: torch.Generator, *shape: int, scale: float = 1.0) -> torch.Tensor:
     return (torch.randn(*shape, generator=generator) * scale).bfloat16()
-
-
-def bits(x: torch.Tensor) -> np.ndarray:
-    return x.detach().contiguous().view(torch.uint16).numpy()
 
 
 def values(x: np.ndarray) -> torch.Tensor:

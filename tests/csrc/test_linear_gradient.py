@@ -7,15 +7,12 @@ import pytest
 import torch
 
 from univar import _native
+from univar.model.amx import bits
 
 pytestmark = pytest.mark.skipif(
     not _native.cpu_features()["amx_bf16"],
     reason="this CPU has no AMX-BF16: its gradients of linear layers are not tested here",
 )
-
-
-def bits(x: torch.Tensor) -> np.ndarray:
-    return x.contiguous().view(torch.uint16).numpy()
 
 
 def gradients(x: np.ndarray, d_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
