@@ -138,6 +138,27 @@ def test_matched_batches_hold_the_same_questions_for_several_sources(build: Buil
     assert len(set(batch.sources)) == 4
 
 
+def test_rivals_are_the_sources_that_answered_the_same(build: Build) -> None:
+    rows = rows_of(models=5)
+    kept = [
+        row
+        for row in rows
+        if row["model"] != rows[0]["model"] or row["question_id"] == rows[0]["question_id"]
+    ]
+    corpus = build(kept)
+    for matched, sizes in ((True, (1, 1)), (True, (2, 2)), (False, (1, 1))):
+        batch = sampler(
+            corpus, batch=6, block=2, matched=matched, qa_per_view=sizes, overlap=not matched
+        ).batch(0)
+        for anchor, positive, rivals in zip(batch.anchors, batch.positives, batch.rivals, strict=True):
+            asked = [
+                set(corpus.sources[corpus.wordings == wording])
+                for wording in corpus.wordings[np.concatenate([anchor, positive])]
+            ]
+            expected = set.intersection(*asked) if matched else set(range(len(corpus.source_names)))
+            assert set(np.flatnonzero(rivals)) == expected
+
+
 def test_without_common_questions_matching_says_so(build: Build) -> None:
     rows = [
         {**row, "question": f"{row['question']} {row['id']}", "question_id": row["id"]} for row in rows_of()

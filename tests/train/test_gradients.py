@@ -37,29 +37,55 @@ def sides(batch: int = 12, dim: int = 16) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.nn.functional.normalize(anchor, dim=1), torch.nn.functional.normalize(positive, dim=1)
 
 
+def pair_loss(
+    anchor: torch.Tensor, positive: torch.Tensor, sources: torch.Tensor, **changes: object
+) -> float:
+    """The loss of pairs alone."""
+    settings = TrainSettings(**{"prototypes": 0.0, **changes})
+    none = torch.zeros(0, anchor.shape[1])
+    return float(Objective(settings)(anchor, positive, sources, torch.zeros(0, 0, dtype=torch.bool), none))
+
+
 def test_matryoshka_is_the_mean_over_prefixes() -> None:
     anchor, positive = sides()
-    sources, none = torch.arange(12), torch.zeros(0, 16)
-    got = Objective(TrainSettings(matryoshka=(4, 8)))(anchor, positive, sources, none)
-    parts = [
-        Objective(TrainSettings())(
-            *(torch.nn.functional.normalize(side[:, :dim], dim=1) for side in (anchor, positive)),
-            sources,
-            none,
-        )
+    sources = torch.arange(12)
+    got = pair_loss(anchor, positive, sources, matryoshka=(4, 8))
+    prefixes = [
+        [torch.nn.functional.normalize(side[:, :dim], dim=1) for side in (anchor, positive)]
         for dim in (4, 8, 16)
     ]
-    torch.testing.assert_close(got, torch.stack(parts).mean())
+    assert got == pytest.approx(np.mean([pair_loss(*sides, sources) for sides in prefixes]), rel=1e-6)
+
+
+def test_prototypes_tell_a_source_from_its_rivals_alone() -> None:
+    anchor, positive = sides()
+    sources = torch.tensor([0, 1, 2, 3, 4, 5] * 2)
+    rivals = torch.zeros(12, 7, dtype=torch.bool)
+    rivals[:, :6] = torch.eye(6, dtype=torch.bool).repeat(2, 1)
+    rivals[:, :3] = True  # pairs of the sources 0, 1, 2 have no others; nobody has source 6
+    objective = Objective(TrainSettings(prototypes=0.25, temperature=0.5, seed=3), n_sources=7, dim=16)
+    got = objective(anchor, positive, sources, rivals, torch.zeros(0, 16))
+    directions = objective.prototypes.detach().double().numpy()
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    expected = []
+    for views in (anchor, positive):
+        for view, source, those in zip(views.double().numpy(), sources.tolist(), rivals.numpy(), strict=True):
+            scores = np.exp(directions @ view / 0.5)
+            expected.append(-np.log(scores[source] / scores[those].sum()))
+    of_pairs = pair_loss(anchor, positive, sources, temperature=0.5)
+    assert got.item() == pytest.approx(0.25 * np.mean(expected) + 0.75 * of_pairs, rel=1e-6)
+    (gradient,) = torch.autograd.grad(got, objective.prototypes)
+    assert (gradient.norm(dim=1) > 0).tolist() == [True] * 6 + [False]
 
 
 def test_same_source_is_dropped_from_the_negatives() -> None:
     anchor, positive = sides()
     sources = torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5])
-    settings = TrainSettings(same_source="drop", symmetric=False, temperature=0.5)
+    changes = {"same_source": "drop", "symmetric": False, "temperature": 0.5}
     logits = anchor @ positive.T / 0.5
     other = (sources[:, None] == sources) & ~torch.eye(12, dtype=torch.bool)
     expected = torch.nn.functional.cross_entropy(logits.masked_fill(other, -torch.inf), torch.arange(12))
-    torch.testing.assert_close(Objective(settings)(anchor, positive, sources, torch.zeros(0, 16)), expected)
+    assert pair_loss(anchor, positive, sources, **changes) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_barlow_twins_is_zero_for_equal_uncorrelated_sides() -> None:

@@ -86,7 +86,7 @@ def test_paper_presets_state_what_was_published(most: int) -> None:
     published = (settings.batch, settings.epochs, settings.temperature, settings.learning_rate, settings.clip)
     assert published == (64, 3, 0.02, 2e-4, 1.0)
     assert (settings.warmup_steps, settings.schedule) == (700, "inverse_sqrt")
-    assert (settings.symmetric, settings.same_source) == (False, "negatives")
+    assert (settings.symmetric, settings.same_source, settings.prototypes) == (False, "negatives", 0)
 
 
 def test_paper_views_are_uniform_in_size_and_proportional_in_source(tiny_bert: Path, tmp_path: Path) -> None:

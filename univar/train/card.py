@@ -47,7 +47,8 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
     return {
         "base": f"{facts['base']}, revision {facts['base_revision']}",
         "trained": f"{how}; {settings['loss']}, temperature {settings['temperature']}, other pairs of the "
-        f"same source: {settings['same_source']}",
+        f"same source: {settings['same_source']}; share of the loss by a learned prototype of each source: "
+        f"{settings['prototypes']:g}",
         "views": f"{low} to {high} answers, questions shared by the two views of a pair: "
         f"{'allowed' if views['overlap'] else 'none'}; "
         f"question-matched: {'yes' if views['matched'] else 'no'}",

@@ -10,13 +10,22 @@ from torch import Tensor, nn
 
 from univar.train.settings import TrainSettings
 
+PROTOTYPES_TIMES = 100
+"""Times the learning rate that prototypes take: they start anywhere and have far to go."""
+
 
 def make_optimizer(named: Iterable[tuple[str, nn.Parameter]], settings: TrainSettings) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices alone; betas 0.9 and 0.999, eps 1e-8."""
-    parameters = [parameter for _, parameter in named if parameter.requires_grad]
+    """AdamW with weight decay on the model's matrices alone; betas 0.9 and 0.999, eps 1e-8.
+
+    "times" of a group is what its parameters take of the learning rate.
+    """
+    trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+    prototypes = [parameter for name, parameter in trained if name == "prototypes"]
+    parameters = [parameter for name, parameter in trained if name != "prototypes"]
     groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay, "times": 1},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0, "times": 1},
+        {"params": prototypes, "weight_decay": 0.0, "times": PROTOTYPES_TIMES},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
 

@@ -131,7 +131,9 @@ class Run:
             attach(model, settings.lora_rank, settings.seed)
         self.model = model.to(self.device)
         workers = one_threaded_workers(self.threads)
-        self.stepper = Stepper(self.model, settings, self.processes, workers, self.threads)
+        self.stepper = Stepper(
+            self.model, settings, self.processes, workers, self.threads, len(self.corpus.source_names)
+        )
         self.progress = Progress()
         identity = self._identity()
         if last is not None:

@@ -27,6 +27,8 @@ class TrainSettings:
                     learning-rate curve, so that two runs with one differ
     temperature:    similarities are divided by it; learn_temperature makes it a parameter
     same_source:    other pairs of a pair's own source: "negatives", "drop" or "multipos" (`univar.info_nce`)
+    prototypes:     share of the loss, 0..1, that tells a view's source from those asked the same by a learned
+                    vector of each (`Objective`); 0 leaves the loss that is published
     matryoshka:     dims whose prefixes are trained too
     lora_rank:      0 trains all weights, else an adapter of that rank
     chunk_tokens:   tokens that one thread has in hand; a larger batch goes through the gradient cache
@@ -47,6 +49,7 @@ class TrainSettings:
     temperature: float = 0.05
     learn_temperature: bool = False
     same_source: str = "drop"
+    prototypes: float = 0.5
     symmetric: bool = True
     matryoshka: tuple[int, ...] = ()
     lora_rank: int = 0
@@ -74,6 +77,7 @@ class TrainSettings:
             (1 <= low <= high, f"qa_per_view must be 1 or more, the least first, got {low}..{high}"),
             (self.temperature > 0, f"temperature must be above 0, got {self.temperature}"),
             (self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}"),
+            (0 <= self.prototypes <= 1, f"prototypes must be in 0..1, got {self.prototypes}"),
             (0 <= self.held_out < 1, f"held_out must be in 0..1, got {self.held_out}"),
             (self.chunk_tokens > 0, f"chunk_tokens must be above 0, got {self.chunk_tokens}"),
             (self.lora_rank >= 0, f"lora_rank must be 0 or more, got {self.lora_rank}"),
@@ -119,6 +123,7 @@ def paper(qa_per_view: int) -> TrainSettings:
         epochs=3,
         temperature=0.02,
         same_source="negatives",
+        prototypes=0.0,
         symmetric=False,
         learning_rate=2e-4,
         schedule="inverse_sqrt",

@@ -41,8 +41,10 @@ class Stepper:
         processes: Processes,
         workers: ThreadPoolExecutor,
         n_workers: int,
+        n_sources: int,
     ) -> None:
-        self.model, self.objective = model, Objective(settings).to(model.word.device)
+        objective = Objective(settings, n_sources, model.word.shape[1])
+        self.model, self.objective = model, objective.to(model.word.device)
         self._settings, self._processes = settings, processes
         self.backpropagation = Backpropagation(model, workers, n_workers, settings.chunk_tokens)
         named = [*model.named_parameters(), *self.objective.named_parameters()]
@@ -81,20 +83,21 @@ class Stepper:
         if not (math.isfinite(facts.loss) and math.isfinite(norm)):
             raise DataError(_not_finite(corpus, own, embeddings, facts))
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            group["lr"] = learning_rate * group["times"]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return facts
 
     def _global_loss(self, leaf: Tensor, batch: PairBatch, own: int) -> Tensor:
-        """The loss of all processes' pairs. Gradients reach this process's rows and the temperature."""
+        """The loss of all processes' pairs. Gradients reach this process's rows and the objective's own."""
         anchor, positive, non_value = map(self._of_all, leaf.split([own, own, len(leaf) - 2 * own]))
-        sources = torch.from_numpy(batch.sources).to(leaf.device)
-        loss = self.objective(anchor, positive, sources, non_value)
-        if self.objective.log_scale.requires_grad:
-            (self.objective.log_scale.grad,) = torch.autograd.grad(
-                loss, [self.objective.log_scale], retain_graph=True
-            )
+        sources, rivals = (torch.from_numpy(each).to(leaf.device) for each in (batch.sources, batch.rivals))
+        loss = self.objective(anchor, positive, sources, rivals, non_value)
+        own_parameters = [p for p in self.objective.parameters() if p.requires_grad]
+        if own_parameters:
+            gradients = torch.autograd.grad(loss, own_parameters, retain_graph=True)
+            for parameter, gradient in zip(own_parameters, gradients, strict=True):
+                parameter.grad = gradient
         return loss
 
     def _of_all(self, own: Tensor) -> Tensor:

@@ -35,11 +35,16 @@ class ViewSettings:
 
 @dataclass(frozen=True)
 class PairBatch:
-    """B pairs of views: rows of each anchor and each positive, and the source of each pair, (B,) int64."""
+    """B pairs of views: rows of each anchor and each positive, and the source of each pair, (B,) int64.
+
+    rivals: (B, n_sources) bool, the sources that a pair's own is to be told from, itself among them: those
+            that answered the same wordings, or all where batches are not matched
+    """
 
     anchors: list[np.ndarray]
     positives: list[np.ndarray]
     sources: np.ndarray
+    rivals: np.ndarray
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -47,7 +52,7 @@ class PairBatch:
     def part(self, rank: int, world: int) -> PairBatch:
         """The consecutive pairs that process `rank` of `world` works on."""
         cut = slice(rank * len(self) // world, (rank + 1) * len(self) // world)
-        return PairBatch(self.anchors[cut], self.positives[cut], self.sources[cut])
+        return PairBatch(self.anchors[cut], self.positives[cut], self.sources[cut], self.rivals[cut])
 
 
 class ViewSampler:
@@ -107,7 +112,8 @@ class ViewSampler:
         rows = self._epoch[1][place * self._batch : (place + 1) * self._batch]
         sources = self._corpus.sources[rows].astype(np.int64)
         pairs = [self._pair(rng, int(source)) for source in sources]
-        return PairBatch([pair[0] for pair in pairs], [pair[1] for pair in pairs], sources)
+        rivals = np.tile(self._pool.counts > 0, (len(pairs), 1))
+        return PairBatch([pair[0] for pair in pairs], [pair[1] for pair in pairs], sources, rivals)
 
     def _pair(self, rng: np.random.Generator, source: int) -> tuple[np.ndarray, np.ndarray]:
         low, high = self._settings.qa_per_view
@@ -139,22 +145,27 @@ class ViewSampler:
         anchors: list[np.ndarray] = []
         positives: list[np.ndarray] = []
         sources: list[int] = []
+        rivals = np.zeros((self._batch, len(self._pool.counts)), bool)
         tries = 0
         while len(sources) < self._batch:
-            block = self._block(rng)
+            block, sharing = self._block(rng)
             tries = 0 if block else tries + 1
             if tries > _TRIES:
                 raise DataError(
                     "no questions that two sources answered were found: train with --set views.matched=false"
                 )
             for source, anchor, positive in block[: self._batch - len(sources)]:
+                rivals[len(sources), sharing] = True
                 sources.append(source)
                 anchors.append(anchor)
                 positives.append(positive)
-        return PairBatch(anchors, positives, np.array(sources, np.int64))
+        return PairBatch(anchors, positives, np.array(sources, np.int64), rivals)
 
-    def _block(self, rng: np.random.Generator) -> list[tuple[int, np.ndarray, np.ndarray]]:
-        """(source, anchor, positive) of sources that answered the same wordings; empty if fewer than two."""
+    def _block(self, rng: np.random.Generator) -> tuple[list[tuple[int, np.ndarray, np.ndarray]], np.ndarray]:
+        """(source, anchor, positive) of sources that answered the same wordings, none if fewer than two did.
+
+        Second, all sources that answered them: there may be more than a block takes.
+        """
         start = int(self._usable[np.searchsorted(self._row_weights, rng.random(), side="right")])
         own = self._pool.rows_of(int(self._corpus.sources[start]))
         low, high = self._settings.qa_per_view
@@ -162,14 +173,14 @@ class ViewSampler:
         wordings = self._wordings(rng, own, start, int(sizes.sum()))
         sharing = self._pool.sources_with(wordings)
         if len(sharing) < 2:
-            return []
+            return [], sharing
         chosen = rng.permutation(sharing)[: self._settings.block]
         block = []
         for source in chosen.tolist():
             rows = np.array([self._pool.draw(rng, source, wording) for wording in wordings])
             anchor, positive = _two_parts(rows, sizes)
             block.append((source, anchor, positive))
-        return block
+        return block, sharing
 
     def _wordings(self, rng: np.random.Generator, own: np.ndarray, start: int, n: int) -> np.ndarray:
         """n wordings of different questions that the source of row `start` answered, its own first.
