@@ -35,6 +35,8 @@ BASE = "default"
 
 VARIANTS: dict[str, tuple[int, dict[str, Any]]] = {
     BASE: (3, {}),
+    "no prototypes": (3, {"prototypes": 0.0}),
+    "prototypes alone": (1, {"prototypes": 1.0}),
     "same source as negatives": (3, {"same_source": "negatives"}),
     "same source as further positives": (3, {"same_source": "multipos"}),
     "random batches": (3, {"views": {"matched": False}}),

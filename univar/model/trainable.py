@@ -123,9 +123,12 @@ class TrainableEncoder(nn.Module):
         self.layers = nn.ModuleList(TrainableLayer(layer, config) for layer in weights.layers)
 
     def forward(self, ids: np.ndarray, layout: Layout) -> Tensor:
-        """ids: (layout.rows,) int32 of texts sorted by length; returns (n, dim) float32."""
+        """ids: (layout.rows,) int32 of texts sorted by length; returns (n, dim) float32.
+
+        The gradient of `word` is sparse: a chunk of texts has a few thousand of its words.
+        """
         device = self.word.device
-        x = F.embedding(torch.from_numpy(ids).to(device), self.word)
+        x = F.embedding(torch.from_numpy(ids).to(device), self.word, sparse=True)
         if self.position is not None:
             x = x + F.embedding(layout.positions.to(device), self.position)
         if self.token_type is not None:

@@ -90,15 +90,18 @@ class Backpropagation:
                     for parameter, part in zip(self.parameters, found, strict=True)
                 ]
                 return gradient.new_zeros(())
-            for total, part in zip(own, found, strict=True):
+            for place, part in enumerate(found):
                 if part is not None:
-                    total += part
+                    own[place] += part
             return gradient.new_zeros(())
 
         self._each(chunks, run)
         for own in sums:
             for parameter, total in zip(self.parameters, own or (), strict=False):
-                parameter.grad = total if parameter.grad is None else parameter.grad.add_(total)
+                if parameter.grad is None:
+                    parameter.grad = total.to_dense() if total.is_sparse else total
+                else:
+                    parameter.grad += total
 
 
 def _in_order(chunks: Sequence[Chunk], outputs: Sequence[Tensor]) -> Tensor:
