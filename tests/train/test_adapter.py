@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,19 @@ def test_base_with_adapter_is_the_trained_encoder(tiny_bert: Path, trained: Path
     base = Encoder(tiny_bert, dtype="fp32").encode(TEXTS)
     assert (merged * adapted).sum(1).min() > 0.99999  # the adapter is kept in float16
     assert (merged * base).sum(1).min() < 0.999
+
+
+def test_mixing_in_the_base_shrinks_what_an_adapter_adds(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    settings = quick(tiny_bert, lora_rank=4, learning_rate=0.01, base_share=0.0)
+    run(corpus_file, tmp_path / "pure", settings)
+    run(corpus_file, tmp_path / "mixed", replace(settings, base_share=0.25))
+    run(corpus_file, tmp_path / "base", replace(settings, steps=1, learning_rate=1e-12))
+    base, pure, mixed = (weights_of(tmp_path / name) for name in ("base", "pure", "mixed"))
+    assert max(np.abs(pure[name] - base[name]).max() for name in base) > 1e-3
+    for name in base:
+        np.testing.assert_allclose(mixed[name] - base[name], 0.75 * (pure[name] - base[name]), atol=1e-6)
 
 
 def test_only_matrices_change(tiny_bert: Path, trained: Path) -> None:

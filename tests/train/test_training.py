@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
-from tests.train.conftest import losses, metrics, quick, run, styled_rows, write_rows
+from tests.train.conftest import losses, metrics, quick, run, styled_rows, weights_of, write_rows
 from univar import Encoder
 from univar.data.views import build_corpus
 from univar.errors import UsageError
@@ -32,6 +33,20 @@ def test_training_learns_to_tell_sources_apart(tiny_bert: Path, tmp_path: Path) 
         line["validation_accuracy"] for line in metrics(tmp_path / "out") if "validation_accuracy" in line
     ]
     assert max(recorded) == facts["best_accuracy"]
+    assert (
+        facts["accuracy"] > facts["first_accuracy"] + 0.2
+    )  # with the base mixed in
+
+
+def test_finished_weights_are_mixed_with_the_base(tiny_bert: Path, corpus_file: Path, tmp_path: Path) -> None:
+    settings = quick(tiny_bert, learning_rate=1e-2, base_share=0.0)
+    run(corpus_file, tmp_path / "pure", settings)
+    run(corpus_file, tmp_path / "mixed", replace(settings, base_share=0.25))
+    run(corpus_file, tmp_path / "base", replace(settings, steps=1, learning_rate=1e-12))
+    base, pure, mixed = (weights_of(tmp_path / name) for name in ("base", "pure", "mixed"))
+    assert max(np.abs(pure[name] - base[name]).max() for name in base) > 0.01
+    for name in base:
+        np.testing.assert_allclose(mixed[name], 0.75 * pure[name] + 0.25 * base[name], atol=1e-6)
 
 
 def test_no_better_validations_stop_the_run_and_the_best_weights_are_kept(

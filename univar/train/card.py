@@ -48,7 +48,7 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
         "base": f"{facts['base']}, revision {facts['base_revision']}",
         "trained": f"{how}; {settings['loss']}, temperature {settings['temperature']}, other pairs of the "
         f"same source: {settings['same_source']}; share of the loss by a learned prototype of each source: "
-        f"{settings['prototypes']:g}",
+        f"{settings['prototypes']:g}; share of the base in the weights: {settings['base_share']:g}",
         "views": f"{low} to {high} answers, questions shared by the two views of a pair: "
         f"{'allowed' if views['overlap'] else 'none'}; "
         f"question-matched: {'yes' if views['matched'] else 'no'}",
@@ -64,9 +64,9 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
 
 
 def _accuracy(facts: dict[str, Any]) -> str:
-    if facts["best_accuracy"] is None:
+    if facts["accuracy"] is None:
         return "not measured"
     return (
-        f"{facts['first_accuracy']:.3f} of the answers attributed before, {facts['best_accuracy']:.3f} after "
+        f"{facts['first_accuracy']:.3f} of the answers attributed before, {facts['accuracy']:.3f} after "
         f"(chance {facts['chance']:.3f}); see training/metrics.jsonl"
     )

@@ -25,6 +25,7 @@ from univar.model.torch_forward import one_threaded_workers
 from univar.model.trainable import TrainableEncoder
 from univar.store.fs import make_folder
 from univar.train import checkpoint
+from univar.train.interpolate import mix_in_base
 from univar.train.metrics import MetricsFile, Tracker, open_tracker
 from univar.train.optimizer import learning_rate
 from univar.train.processes import Processes
@@ -119,14 +120,7 @@ class Run:
         train, held_out = split_questions(self.corpus, settings.held_out, settings.seed)
         self.sampler = ViewSampler(self.corpus, train, settings.views, settings.batch, settings.seed)
         self._validator = Validator(self.corpus, train, held_out, self.max_length, settings.seed)
-        weights = adapted_weights(self.source, self.config)
-        model = TrainableEncoder(
-            self.config,
-            weights,
-            TORCH_DTYPES[self.dtype],
-            settings.checkpointing,
-            normalize=settings.loss != "value_aware",
-        )
+        model = self._base_model()
         if settings.lora_rank:
             attach(model, settings.lora_rank, settings.seed)
         self.model = model.to(self.device)
@@ -150,6 +144,16 @@ class Run:
         if self.processes.rank == 0:
             self._metrics = MetricsFile(self.folder / "metrics.jsonl", self.progress.step)
             self._tracker = open_tracker(log, self.folder, settings.to_dict())
+
+    def _base_model(self) -> TrainableEncoder:
+        """The base as it is before the first step."""
+        return TrainableEncoder(
+            self.config,
+            adapted_weights(self.source, self.config),
+            TORCH_DTYPES[self.dtype],
+            self.settings.checkpointing,
+            normalize=self.settings.loss != "value_aware",
+        )
 
     def _identity(self) -> dict[str, Any]:
         """What must not change between a run and its continuation."""
@@ -283,6 +287,14 @@ class Run:
         if stop and not progress.stopped:
             progress.stopped = "process 0 stopped"
 
+    def _mix_in_base(self) -> None:
+        """Make the finished weights of the best ones, and find their accuracy."""
+        if not self.settings.base_share:
+            return
+        mix_in_base(self.model, self._base_model(), self.settings.base_share)
+        if self._validator and self.settings.validate_every:
+            self.progress.accuracy = self._validator.run(self.stepper.backpropagation).accuracy
+
     def _save(self) -> None:
         if self.processes.rank == 0:
             kept = {**vars(self.progress), "stopped": ""}
@@ -298,7 +310,9 @@ class Run:
             self.processes.wait()  # process 0 may still be writing the best weights
             if 0 <= progress.best_step < progress.step:
                 checkpoint.load_trained(self.folder / "best.safetensors", self.stepper)
+                progress.accuracy = progress.best
             self.processes.wait()  # process 0 soon removes the folder
+            self._mix_in_base()
         for sink in (self._metrics, self._tracker):
             if sink is not None:
                 sink.close()

@@ -29,6 +29,8 @@ class TrainSettings:
     same_source:    other pairs of a pair's own source: "negatives", "drop" or "multipos" (`univar.info_nce`)
     prototypes:     share of the loss, 0..1, that tells a view's source from those asked the same by a learned
                     vector of each (`Objective`); 0 leaves the loss that is published
+    base_share:     share of the base's weights in the finished encoder, the rest is what was trained: some of
+                    what training forgets comes back, at no cost (arXiv 2109.01903)
     matryoshka:     dims whose prefixes are trained too
     lora_rank:      0 trains all weights, else an adapter of that rank
     chunk_tokens:   tokens that one thread has in hand; a larger batch goes through the gradient cache
@@ -51,9 +53,10 @@ class TrainSettings:
     same_source: str = "drop"
     prototypes: float = 0.5
     symmetric: bool = True
+    base_share: float = 0.2
     matryoshka: tuple[int, ...] = ()
     lora_rank: int = 0
-    learning_rate: float = 1e-4
+    learning_rate: float = 2e-4
     schedule: str = "cosine"
     warmup_steps: int = 20
     weight_decay: float = 0.01
@@ -78,6 +81,7 @@ class TrainSettings:
             (self.temperature > 0, f"temperature must be above 0, got {self.temperature}"),
             (self.learning_rate > 0, f"learning_rate must be above 0, got {self.learning_rate}"),
             (0 <= self.prototypes <= 1, f"prototypes must be in 0..1, got {self.prototypes}"),
+            (0 <= self.base_share < 1, f"base_share must be at least 0 and below 1, got {self.base_share}"),
             (0 <= self.held_out < 1, f"held_out must be in 0..1, got {self.held_out}"),
             (self.chunk_tokens > 0, f"chunk_tokens must be above 0, got {self.chunk_tokens}"),
             (self.lora_rank >= 0, f"lora_rank must be 0 or more, got {self.lora_rank}"),
@@ -124,6 +128,7 @@ def paper(qa_per_view: int) -> TrainSettings:
         temperature=0.02,
         same_source="negatives",
         prototypes=0.0,
+        base_share=0.0,
         symmetric=False,
         learning_rate=2e-4,
         schedule="inverse_sqrt",

@@ -38,7 +38,7 @@ class TrainReport:
         ]
         if facts["accuracy"] is not None:
             lines.append(
-                f"held-out questions: {facts['first_accuracy']:.3f} -> {facts['best_accuracy']:.3f} "
+                f"held-out questions: {facts['first_accuracy']:.3f} -> {facts['accuracy']:.3f} "
                 f"attributed (chance {facts['chance']:.3f}), best at step {facts['best_step']:,}"
             )
         return "\n".join(
@@ -139,6 +139,6 @@ def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
     export_model(run.source, target, max_length=limit, force=force, weights=run.model.weights(), extra=extra)
     with reported("write", target):
         if run.settings.lora_rank:
-            kept = {name: facts[name] for name in ("base", "base_revision", "steps", "best_accuracy")}
+            kept = {name: facts[name] for name in ("base", "base_revision", "steps", "accuracy")}
             adapter.save_adapter(adapter.detach(run.model), target / "adapter", run.source.id, kept)
     shutil.rmtree(run.folder, ignore_errors=True)
