@@ -56,7 +56,7 @@ class TrainSettings:
     base_share: float = 0.2
     matryoshka: tuple[int, ...] = ()
     lora_rank: int = 0
-    learning_rate: float = 2e-4
+    learning_rate: float = 1e-4
     schedule: str = "cosine"
     warmup_steps: int = 20
     weight_decay: float = 0.01
