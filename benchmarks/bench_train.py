@@ -36,6 +36,8 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "temperature": 1 / SCALE,
         "same_source": "negatives",
         "symmetric": False,
+        "prototypes": 0.0,
+        "base_share": 0.0,
         "learning_rate": 5e-5,
         "held_out": 0.0,
         "validate_every": 0,
