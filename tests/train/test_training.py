@@ -15,8 +15,9 @@ from univar import Encoder
 from univar.data.views import build_corpus
 from univar.errors import UsageError
 from univar.model.tokenizer import load_tokenizer
+from univar.train.gradients import Backpropagation
 from univar.train.metrics import open_tracker
-from univar.train.validation import split_questions
+from univar.train.validation import Validation, Validator, split_questions
 
 TEXTS = ["Q: why law ? A: we care", "Q: who ? A: trust and duty , keep calm", "Q: a A: b"]
 
@@ -33,9 +34,7 @@ def test_training_learns_to_tell_sources_apart(tiny_bert: Path, tmp_path: Path) 
         line["validation_accuracy"] for line in metrics(tmp_path / "out") if "validation_accuracy" in line
     ]
     assert max(recorded) == facts["best_accuracy"]
-    assert (
-        facts["accuracy"] > facts["first_accuracy"] + 0.2
-    )  # with the base mixed in
+    assert facts["accuracy"] > facts["first_accuracy"] + 0.2  # with the base mixed in
 
 
 def test_finished_weights_are_mixed_with_the_base(tiny_bert: Path, corpus_file: Path, tmp_path: Path) -> None:
@@ -58,10 +57,33 @@ def test_no_better_validations_stop_the_run_and_the_best_weights_are_kept(
     )  # fmt: skip
     facts = run(corpus_file, tmp_path / "out", settings).facts
     assert facts["stopped"] == "3 validations without a better one"
-    assert facts["steps"] == facts["best_step"] + 6
-    if facts["best_step"] == 0:
+    found = [
+        line["validation_accuracy"] for line in metrics(tmp_path / "out") if "validation_accuracy" in line
+    ]
+    assert facts["steps"] == 2 * int(np.argmax(found)) + 6
+    assert facts["best_accuracy"] == max(found)
+    if facts["kept_step"] == 0:
         got, base = Encoder(tmp_path / "out", dtype="fp32"), Encoder(tiny_bert, dtype="fp32")
         np.testing.assert_allclose(got.encode(TEXTS), base.encode(TEXTS), atol=1e-6)
+
+
+def test_the_last_weights_as_good_as_the_best_are_kept(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hundred queries: 0.47 is as good as 0.5, 0.44 is not."""
+    found = iter([0.1, 0.5, 0.47, 0.44])
+    seen: list[list[np.ndarray]] = []
+
+    def validation(_: Validator, backpropagation: Backpropagation) -> Validation:
+        seen.append([parameter.detach().numpy().copy() for parameter in backpropagation.parameters])
+        return Validation(next(found), 0.25, 100)
+
+    monkeypatch.setattr(Validator, "run", validation)
+    settings = quick(tiny_bert, steps=6, learning_rate=1e-2, held_out=0.3, validate_every=2, base_share=0.0)
+    facts = run(corpus_file, tmp_path / "out", settings).facts
+    assert (facts["kept_step"], facts["accuracy"], facts["best_accuracy"]) == (4, 0.47, 0.5)
+    word = weights_of(tmp_path / "out")["embeddings.word_embeddings.weight"]
+    assert [any(np.array_equal(word, matrix) for matrix in step) for step in seen] == [0, 0, 1, 0]
 
 
 def test_a_question_is_trained_on_or_held_out_never_both(

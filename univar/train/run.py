@@ -41,7 +41,8 @@ TRIM_EVERY = 16
 class Progress:
     """Where a run is; what a checkpoint holds beside tensors, and what `on_progress` is told.
 
-    best: validation accuracy of the best step, with `best_step`; `bad` validations came since
+    best:          highest validation accuracy; `bad` validations came since
+    kept_accuracy: that of the weights of `kept_step`, the last that were as good as the best (`as_good_as`)
     """
 
     step: int = 0
@@ -54,7 +55,8 @@ class Progress:
     accuracy: float | None = None
     chance: float | None = None
     best: float = -1.0
-    best_step: int = -1
+    kept_accuracy: float = -1.0
+    kept_step: int = -1
     bad: int = 0
     share: float = 0.0
     stopped: str = ""
@@ -181,7 +183,7 @@ class Run:
     def train(
         self, on_progress: Callable[[Progress], Any] | None, should_stop: Callable[[], bool] | None
     ) -> Progress:
-        """Take steps until the run ends; the best weights are then in the model.
+        """Take steps until the run ends; the kept weights are then in the model.
 
         on_progress: called after every step; should_stop: asked after every step
         """
@@ -261,13 +263,13 @@ class Run:
         progress.accuracy, progress.chance = found.accuracy, found.chance
         if progress.first_accuracy is None:
             progress.first_accuracy = found.accuracy
-        if found.accuracy > progress.best:
-            progress.best, progress.best_step, progress.bad = found.accuracy, progress.step, 0
+        progress.bad = 0 if found.accuracy > progress.best else progress.bad + 1
+        progress.best = max(progress.best, found.accuracy)
+        if found.as_good_as(progress.best):
+            progress.kept_accuracy, progress.kept_step = found.accuracy, progress.step
             if self.processes.rank == 0:
                 tensors = checkpoint.trained(self.stepper)
-                checkpoint.replace_tensors(self.folder / "best.safetensors", tensors)
-        else:
-            progress.bad += 1
+                checkpoint.replace_tensors(self.folder / "kept.safetensors", tensors)
         self._write(
             max(0, progress.step - 1), {"validation_accuracy": found.accuracy, "chance": found.chance}
         )
@@ -288,7 +290,7 @@ class Run:
             progress.stopped = "process 0 stopped"
 
     def _mix_in_base(self) -> None:
-        """Make the finished weights of the best ones, and find their accuracy."""
+        """Make the finished weights of the kept ones, and find their accuracy."""
         if not self.settings.base_share:
             return
         mix_in_base(self.model, self._base_model(), self.settings.base_share)
@@ -305,12 +307,13 @@ class Run:
     def _finish(self) -> None:
         progress = self.progress
         if progress.stopped != "interrupted":
-            if progress.step != progress.best_step:
+            every = self.settings.validate_every
+            if every and progress.step % every:  # else it has just been done
                 self._validate()
-            self.processes.wait()  # process 0 may still be writing the best weights
-            if 0 <= progress.best_step < progress.step:
-                checkpoint.load_trained(self.folder / "best.safetensors", self.stepper)
-                progress.accuracy = progress.best
+            self.processes.wait()  # process 0 may still be writing the kept weights
+            if 0 <= progress.kept_step < progress.step:
+                checkpoint.load_trained(self.folder / "kept.safetensors", self.stepper)
+                progress.accuracy = progress.kept_accuracy
             self.processes.wait()  # process 0 soon removes the folder
             self._mix_in_base()
         for sink in (self._metrics, self._tracker):

@@ -39,7 +39,7 @@ class TrainReport:
         if facts["accuracy"] is not None:
             lines.append(
                 f"held-out questions: {facts['first_accuracy']:.3f} -> {facts['accuracy']:.3f} "
-                f"attributed (chance {facts['chance']:.3f}), best at step {facts['best_step']:,}"
+                f"attributed (chance {facts['chance']:.3f}), weights of step {facts['kept_step']:,}"
             )
         return "\n".join(
             [*lines, f"encoder: {self.folder}" if self.folder else "not finished: give --resume"]
@@ -118,8 +118,8 @@ def _facts(run: Run, progress: Progress) -> dict[str, Any]:
         "loss": progress.loss,
         "first_accuracy": progress.first_accuracy,
         "accuracy": progress.accuracy,
-        "best_accuracy": progress.best if progress.best_step >= 0 else None,
-        "best_step": progress.best_step,
+        "best_accuracy": progress.best if progress.kept_step >= 0 else None,
+        "kept_step": progress.kept_step,
         "chance": progress.chance,
         "stopped": progress.stopped,
         "settings": run.settings.to_dict(),

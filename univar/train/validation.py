@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,11 @@ class Validation:
     accuracy: float
     chance: float
     queries: int
+
+    def as_good_as(self, accuracy: float) -> bool:
+        """Whether the accuracy is at most a standard error of a share of so many queries below `accuracy`."""
+        error = math.sqrt(self.accuracy * (1 - self.accuracy) / self.queries)
+        return self.accuracy >= accuracy - error
 
 
 def split_questions(corpus: TokenCorpus, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
