@@ -33,6 +33,9 @@ from univar.train.settings import TrainSettings
 from univar.train.step import StepFacts, Stepper
 from univar.train.validation import Validator, split_questions
 
+FORMAT = 2
+"""Of what a checkpoint holds; a run begun under another one is not continued."""
+
 TRIM_EVERY = 16
 """Steps after which freed memory is given back: batches of ever other sizes leave holes."""
 
@@ -136,7 +139,7 @@ class Run:
             state = checkpoint.restore(last, self.stepper)
             if state["identity"] != identity:
                 raise UsageError(
-                    f"{self.folder} belongs to a run with another corpus or other settings: "
+                    f"{self.folder} belongs to a run with another corpus, other settings or another version: "
                     "give the same ones to --resume, or another -o"
                 )
             self.progress = Progress(**{**state["progress"], "step": state["step"]})
@@ -162,6 +165,7 @@ class Run:
         return json.loads(
             json.dumps(
                 {
+                    "format": FORMAT,
                     "settings": self.settings.to_dict(),
                     "corpus": self.corpus.folder.name,
                     "non_value": self._non_value.folder.name if self._non_value else None,
