@@ -166,7 +166,7 @@ def table(done: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_*.parquet")
-    parser.add_argument("--steps", type=int, default=100, help="of the preset; others get as many tokens")
+    parser.add_argument("--steps", type=int, default=60, help="of the preset; others get as many tokens")
     parser.add_argument("--minutes", type=float, default=600, help="begin no run after so many minutes")
     parser.add_argument("--out", type=Path, required=True, help="JSON file, continued if it exists")
     options = parser.parse_args()
