@@ -52,8 +52,8 @@ def choose_device(name: str = "auto") -> torch.device:
 def choose_dtype(name: str, device: torch.device) -> Choice:
     """fp32, bf16, fp16 or int8, which is for the CPU and never chosen unasked.
 
-    "auto" is bf16 on CUDA and where the CPU multiplies bf16 matrices in AMX tiles, else fp32. AVX512-BF16
-    alone does not count: its dot product has half the rate of fp32 FMA.
+    "auto" is bf16 on CUDA and where the CPU multiplies bf16 faster than fp32: in AMX tiles, or by an
+    AVX512-BF16 dot product at the rate of its FMA (AMD from Zen 4 on; Intel's has half that). Else fp32.
     """
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}: give one of {', '.join(DTYPES)}")
@@ -67,11 +67,14 @@ def choose_dtype(name: str, device: torch.device) -> Choice:
         return Choice(name, "asked for")
     if device.type == "cuda":
         return Choice("bf16", "CUDA device")
-    if not cpu_features()["amx_bf16"]:
-        return Choice("fp32", "the CPU has no AMX-BF16")
-    if isa_limit() != "amx":
-        return Choice("fp32", f"UNIVAR_ISA={isa_limit()}")
-    return Choice("bf16", "the CPU has AMX-BF16")
+    features, limit = cpu_features(), isa_limit()
+    if features["amx_bf16"] and limit == "amx":
+        return Choice("bf16", "the CPU has AMX-BF16")
+    if features["avx512_bf16_fast"] and limit in ("avx512", "amx"):
+        return Choice("bf16", "the CPU has AVX512-BF16 at twice the rate of fp32")
+    if features["amx_bf16"] or features["avx512_bf16_fast"]:
+        return Choice("fp32", f"UNIVAR_ISA={limit}")
+    return Choice("fp32", "the CPU has no AMX-BF16, nor AVX512-BF16 faster than fp32")
 
 
 def cpu_features() -> dict[str, bool]:

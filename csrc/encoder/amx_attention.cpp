@@ -2,16 +2,11 @@
 // queries and 32 keys are walked in one go, three stages at a time on different blocks, so that nothing waits
 // for what went through memory a moment ago: scores of one block (tiles), weights of an earlier one
 // (vectors), product of an even earlier one with its values (tiles).
-//
-// Scores come as fixed-point logarithms, so a bf16 weight is mostly shifts of an integer (see soften()).
-// Softmax needs no highest score as long as the weights and their sum stay within bf16's range, which real
-// models never leave: the size of queries and keys and the sum tell. Where it does not, those queries are
-// done again, less their highest scores.
-#include "encoder/amx_attention.h"
-
 #include <algorithm>
 
-#include "encoder/amx_tiles.h"
+#include "encoder/amx.h"
+#include "encoder/panel_kernels.h"
+#include "encoder/panel_tiles.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -19,43 +14,13 @@ namespace univar {
 namespace {
 
 // A block's scores are softened kSoften blocks later and its values weighed kWeigh blocks later.
-constexpr std::size_t kSoften = 2, kWeigh = 4, kRing = 4;
-constexpr std::size_t kHalf = kTileRows * kPanel;  // values of a block of 16 queries and 32 keys
+constexpr std::size_t kSoften = 2, kWeigh = 4;
 
 constexpr Bf16 kOne = 0x3f80;
 
-// Where _mm512_packs_epi32 puts the pair of keys 2 i and 2 i + 1 of the 32 keys whose halves it packs.
-constexpr std::size_t packed_pair(std::size_t i) { return i / 2 % 4 * 4 + i / 8 * 2 + i % 2; }
+struct Task : AttentionTask {
+    using AttentionTask::AttentionTask;
 
-}  // namespace
-
-void AttentionScratch::reserve(std::size_t tokens, std::size_t head_dim) {
-    const std::size_t padded = (tokens + 31) / 32 * 32;
-    if (padded <= tokens_ && head_dim <= head_dim_) return;
-    tokens_ = std::max(padded, tokens_);
-    head_dim_ = std::max(head_dim, head_dim_);
-    floats_.reserve(kRing * kHalf + 2 * kTileRows * (head_dim_ + 16));
-    scores = floats_.data();
-    product = scores + kRing * kHalf;
-    sums = product + 2 * kTileRows * head_dim_;
-    halves_.reserve(2 * tokens_ * head_dim_ + kRing * kHalf + 2 * kTile);
-    weights = halves_.data();
-    ones = weights + kRing * kHalf;
-    keys = ones + 2 * kTile;
-    values = keys + tokens_ * head_dim_;
-    again.reserve(tokens_ / kTileRows);
-}
-
-namespace {
-
-// One text in one head. Its rows come first in the panels.
-struct Task {
-    HeadPanels head;
-    std::size_t tokens, blocks;  // blocks of 32 keys
-    std::size_t steps;           // panels of a head
-    AttentionScratch& scratch;
-
-    Bf16* queries(std::size_t query) const { return head.queries.data + query * kPanel; }
     // What the sums of 16 queries go through on their way: two places, in turn.
     float* product(std::size_t query) const {
         return scratch.product + query / kTileRows % 2 * kTileRows * head.head_dim;
@@ -72,37 +37,10 @@ UNIVAR_AVX512 void lay_out_ones(std::size_t keys, Bf16* to) {
     }
 }
 
-UNIVAR_AVX512 void lay_out(const Task& task) {
-    Bf16* to = task.scratch.keys;
-    for (std::size_t key = 0; key < kPanel * task.blocks; key += kTileRows)
-        for (std::size_t step = 0; step < task.steps; ++step, to += kTile)
-            transpose_tile(task.head.keys.panel(step) + key * kPanel,
-                           task.tokens > key ? task.tokens - key : 0, to);
-    to = task.scratch.values;
-    for (std::size_t step = 0; step < task.steps; ++step)
-        for (std::size_t key = 0; key < kPanel * task.blocks; key += kPanel, to += 2 * kTile)
-            pair_tiles<packed_pair>(task.head.values.panel(step) + key * kPanel, task.tokens - key, to);
+void lay_out(const Task& task) {
+    lay_out_operands(task);
     lay_out_ones(kPanel, task.scratch.ones);
     lay_out_ones(task.tokens - (task.blocks - 1) * kPanel, task.scratch.ones + kTile);
-}
-
-// The largest magnitude in a head's panels.
-UNIVAR_AVX512 float largest(const Panels& x, std::size_t rows, std::size_t panels) {
-    __m512i positive = _mm512_setzero_si512(), negative = positive;
-    for (std::size_t p = 0; p < panels; ++p)
-        for (std::size_t i = 0; i < rows; ++i) {
-            const __m512i values = _mm512_loadu_si512(x.panel(p) + i * kPanel);
-            positive = _mm512_max_epi16(positive, values);
-            negative = _mm512_max_epu16(negative, values);
-        }
-    const __m512i magnitude =
-        _mm512_max_epi16(positive, _mm512_and_si512(negative, _mm512_set1_epi16(0x7fff)));
-    alignas(64) Bf16 lanes[kPanel];
-    _mm512_store_si512(lanes, magnitude);
-    const std::uint32_t bits = static_cast<std::uint32_t>(*std::max_element(lanes, lanes + kPanel)) << 16;
-    float result;
-    __builtin_memcpy(&result, &bits, sizeof result);
-    return result;
 }
 
 // Zeroes a score tile, or fills it with the 16 numbers of each query in `starts`.
@@ -190,28 +128,12 @@ UNIVAR_AVX512_AMX inline __attribute__((always_inline)) void store_values(const 
     memory_barrier();
 }
 
-// 256 times 2^(f / 256) lacks this much of 256 + f, for f = 4 i to 4 i + 3.
-alignas(64) constexpr std::uint8_t kLack[64] = {
-    0,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 14, 15, 16, 16, 17, 18, 18, 19,
-    19, 20, 20, 21, 21, 21, 21, 22, 22, 22, 22, 22, 22, 22, 22, 22, 22, 21, 21, 21, 20, 20,
-    20, 19, 18, 18, 17, 16, 16, 15, 14, 13, 12, 11, 10, 9,  8,  7,  5,  4,  2,  1};
-
-// Scores of queries first .. last to bf16 weights 2^(score / 256 + 1), in the order of _mm512_packs_epi32.
-//
-// The integer nearest to a score has the exponent of its weight above 8 bits of fraction; a bf16 has it above
-// 7 bits of mantissa. Mantissa and fraction differ by what is looked up. Scores out of range become 0 or NaN.
+// Weights of the queries first .. last of a block by their scores.
 UNIVAR_AVX512 inline __attribute__((always_inline)) void soften(std::size_t first, std::size_t last,
                                                                 const float* scores, Bf16* weights) {
-    const __m512i lack = _mm512_load_si512(kLack);
-    const __m512i bias = _mm512_set1_epi16(static_cast<short>(0x8000));
     for (std::size_t i = first; i < last; ++i) {
-        const __m512i low = _mm512_cvtps_epi32(_mm512_load_ps(scores + i * kPanel));
-        const __m512i high = _mm512_cvtps_epi32(_mm512_load_ps(scores + i * kPanel + 16));
-        const __m512i fixed = _mm512_packs_epi32(low, high);
-        const __m512i sixty_fourths = _mm512_srli_epi16(fixed, 2);  // of the fraction, in the lower byte
-        const __m512i less = _mm512_mask_permutexvar_epi8(bias, 0x5555555555555555ull, sixty_fourths, lack);
-        const __m512i weight = _mm512_avg_epu16(_mm512_sub_epi16(fixed, less), _mm512_setzero_si512());
-        _mm512_store_si512(weights + i * kPanel, weight);
+        const float* row = scores + i * kPanel;
+        _mm512_store_si512(weights + i * kPanel, soften_row(_mm512_load_ps(row), _mm512_load_ps(row + 16)));
     }
 }
 
@@ -221,7 +143,7 @@ UNIVAR_AVX512 bool finish(const Task& task, std::size_t query, bool trusting) {
     const std::size_t rows = std::min(task.tokens - query, kTileRows), dim = task.head.head_dim;
     const float* sums = task.sums(query);
     bool trusted = true;
-    for (std::size_t i = 0; i < rows; ++i) trusted &= sums[16 * i] > 1e-20f && sums[16 * i] < 1e20f;
+    for (std::size_t i = 0; i < rows; ++i) trusted &= sums[16 * i] > kLeastSum && sums[16 * i] < kMostSum;
     if (!trusted && !trusting) return false;
     for (std::size_t i = 0; i < rows; ++i) {
         const __m512 scale = _mm512_rcp14_ps(_mm512_load_ps(sums + 16 * i));
@@ -343,16 +265,12 @@ UNIVAR_AVX512_AMX void find_starts(const Task& task, std::size_t query, float* s
 
 }  // namespace
 
-UNIVAR_AVX512_AMX void attend(const HeadPanels& head, std::size_t first, std::size_t tokens,
+UNIVAR_AVX512_AMX void attend_tiles(const HeadPanels& head, std::size_t first, std::size_t tokens,
                               AttentionScratch& scratch) {
-    const HeadPanels own{head.queries.from_row(first), head.keys.from_row(first), head.values.from_row(first),
-                         head.head_dim};
-    const Task task{own, tokens, (tokens + 31) / 32, head.head_dim / kPanel, scratch};
+    const Task task(head, first, tokens, scratch);
     lay_out(task);
-    const float bound = static_cast<float>(head.head_dim) * largest(own.queries, tokens, task.steps) *
-                        largest(own.keys, tokens, task.steps);
     scratch.again.clear();
-    if (bound < kLargestScore)
+    if (largest_score(task) < kLargestScore)
         attend_queries<false>(task, 0, tokens, nullptr);
     else
         for (std::size_t query = 0; query < tokens; query += kTileRows) scratch.again.push_back(query);

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "encoder/amx_finish.h"
+#include "encoder/amx.h"
+#include "encoder/panel_finish.h"
 
 #if defined(UNIVAR_AMX)
 

@@ -5,10 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "encoder/amx.h"
-#include "encoder/amx_linear.h"
-#include "encoder/amx_rows.h"
 #include "encoder/block_forward.h"
+#include "encoder/packed_linear.h"
+#include "encoder/panel_rows.h"
 
 #if defined(UNIVAR_AMX)
 

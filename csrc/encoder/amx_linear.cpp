@@ -1,6 +1,9 @@
-#include "encoder/amx_linear.h"
-
-#include "encoder/amx_finish.h"
+// A product goes through the weights panel by panel (32 outputs); a panel's tiles stay in L1 while 32 rows at
+// a time pass by. Rows are loaded past L1 (TILELOADDT1), or they would drive the weights out of it. While a
+// block of 32 x 32 is multiplied, the vector units finish the one before it, and the next panel is asked for.
+#include "encoder/amx.h"
+#include "encoder/panel_finish.h"
+#include "encoder/panel_kernels.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -149,7 +152,7 @@ UNIVAR_AVX512_AMX void multiply_all(const PackedLinear& linear, Panels x, std::s
 
 }  // namespace
 
-UNIVAR_AVX512_AMX void multiply(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish,
+UNIVAR_AVX512_AMX void multiply_tiles(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish,
                                 Panels to, float* scratch) {
     switch (finish) {
         case Finish::kCopy:
@@ -165,7 +168,7 @@ UNIVAR_AVX512_AMX void multiply(const PackedLinear& linear, Panels x, std::size_
     }
 }
 
-UNIVAR_AVX512_AMX void accumulate(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
+UNIVAR_AVX512_AMX void accumulate_tiles(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
                                   std::size_t stride) {
     const std::size_t steps = linear.in / kPanel, lines = lines_a_step(rows);
     NoFinisher nothing;

@@ -5,7 +5,7 @@
 #include <cstddef>
 
 #include "encoder/amx.h"
-#include "encoder/amx_tiles.h"
+#include "encoder/panel_tiles.h"
 #include "encoder/pages.h"
 
 #if defined(UNIVAR_AMX)

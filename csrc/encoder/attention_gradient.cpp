@@ -12,9 +12,9 @@
 #include <cmath>
 #include <initializer_list>
 
-#include "encoder/amx_math.h"
+#include "encoder/rough_math.h"
 #include "encoder/amx_operands.h"
-#include "encoder/amx_tiles.h"
+#include "encoder/panel_tiles.h"
 #include "encoder/pages.h"
 
 #if defined(UNIVAR_AMX)

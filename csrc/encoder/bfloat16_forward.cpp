@@ -1,4 +1,4 @@
-// The forward on AMX in bf16. A block of whole texts goes through the model layer by layer; its activations
+// The forward in bf16. A block of whole texts goes through the model layer by layer; its activations
 // stay in L2, the weights stream past. Products take and give bf16; the residual stream, LayerNorm and
 // pooling are float32. A row's result does not depend on the other rows, so an embedding is the same to the
 // bit whatever it is computed together with.
@@ -7,9 +7,8 @@
 #include <vector>
 
 #include "check.h"
-#include "encoder/amx_forward.h"
-#include "encoder/cpu.h"
 #include "encoder/forward.h"
+#include "encoder/panel_forward.h"
 
 namespace univar {
 
@@ -29,9 +28,9 @@ struct Memory : Forward::Workspace {
     AttentionScratch attention;
 };
 
-class Bfloat16Forward : public AmxForward {
+class Bfloat16Forward : public PanelForward {
   public:
-    Bfloat16Forward(const ModelShape& shape, const ModelWeights& weights);
+    Bfloat16Forward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels);
     std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
 
   private:
@@ -52,15 +51,16 @@ std::size_t small_values(const ModelShape& s) {
 // Stream and x; queries, keys and values, or hidden states.
 std::size_t row_bytes(const ModelShape& s) { return 6 * s.dim + std::max(6 * s.dim, 2 * s.intermediate); }
 
-void check_for_amx(const ModelShape& s) {
-    UNIVAR_CHECK(cpu_features().amx_bf16, "the bf16 forward needs a CPU with AMX-BF16");
+void check_panels(const ModelShape& s) {
     UNIVAR_CHECK(s.dim % 32 == 0 && s.intermediate % 32 == 0 && s.head_dim() % 32 == 0,
                  "the bf16 forward needs dims, head dims and intermediate dims in multiples of 32");
 }
 
-Bfloat16Forward::Bfloat16Forward(const ModelShape& shape, const ModelWeights& weights)
-    : AmxForward(shape, weights, small_values(shape), row_bytes(shape)), packed_(linear_values(shape)) {
-    check_for_amx(shape);
+Bfloat16Forward::Bfloat16Forward(const ModelShape& shape, const ModelWeights& weights,
+                                 const PanelKernels& kernels)
+    : PanelForward(shape, weights, kernels, small_values(shape), row_bytes(shape)),
+      packed_(linear_values(shape)) {
+    check_panels(shape);
     const bool swiglu = shape.activation == Activation::kSwiglu;
     for (const LayerWeights& from : weights.layers) {
         Layer layer{};
@@ -126,15 +126,15 @@ void Bfloat16Forward::run_block(const std::int32_t* ids, const std::int32_t* cu_
     embed_texts(ids, cu_seqlens, texts, stream, x);
     for (const Layer& layer : layers_) {
         for (std::size_t row = 0; row < rows; row += at_once)
-            multiply(layer.qkv, x.from_row(row), std::min(rows - row, at_once), Finish::kCopy,
+            kernels_.multiply(layer.qkv, x.from_row(row), std::min(rows - row, at_once), Finish::kCopy,
                      qkv.from_row(row), scratch);
         attend_texts(cu_seqlens, texts, qkv, memory.attention);
         for (std::size_t row = 0; row < rows; row += at_once) {
             const std::size_t n = std::min(rows - row, at_once);
-            accumulate(layer.out, qkv.from_row(row), n, stream.row(row), stream.stride);
+            kernels_.accumulate(layer.out, qkv.from_row(row), n, stream.row(row), stream.stride);
             normalize(stream.from_row(row), n, dim, layer.attention_norm, x.from_row(row));
-            multiply(layer.up, x.from_row(row), n, finish, hidden, scratch);
-            accumulate(layer.down, hidden, n, stream.row(row), stream.stride);
+            kernels_.multiply(layer.up, x.from_row(row), n, finish, hidden, scratch);
+            kernels_.accumulate(layer.down, hidden, n, stream.row(row), stream.stride);
             normalize(stream.from_row(row), n, dim, layer.output_norm, x.from_row(row));
         }
     }
@@ -143,13 +143,14 @@ void Bfloat16Forward::run_block(const std::int32_t* ids, const std::int32_t* cu_
 
 }  // namespace
 
-std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape& shape, const ModelWeights& weights) {
-    return std::make_unique<Bfloat16Forward>(shape, weights);
+std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape& shape, const ModelWeights& weights,
+                                               Isa isa) {
+    return std::make_unique<Bfloat16Forward>(shape, weights, panel_kernels(isa));
 }
 
 #else
 
-std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape&, const ModelWeights&) {
+std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape&, const ModelWeights&, Isa) {
     throw std::invalid_argument("this build has no bf16 forward: the compiler knew no AMX");
 }
 

@@ -8,9 +8,10 @@ namespace univar {
 Isa choose_isa(Dtype dtype, Isa limit) {
     const CpuFeatures& cpu = cpu_features();
     if (dtype == Dtype::kBfloat16) {
-        UNIVAR_CHECK(limit == Isa::kAmx && cpu.amx_bf16,
-                     "bfloat16 needs a processor with AMX, and leave to use it");
-        return Isa::kAmx;
+        if (limit >= Isa::kAmx && cpu.amx_bf16) return Isa::kAmx;
+        UNIVAR_CHECK(limit >= Isa::kAvx512 && cpu.avx512_bf16,
+                     "bfloat16 needs a processor with AMX or AVX512-BF16, and leave to use it");
+        return Isa::kAvx512;
     }
     const bool bytes = dtype == Dtype::kInt8;
     if (bytes && limit >= Isa::kAmx && cpu.amx_int8) return Isa::kAmx;
@@ -25,7 +26,7 @@ std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeight
         case Dtype::kFloat32:
             return make_float32_forward(shape, weights, isa);
         case Dtype::kBfloat16:
-            return make_bfloat16_forward(shape, weights);
+            return make_bfloat16_forward(shape, weights, isa);
         case Dtype::kInt8:
             return make_int8_forward(shape, weights, isa);
     }

@@ -84,8 +84,8 @@ class Forward {
 };
 
 // The best instruction set that this processor has for `dtype`, at most `limit`.
-// float32: AVX-512, AVX2 or portable; bfloat16: AMX, else as float32 products of rounded values are not
-// offered: throws; int8: AMX, AVX-512 (VNNI), AVX2 or portable.
+// float32: AVX-512, AVX2 or portable; bfloat16: AMX or AVX-512 (BF16), else throws; int8: AMX, AVX-512 (VNNI),
+// AVX2 or portable.
 Isa choose_isa(Dtype dtype, Isa limit);
 
 std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,
@@ -99,7 +99,7 @@ void check_tokens(const ModelShape& shape, const std::int32_t* ids, std::size_t 
 
 // The implementations; each throws where the processor or the shape does not allow it.
 std::unique_ptr<Forward> make_float32_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);
-std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape& shape, const ModelWeights& weights);
+std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);
 
 }  // namespace univar

@@ -19,6 +19,7 @@ NEEDS = {
     ("int8", "avx2"): "avx2",
     ("int8", "avx512"): "avx512_vnni",
     ("int8", "amx"): "amx_int8",
+    ("bf16", "avx512"): "avx512_bf16",
     ("bf16", "amx"): "amx_bf16",
 }
 """Kernels of the native forward, and what a CPU must have for them (`cpu_features`)."""

@@ -13,11 +13,23 @@ from univar.errors import UsageError
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
 
-@pytest.mark.parametrize(("has_amx", "dtype"), [(True, "bf16"), (False, "fp32")])
-def test_auto_dtype_is_bf16_only_where_the_cpu_has_amx(
-    has_amx: bool, dtype: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("has_amx", "has_fast_dots", "limit", "dtype"),
+    [
+        (True, False, "amx", "bf16"),
+        (True, False, "avx512", "fp32"),
+        (False, True, "amx", "bf16"),
+        (False, True, "avx512", "bf16"),
+        (False, True, "avx2", "fp32"),
+        (False, False, "amx", "fp32"),
+    ],
+)
+def test_auto_dtype_is_bf16_only_where_the_cpu_is_faster_at_it(
+    has_amx: bool, has_fast_dots: bool, limit: str, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ops, "cpu_features", lambda: {"amx_bf16": has_amx, "avx512_bf16": True})
+    features = {"amx_bf16": has_amx, "avx512_bf16": True, "avx512_bf16_fast": has_fast_dots}
+    monkeypatch.setattr(ops, "cpu_features", lambda: features)
+    monkeypatch.setenv("UNIVAR_ISA", limit)
     assert ops.choose_dtype("auto", CPU).chosen == dtype
 
 
@@ -37,7 +49,7 @@ class Sizes:
 def amx(monkeypatch: pytest.MonkeyPatch) -> None:
     """A CPU with everything, and no UNIVAR_ISA."""
     monkeypatch.delenv("UNIVAR_ISA", raising=False)
-    monkeypatch.setattr(ops, "cpu_features", lambda: {"amx_bf16": True})
+    monkeypatch.setattr(ops, "cpu_features", lambda: {"amx_bf16": True, "avx512_bf16_fast": False})
     monkeypatch.setattr(ops, "native_isa", lambda dtype, limit: "avx512" if dtype == "fp32" else limit)
 
 

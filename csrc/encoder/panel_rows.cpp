@@ -1,4 +1,4 @@
-#include "encoder/amx_rows.h"
+#include "encoder/panel_rows.h"
 
 #include <cmath>
 

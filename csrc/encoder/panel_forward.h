@@ -1,15 +1,14 @@
-// What the forwards on AMX share, whatever their linear layers multiply: texts are cut into blocks, embedded,
-// attended and pooled, in bf16 and float32.
+// What the forwards over panels share, whatever their linear layers multiply: texts are cut into blocks,
+// embedded, attended and pooled, in bf16 and float32.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "encoder/amx_attention.h"
-#include "encoder/amx_linear.h"
-#include "encoder/amx_rows.h"
 #include "encoder/block_forward.h"
 #include "encoder/pages.h"
+#include "encoder/panel_kernels.h"
+#include "encoder/panel_rows.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -20,7 +19,7 @@ Finish finish_of(Activation activation);
 // Weights of all linear layers.
 std::size_t linear_values(const ModelShape& shape);
 
-class AmxForward : public Forward {
+class PanelForward : public Forward {
   public:
     void run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts, Workspace& workspace,
              float* out) const final;
@@ -30,8 +29,8 @@ class AmxForward : public Forward {
   protected:
     // small_values: what keep() and room() give in all; row_bytes: activations of one token. The embeddings'
     // next_bias is for the heir to set.
-    AmxForward(const ModelShape& shape, const ModelWeights& weights, std::size_t small_values,
-               std::size_t row_bytes);
+    PanelForward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels,
+                 std::size_t small_values, std::size_t row_bytes);
 
     // Whole texts, about block_rows_ tokens of them or one long text. out: (texts, dim).
     virtual void run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
@@ -52,6 +51,7 @@ class AmxForward : public Forward {
     const float* keep(const float* values, std::size_t n);
 
     ModelShape shape_;
+    const PanelKernels& kernels_;
     std::size_t block_rows_;
     StreamNorm embedding_norm_;
 

@@ -1,14 +1,10 @@
-// Matrix products of activations in panels with packed weights, on AMX in bf16.
-//
-// A product goes through the weights panel by panel (32 outputs); a panel's tiles stay in L1 while 32 rows at
-// a time pass by. Rows are loaded past L1 (TILELOADDT1), or they would drive the weights out of it. While a
-// block of 32 x 32 is multiplied, the vector units finish the one before it, and the next panel is asked for.
+// Weights of linear layers in bf16, packed for products with activations in panels.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
-#include "encoder/amx.h"
-#include "encoder/forward.h"
+#include "encoder/panels.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -28,16 +24,6 @@ void pack_weight(const float* weight, std::size_t out, std::size_t in, SourceRow
                  RowScale row_scale, Bf16* to);
 
 enum class Finish { kCopy, kGelu, kGeluTanh, kRelu, kSwiglu };
-
-// to = finish(x weight^T + bias). For kSwiglu a panel of the product holds 16 values and their 16 gates, and
-// `to` has half as many columns. scratch: 2 * kBlock floats.
-void multiply(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to,
-              float* scratch);
-
-// sums += x weight^T, without the bias. sums: (rows, out) with `stride` floats between rows.
-void accumulate(const PackedLinear& linear, Panels x, std::size_t rows, float* sums, std::size_t stride);
-
-// Rows are worked on by 16: up to 31 rows behind the last one are read and written in `sums` and `to`.
 
 inline Bf16 round_to_bf16(float value) {
     std::uint32_t bits;

@@ -1,11 +1,14 @@
-#include "encoder/amx_forward.h"
+#include "encoder/panel_forward.h"
 
 #if defined(UNIVAR_AMX)
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <optional>
 #include <stdexcept>
+
+#include "encoder/amx.h"
 
 namespace univar {
 
@@ -55,9 +58,10 @@ std::size_t linear_values(const ModelShape& s) {
     return s.layers * s.dim * (4 * s.dim + up + s.intermediate);
 }
 
-AmxForward::AmxForward(const ModelShape& shape, const ModelWeights& weights, std::size_t small_values,
-                       std::size_t row_bytes)
+PanelForward::PanelForward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels,
+                           std::size_t small_values, std::size_t row_bytes)
     : shape_(checked(shape, weights)),
+      kernels_(kernels),
       block_rows_(std::max<std::size_t>(kBlockBytes / row_bytes / 32 * 32, 32)),
       rotary_(shape),
       word_(copied(weights.word, shape.vocab * shape.dim)),
@@ -67,14 +71,14 @@ AmxForward::AmxForward(const ModelShape& shape, const ModelWeights& weights, std
                        keep(weights.embedding_norm.bias, shape.dim), nullptr, shape.norm_eps};
 }
 
-float* AmxForward::room(std::size_t n) {
+float* PanelForward::room(std::size_t n) {
     float* to = small_.data() + small_used_;
     small_used_ += n;
     assert(small_used_ <= small_.size());
     return to;
 }
 
-const float* AmxForward::keep(const float* values, std::size_t n) {
+const float* PanelForward::keep(const float* values, std::size_t n) {
     float* to = room(n);
     if (values == nullptr)
         std::fill_n(to, n, 0.0f);
@@ -83,17 +87,17 @@ const float* AmxForward::keep(const float* values, std::size_t n) {
     return to;
 }
 
-float AmxForward::query_factor() const {
+float PanelForward::query_factor() const {
     return kScoreUnit * 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
 }
 
-void AmxForward::embed_texts(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+void PanelForward::embed_texts(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
                              Stream stream, Panels x) const {
     const float* position = position_.size() == 0 ? nullptr : position_.data();
     embed(ids, cu_seqlens, texts, word_.data(), position, shape_.dim, embedding_norm_, stream, x);
 }
 
-void AmxForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t texts, Panels qkv,
+void PanelForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t texts, Panels qkv,
                               AttentionScratch& scratch) const {
     const std::size_t head_dim = shape_.head_dim(), panels = head_dim / kPanel, all = shape_.dim / kPanel;
     for (std::size_t text = 0; text < texts; ++text) {
@@ -108,12 +112,12 @@ void AmxForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t texts,
                 for (const Panels& turned : {own.queries, own.keys})
                     rotate(turned.from_row(first), tokens, head_dim, rotary_.cosines.data(),
                            rotary_.sines.data());
-            attend(own, first, tokens, scratch);
+            kernels_.attend(own, first, tokens, scratch);
         }
     }
 }
 
-void AmxForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts, Stream stream,
+void PanelForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts, Stream stream,
                             float* out) const {
     for (std::size_t text = 0; text < texts; ++text, out += shape_.dim) {
         const auto [first, tokens] = span_of(cu_seqlens, text);
@@ -121,9 +125,10 @@ void AmxForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts, S
     }
 }
 
-void AmxForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+void PanelForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
                      Workspace& workspace, float* out) const {
-    const Tiles tiles;
+    std::optional<Tiles> tiles;
+    if (kernels_.use_tiles) tiles.emplace();
     for_each_block(cu_seqlens, texts, block_rows_, [&](std::size_t first, std::size_t n) {
         run_block(ids, cu_seqlens + first, n, workspace, out + first * shape_.dim);
     });

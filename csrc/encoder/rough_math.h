@@ -1,7 +1,7 @@
 // Vector functions for results that become bf16, whose own rounding is up to 2e-3 of a value.
 #pragma once
 
-#include "encoder/amx.h"
+#include "encoder/panels.h"
 
 #if defined(UNIVAR_AMX)
 

@@ -8,7 +8,7 @@
 
 #include "check.h"
 #include "encoder/amx_bytes.h"
-#include "encoder/amx_forward.h"
+#include "encoder/panel_forward.h"
 #include "encoder/cpu.h"
 #include "encoder/int8_kernels.h"
 
@@ -46,9 +46,9 @@ std::vector<float> inverse(std::vector<float> values) {
     return values;
 }
 
-class Int8AmxForward : public AmxForward {
+class Int8PanelForward : public PanelForward {
   public:
-    Int8AmxForward(const ModelShape& shape, const ModelWeights& weights);
+    Int8PanelForward(const ModelShape& shape, const ModelWeights& weights);
 
     std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
 
@@ -92,8 +92,9 @@ void check_for_amx(const ModelShape& s) {
         "the int8 forward on AMX needs dims and intermediate dims in multiples of 64, head dims of 32");
 }
 
-Int8AmxForward::Int8AmxForward(const ModelShape& shape, const ModelWeights& weights)
-    : AmxForward(shape, weights, small_values(shape), row_bytes(shape)), packed_(linear_values(shape)) {
+Int8PanelForward::Int8PanelForward(const ModelShape& shape, const ModelWeights& weights)
+    : PanelForward(shape, weights, panel_kernels(Isa::kAmx), small_values(shape), row_bytes(shape)),
+      packed_(linear_values(shape)) {
     check_for_amx(shape);
     const auto balances = int8_balances(shape, weights, Isa::kAvx512);
     for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
@@ -106,7 +107,7 @@ Int8AmxForward::Int8AmxForward(const ModelShape& shape, const ModelWeights& weig
     assert(packed_used_ <= packed_.size());
 }
 
-PackedBytes Int8AmxForward::pack(const DenseLinear& from) {
+PackedBytes Int8PanelForward::pack(const DenseLinear& from) {
     std::int8_t* to = packed_.data() + packed_used_;
     packed_used_ += from.in * from.out;
     float* steps = room(from.out);
@@ -115,7 +116,7 @@ PackedBytes Int8AmxForward::pack(const DenseLinear& from) {
 }
 
 // Hidden dims [first, first + n). SwiGLU's rows are mixed: 16 values, their 16 gates, and so on.
-DenseLinear Int8AmxForward::up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const {
+DenseLinear Int8PanelForward::up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const {
     DenseLinear slice(shape_.dim);
     if (!gated()) {
         append_rows(slice, up, first, n, 0);
@@ -128,7 +129,7 @@ DenseLinear Int8AmxForward::up_slice(const LinearWeights& up, std::size_t first,
     return slice;
 }
 
-Layer Int8AmxForward::pack(const LayerWeights& from, const LayerBalance& balance) {
+Layer Int8PanelForward::pack(const LayerWeights& from, const LayerBalance& balance) {
     const std::size_t dim = shape_.dim;
     Layer layer{};
     DenseLinear qkv(dim), out(dim);
@@ -155,7 +156,7 @@ Layer Int8AmxForward::pack(const LayerWeights& from, const LayerBalance& balance
     return layer;
 }
 
-Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) const {
+Int8PanelForward::Block Int8PanelForward::reserve(Memory& memory, std::size_t rows) const {
     const std::size_t dim = shape_.dim, stride = panel_stride(rows), byte_stride = byte_panel_stride(rows);
     const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows behind a panel's last
     memory.stream.reserve((rows + 31) / 32 * 32 * (dim + 16));
@@ -177,14 +178,14 @@ Int8AmxForward::Block Int8AmxForward::reserve(Memory& memory, std::size_t rows) 
 }
 
 // x (rows, dim) as bytes.
-ByteRows Int8AmxForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
+ByteRows Int8PanelForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
     Memory& memory = block.memory;
     round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), block.x_bytes,
                  memory.steps.data());
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
-void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const {
+void Int8PanelForward::feed_forward(const Layer& layer, const Block& block) const {
     Memory& memory = block.memory;
     const ByteRows x = rounded(block, block.x, layer.up_factors);
     for (const Slice& slice : layer.slices) {
@@ -196,7 +197,7 @@ void Int8AmxForward::feed_forward(const Layer& layer, const Block& block) const 
     }
 }
 
-void Int8AmxForward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+void Int8PanelForward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
                                Workspace& workspace, float* out) const {
     auto& memory = static_cast<Memory&>(workspace);
     const auto rows = static_cast<std::size_t>(cu_seqlens[texts] - cu_seqlens[0]);
@@ -218,7 +219,7 @@ void Int8AmxForward::run_block(const std::int32_t* ids, const std::int32_t* cu_s
 }  // namespace
 
 std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape& shape, const ModelWeights& weights) {
-    return std::make_unique<Int8AmxForward>(shape, weights);
+    return std::make_unique<Int8PanelForward>(shape, weights);
 }
 
 #else

@@ -1,7 +1,7 @@
 // How 32 sums of a product become a row of bf16.
 #pragma once
 
-#include "encoder/amx_math.h"
+#include "encoder/rough_math.h"
 
 #if defined(UNIVAR_AMX)
 

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "encoder/amx.h"
+#include "encoder/panels.h"
 
 #if defined(UNIVAR_AMX)
 

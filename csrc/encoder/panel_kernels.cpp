@@ -1,0 +1,24 @@
+#include "encoder/panel_kernels.h"
+
+#include "check.h"
+#include "encoder/cpu.h"
+
+#if defined(UNIVAR_AMX)
+
+namespace univar {
+namespace {
+
+constexpr PanelKernels kTiles = {true, &multiply_tiles, &accumulate_tiles, &attend_tiles};
+constexpr PanelKernels kDots = {false, &multiply_dots, &accumulate_dots, &attend_dots};
+
+}  // namespace
+
+const PanelKernels& panel_kernels(Isa isa) {
+    const CpuFeatures& cpu = cpu_features();
+    if (isa == Isa::kAmx && cpu.amx_bf16) return kTiles;
+    UNIVAR_CHECK(isa == Isa::kAvx512 && cpu.avx512_bf16, "this processor has no bf16 kernels of that kind");
+    return kDots;
+}
+
+}  // namespace univar
+#endif
