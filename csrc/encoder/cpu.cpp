@@ -59,7 +59,7 @@ CpuFeatures detect() {
     features.avx512 =
         zmm && has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
     features.avx512_vnni = features.avx512 && has(seven.ecx, 11);
-    features.avx512_bf16 = features.avx512 && has(seven_one.eax, 5) && has(seven.ecx, 1);
+    features.avx512_bf16 = features.avx512_vnni && has(seven_one.eax, 5) && has(seven.ecx, 1);
     features.avx512_bf16_fast = features.avx512_bf16 && made_by_amd();
     const bool amx = features.avx512_bf16 && tiles && has(seven.edx, 24) && amx_permitted();
     features.amx_bf16 = amx && has(seven.edx, 22);

@@ -26,8 +26,9 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) void add_scores(const Attent
                                                                     std::size_t query, std::size_t block,
                                                                     __m512 (&sums)[kDotRows][2]) {
     const Bf16* keys = task.scratch.keys + 2 * block * task.steps * kTile;
-    add_products({task.queries(query), keys, task.head.queries.stride, task.steps * kTile, kTile, task.steps},
-                 sums);
+    const DotProduct product(task.queries(query), task.head.queries.stride * sizeof(Bf16), keys,
+                             task.steps * kDotTileBytes, kDotTileBytes, task.steps);
+    add_products<Bf16Dot>(product, sums);
 }
 
 // Weights of the queries from `query` on, plus `starts`, in blocks of 16 rows, and the sums of each row.
@@ -44,8 +45,7 @@ UNIVAR_AVX512 void weigh(const AttentionTask& task, std::size_t query, const flo
         for (std::size_t i = 0; i < kDotRows; ++i, weights += kPanel) {
             const __m512i row = _mm512_maskz_mov_epi16(known, soften_row(sums[i][0], sums[i][1]));
             _mm512_store_si512(weights, row);
-            total[i] = _mm512_dpbf16_ps(total[i], reinterpret_cast<__m512bh>(row),
-                                        reinterpret_cast<__m512bh>(_mm512_set1_epi32(kOnePair)));
+            total[i] = Bf16Dot::add(total[i], row, _mm512_set1_epi32(kOnePair));
         }
     }
     for (std::size_t i = 0; i < kDotRows; ++i) totals[i] = _mm512_reduce_add_ps(total[i]);
@@ -74,7 +74,9 @@ UNIVAR_AVX512 void mix_values(const AttentionTask& task, std::size_t query, std:
     for (std::size_t panel = 0; panel < task.steps; ++panel, values += task.blocks * 2 * kTile) {
         __m512 sums[kDotRows][2];
         for (auto& row : sums) row[0] = row[1] = _mm512_setzero_ps();
-        add_products({task.scratch.weights, values, kHalf, kTile, 2 * kTile, task.blocks}, sums);
+        const DotProduct product(task.scratch.weights, kHalf * sizeof(Bf16), values, kDotTileBytes,
+                                 2 * kDotTileBytes, task.blocks);
+        add_products<Bf16Dot>(product, sums);
         Bf16* to = task.queries(query) + panel * task.head.queries.stride;
         for (std::size_t i = 0; i < kDotRows; ++i) {
             if (i == rows) break;

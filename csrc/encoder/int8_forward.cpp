@@ -129,6 +129,10 @@ struct RandomTexts {
 
 }  // namespace
 
+bool fills_byte_panels(const ModelShape& s) {
+    return s.dim % 64 == 0 && s.intermediate % 64 == 0 && s.head_dim() % 32 == 0;
+}
+
 std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
     const RandomTexts texts(shape);
     const auto sizes = Int8Forward(shape, weights, Int8Engine(isa)).input_sizes(texts.ids, texts.cu_seqlens);
@@ -139,10 +143,11 @@ std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeig
     return balances;
 }
 
-std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape& shape, const ModelWeights& weights);
-
+// Over panels where the shape fills them: on AMX always, by dot products where they are fast in bf16 too, which
+// attention takes.
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
-    if (isa == Isa::kAmx) return make_int8_amx_forward(shape, weights);
+    const bool dots = isa == Isa::kAvx512 && cpu_features().avx512_bf16_fast && fills_byte_panels(shape);
+    if (isa == Isa::kAmx || dots) return make_int8_panel_forward(shape, weights, isa);
     return std::make_unique<Int8Forward>(shape, weights, Int8Engine(isa), int8_balances(shape, weights, isa));
 }
 

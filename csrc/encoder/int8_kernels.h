@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "encoder/block_forward.h"
@@ -37,6 +38,14 @@ struct Int8Kernels {
 // The table of an instruction set up to kAvx512 (with VNNI); throws where this build or processor has not got
 // it.
 const Int8Kernels& int8_kernels(Isa isa);
+
+// Whether a model's rows and columns make whole panels of bytes, and its heads of bf16.
+bool fills_byte_panels(const ModelShape& shape);
+
+// The forward over panels, on AMX or by dot products; throws where the processor has not got it, or the shape
+// does not fill panels.
+std::unique_ptr<Forward> make_int8_panel_forward(const ModelShape& shape, const ModelWeights& weights,
+                                                 Isa isa);
 
 // Balances for a model in 8 bits, by running random tokens through it on `isa`, up to kAvx512.
 std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeights& weights, Isa isa);

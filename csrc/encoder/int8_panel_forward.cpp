@@ -1,4 +1,4 @@
-// The forward with linear layers in 8 bits on AMX. Like the bf16 forward: a block of whole texts goes through
+// The forward with linear layers in 8 bits over panels. Like the bf16 forward: a block of whole texts goes through
 // the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are float32. What a
 // linear layer takes is rounded row by row just before, the hidden states slice by slice.
 #include <algorithm>
@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "check.h"
-#include "encoder/amx_bytes.h"
 #include "encoder/panel_forward.h"
 #include "encoder/cpu.h"
 #include "encoder/int8_kernels.h"
@@ -48,7 +47,7 @@ std::vector<float> inverse(std::vector<float> values) {
 
 class Int8PanelForward : public PanelForward {
   public:
-    Int8PanelForward(const ModelShape& shape, const ModelWeights& weights);
+    Int8PanelForward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels);
 
     std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
 
@@ -73,7 +72,8 @@ class Int8PanelForward : public PanelForward {
     void feed_forward(const Layer& layer, const Block& block) const;
 
     PageArray<std::int8_t> packed_;
-    std::size_t packed_used_ = 0;
+    PageArray<std::int32_t> starts_;
+    std::size_t packed_used_ = 0, starts_used_ = 0;
     std::vector<Layer> layers_;
 };
 
@@ -85,17 +85,21 @@ std::size_t small_values(const ModelShape& s) {
 // Stream, x and its bytes; queries, keys and values, or a slice of hidden states and its bytes.
 std::size_t row_bytes(const ModelShape& s) { return 7 * s.dim + std::max(6 * s.dim, 3 * kSlice); }
 
-void check_for_amx(const ModelShape& s) {
-    UNIVAR_CHECK(cpu_features().amx_int8, "the int8 forward on AMX needs a CPU with AMX-INT8");
-    UNIVAR_CHECK(
-        s.dim % 64 == 0 && s.intermediate % 64 == 0 && s.head_dim() % 32 == 0,
-        "the int8 forward on AMX needs dims and intermediate dims in multiples of 64, head dims of 32");
+// Outputs of all linear layers.
+std::size_t linear_outputs(const ModelShape& s) {
+    const std::size_t up = s.activation == Activation::kSwiglu ? 2 * s.intermediate : s.intermediate;
+    const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
+    return s.layers * ((4 + slices) * s.dim + up);
 }
 
-Int8PanelForward::Int8PanelForward(const ModelShape& shape, const ModelWeights& weights)
-    : PanelForward(shape, weights, panel_kernels(Isa::kAmx), small_values(shape), row_bytes(shape)),
-      packed_(linear_values(shape)) {
-    check_for_amx(shape);
+Int8PanelForward::Int8PanelForward(const ModelShape& shape, const ModelWeights& weights,
+                                   const PanelKernels& kernels)
+    : PanelForward(shape, weights, kernels, small_values(shape), row_bytes(shape)),
+      packed_(linear_values(shape)),
+      starts_(linear_outputs(shape)) {
+    UNIVAR_CHECK(
+        fills_byte_panels(shape),
+        "the int8 forward on AMX needs dims and intermediate dims in multiples of 64, head dims of 32");
     const auto balances = int8_balances(shape, weights, Isa::kAvx512);
     for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
     const float* next_bias = keep(nullptr, shape.dim);
@@ -104,15 +108,18 @@ Int8PanelForward::Int8PanelForward(const ModelShape& shape, const ModelWeights& 
         next_bias = keep(weights.layers[i].out.bias, shape.dim);
     }
     embedding_norm_.next_bias = next_bias;
-    assert(packed_used_ <= packed_.size());
+    assert(packed_used_ <= packed_.size() && starts_used_ <= starts_.size());
 }
 
 PackedBytes Int8PanelForward::pack(const DenseLinear& from) {
     std::int8_t* to = packed_.data() + packed_used_;
     packed_used_ += from.in * from.out;
+    std::int32_t* starts = starts_.data() + starts_used_;
+    starts_used_ += from.out;
     float* steps = room(from.out);
-    pack_bytes(from, to, steps);
-    return {to, steps, keep(from.bias.empty() ? nullptr : from.bias.data(), from.out), from.in, from.out};
+    pack_bytes(from, kernels_.byte_offset, to, steps, starts);
+    const float* bias = keep(from.bias.empty() ? nullptr : from.bias.data(), from.out);
+    return {to, steps, bias, starts, from.in, from.out};
 }
 
 // Hidden dims [first, first + n). SwiGLU's rows are mixed: 16 values, their 16 gates, and so on.
@@ -180,8 +187,8 @@ Int8PanelForward::Block Int8PanelForward::reserve(Memory& memory, std::size_t ro
 // x (rows, dim) as bytes.
 ByteRows Int8PanelForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
     Memory& memory = block.memory;
-    round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), block.x_bytes,
-                 memory.steps.data());
+    round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(),
+                 kernels_.byte_offset, block.x_bytes, memory.steps.data());
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
@@ -189,11 +196,12 @@ void Int8PanelForward::feed_forward(const Layer& layer, const Block& block) cons
     Memory& memory = block.memory;
     const ByteRows x = rounded(block, block.x, layer.up_factors);
     for (const Slice& slice : layer.slices) {
-        multiply(slice.up, x, finish_of(shape_.activation), block.hidden, memory.scratch.data());
-        round_panels(block.hidden, block.rows, slice.down.in, nullptr, block.hidden_bytes,
-                     memory.hidden_steps.data());
+        kernels_.multiply_bytes(slice.up, x, finish_of(shape_.activation), block.hidden,
+                                memory.scratch.data());
+        round_panels(block.hidden, block.rows, slice.down.in, nullptr, kernels_.byte_offset,
+                     block.hidden_bytes, memory.hidden_steps.data());
         const ByteRows hidden{block.hidden_bytes, memory.hidden_steps.data(), block.rows};
-        accumulate(slice.down, hidden, block.stream, memory.scratch.data());
+        kernels_.accumulate_bytes(slice.down, hidden, block.stream, memory.scratch.data());
     }
 }
 
@@ -205,10 +213,11 @@ void Int8PanelForward::run_block(const std::int32_t* ids, const std::int32_t* cu
     const Block block = reserve(memory, rows);
     embed_texts(ids, cu_seqlens, texts, block.stream, block.x);
     for (const Layer& layer : layers_) {
-        multiply(layer.qkv, rounded(block, block.x, layer.qkv_factors), Finish::kCopy, block.qkv,
-                 memory.scratch.data());
+        kernels_.multiply_bytes(layer.qkv, rounded(block, block.x, layer.qkv_factors), Finish::kCopy,
+                                block.qkv, memory.scratch.data());
         attend_texts(cu_seqlens, texts, block.qkv, memory.attention);
-        accumulate(layer.out, rounded(block, block.qkv, {}), block.stream, memory.scratch.data());
+        kernels_.accumulate_bytes(layer.out, rounded(block, block.qkv, {}), block.stream,
+                                  memory.scratch.data());
         normalize(block.stream, rows, dim, layer.attention_norm, block.x);
         feed_forward(layer, block);
         normalize(block.stream, rows, dim, layer.output_norm, block.x);
@@ -218,14 +227,15 @@ void Int8PanelForward::run_block(const std::int32_t* ids, const std::int32_t* cu
 
 }  // namespace
 
-std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape& shape, const ModelWeights& weights) {
-    return std::make_unique<Int8PanelForward>(shape, weights);
+std::unique_ptr<Forward> make_int8_panel_forward(const ModelShape& shape, const ModelWeights& weights,
+                                                 Isa isa) {
+    return std::make_unique<Int8PanelForward>(shape, weights, panel_kernels(isa));
 }
 
 #else
 
-std::unique_ptr<Forward> make_int8_amx_forward(const ModelShape&, const ModelWeights&) {
-    throw std::invalid_argument("this build has no int8 forward on AMX: the compiler knew no AMX");
+std::unique_ptr<Forward> make_int8_panel_forward(const ModelShape&, const ModelWeights&, Isa) {
+    throw std::invalid_argument("this build has no int8 forward over panels: the compiler knew no AMX");
 }
 
 #endif

@@ -1,4 +1,4 @@
-// The bf16 products of the forwards over panels, on AMX tiles or by the dot products of AVX-512 BF16. Both
+// The products of the forwards over panels, in bf16 and in 8 bits, on AMX tiles or by the dot products of AVX-512 BF16. Both
 // read and write the same layouts; a row's sums are taken in the same order wherever it lies.
 #pragma once
 
@@ -7,6 +7,8 @@
 #include "encoder/forward.h"
 #include "encoder/packed_linear.h"
 #include "encoder/panel_attention.h"
+#include "encoder/panel_bytes.h"
+#include "encoder/panel_rows.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -27,6 +29,16 @@ struct PanelKernels {
 
     // Attention within rows first .. first + tokens.
     void (*attend)(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
+
+    int byte_offset;  // of activations in 8 bits
+
+    // to = finish(x weight^T + bias). scratch: 2 * kBlock numbers.
+    void (*multiply_bytes)(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
+                           std::int32_t* scratch);
+
+    // stream += x weight^T, without the bias.
+    void (*accumulate_bytes)(const PackedBytes& linear, const ByteRows& x, Stream stream,
+                             std::int32_t* scratch);
 };
 
 // isa: kAmx or kAvx512; throws where this processor has not got it.
@@ -37,11 +49,18 @@ void multiply_tiles(const PackedLinear& linear, Panels x, std::size_t rows, Fini
 void accumulate_tiles(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
                       std::size_t stride);
 void attend_tiles(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
+void multiply_byte_tiles(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
+                         std::int32_t* scratch);
+void accumulate_byte_tiles(const PackedBytes& linear, const ByteRows& x, Stream stream,
+                           std::int32_t* scratch);
 
 void multiply_dots(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to,
                    float* scratch);
 void accumulate_dots(const PackedLinear& linear, Panels x, std::size_t rows, float* sums, std::size_t stride);
 void attend_dots(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
+void multiply_byte_dots(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
+                        std::int32_t* scratch);
+void accumulate_byte_dots(const PackedBytes& linear, const ByteRows& x, Stream stream, std::int32_t* scratch);
 
 }  // namespace univar
 #endif

@@ -14,7 +14,7 @@
 #include <immintrin.h>
 
 #define UNIVAR_AVX512 \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16,avx2,fma")))
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512bf16,avx2,fma")))
 
 namespace univar {
 

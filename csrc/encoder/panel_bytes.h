@@ -1,5 +1,6 @@
-// Matrix products of 8-bit activations with 8-bit weights on AMX. Sums are exact; rows of activations and
-// rows of weights have rounding steps of their own. The order of work is that of amx_linear.h.
+// Activations and weights in 8 bits, in panels, for exact sums of products: rows of activations and rows of
+// weights have rounding steps of their own. Activations are stored plus an offset where products take them
+// unsigned.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +14,8 @@
 
 namespace univar {
 
-constexpr std::size_t kBytePanel = 64;  // columns of a panel of bytes
+constexpr std::size_t kBytePanel = 64;                      // columns of a panel of bytes
+constexpr std::size_t kByteTile = kTileRows * kBytePanel;  // bytes of a tile
 
 // A matrix of bytes in panels of 64 columns; within a panel, columns lie in the order of byte_column().
 struct BytePanels {
@@ -37,21 +39,22 @@ inline std::size_t byte_column(std::size_t place) {
 // i) counts steps[row].
 struct PackedBytes {
     const std::int8_t* weight;
-    const float* steps;  // (out,)
-    const float* bias;   // (out,)
+    const float* steps;          // (out,)
+    const float* bias;           // (out,)
+    const std::int32_t* starts;  // (out,): what sums start from, to take back the activations' offset
     std::size_t in, out;
 };
 
-// Writes in * out bytes of weight and out steps. in: a multiple of 64; out: of 32.
-void pack_bytes(const DenseLinear& from, std::int8_t* weight, float* steps);
+// Writes in * out bytes of weight, out steps and out starts. in: a multiple of 64; out: of 32.
+void pack_bytes(const DenseLinear& from, int offset, std::int8_t* weight, float* steps, std::int32_t* starts);
 
 // Factors (columns,) in the order in which round_panels takes them.
 std::vector<float> ordered_factors(const std::vector<float>& factors);
 
-// to = x factors / step, rounded, where 127 steps are the row's largest magnitude. x: (rows, columns),
-// columns a multiple of 64; factors: ordered, or null; steps: (rows,).
-void round_panels(Panels x, std::size_t rows, std::size_t columns, const float* factors, BytePanels to,
-                  float* steps);
+// to = x factors / step, rounded, plus offset, where 127 steps are the row's largest magnitude. x: (rows,
+// columns), columns a multiple of 64; factors: ordered, or null; steps: (rows,).
+void round_panels(Panels x, std::size_t rows, std::size_t columns, const float* factors, int offset,
+                  BytePanels to, float* steps);
 
 // Rows of bytes with their steps.
 struct ByteRows {
@@ -59,12 +62,6 @@ struct ByteRows {
     const float* steps;
     std::size_t rows;
 };
-
-// to = finish(x weight^T + bias), as multiply() of amx_linear.h. scratch: 2 * kBlock numbers.
-void multiply(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to, std::int32_t* scratch);
-
-// stream += x weight^T, without the bias.
-void accumulate(const PackedBytes& linear, const ByteRows& x, Stream stream, std::int32_t* scratch);
 
 }  // namespace univar
 #endif
