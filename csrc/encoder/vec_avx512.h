@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include <cstddef>
+#include <cstdint>
 
 #define UNIVAR_SIMD avx512
 #define UNIVAR_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")))
@@ -61,19 +62,20 @@ UNIVAR_STEP float max_lanes(Vec a) {
 #define UNIVAR_BYTES_TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")))
 #define UNIVAR_BYTES_STEP UNIVAR_BYTES_TARGET inline __attribute__((always_inline))
 
-using Ints = __m512i;
+typedef std::int32_t Ints __attribute__((vector_size(64)));  // GCC keeps arrays of __m512i in memory
 constexpr int kLeftOffset = 128;
 
-UNIVAR_BYTES_STEP Ints no_ints() { return _mm512_setzero_si512(); }
-UNIVAR_BYTES_STEP Ints load_ints(const void* x) { return _mm512_loadu_si512(x); }
+UNIVAR_BYTES_STEP Ints no_ints() { return Ints{}; }
+UNIVAR_BYTES_STEP __m512i load_ints(const void* x) { return _mm512_loadu_si512(x); }
 // sums + the products of four bytes `left`, the same for all lanes, with four of each lane of `right`.
-UNIVAR_BYTES_STEP Ints dot4(Ints sums, int left, Ints right) {
-    return _mm512_dpbusd_epi32(sums, _mm512_set1_epi32(left), right);
+UNIVAR_BYTES_STEP Ints dot4(Ints sums, int left, __m512i right) {
+    return reinterpret_cast<Ints>(
+        _mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sums), _mm512_set1_epi32(left), right));
 }
-UNIVAR_BYTES_STEP Vec to_floats(Ints x) { return _mm512_cvtepi32_ps(x); }
+UNIVAR_BYTES_STEP Vec to_floats(Ints x) { return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(x)); }
 // The first n lanes, rounded to whole numbers in -127 .. 127, as bytes.
 UNIVAR_BYTES_STEP void store_bytes(void* to, Vec x, std::size_t n) {
-    const Ints bytes = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(kLeftOffset));
+    const __m512i bytes = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(kLeftOffset));
     _mm_mask_storeu_epi8(to, first_lanes(n), _mm512_cvtepi32_epi8(bytes));
 }
 
