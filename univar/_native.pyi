@@ -60,7 +60,7 @@ class Unigram(Tokenizer):
 
 def pack(lengths: NDArray[np.int64], max_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 def attention(
-    qkv: NDArray[np.uint16], cu_seqlens: NDArray[np.int32]
+    qkv: NDArray[np.uint16], cu_seqlens: NDArray[np.int32], isa: str
 ) -> tuple[NDArray[np.uint16], NDArray[np.float32]]: ...
 def attention_gradient(
     qkv: NDArray[np.uint16],
@@ -68,12 +68,14 @@ def attention_gradient(
     out: NDArray[np.uint16],
     log_sums: NDArray[np.float32],
     d_out: NDArray[np.uint16],
+    isa: str,
 ) -> NDArray[np.uint16]: ...
 def linear_gradient(
     x: NDArray[np.uint16],
     d_out: NDArray[np.uint16],
     d_weight: NDArray[np.float32],
     d_bias: NDArray[np.float32],
+    isa: str,
 ) -> None: ...
 def cpu_features() -> dict[str, bool]: ...
 def usable_cpus() -> int: ...

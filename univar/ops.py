@@ -67,14 +67,25 @@ def choose_dtype(name: str, device: torch.device) -> Choice:
         return Choice(name, "asked for")
     if device.type == "cuda":
         return Choice("bf16", "CUDA device")
-    features, limit = cpu_features(), isa_limit()
-    if features["amx_bf16"] and limit == "amx":
-        return Choice("bf16", "the CPU has AMX-BF16")
-    if features["avx512_bf16_fast"] and limit in ("avx512", "amx"):
-        return Choice("bf16", "the CPU has AVX512-BF16 at twice the rate of fp32")
-    if features["amx_bf16"] or features["avx512_bf16_fast"]:
-        return Choice("fp32", f"UNIVAR_ISA={limit}")
-    return Choice("fp32", "the CPU has no AMX-BF16, nor AVX512-BF16 faster than fp32")
+    if isa := bf16_isa():
+        return Choice("bf16", f"the CPU has {_BF16_ISAS[isa]}")
+    if bf16_isa(ISAS[-1]):
+        return Choice("fp32", f"UNIVAR_ISA={isa_limit()}")
+    return Choice("fp32", "the CPU has no AMX-BF16, nor AVX512-BF16 that is faster than fp32")
+
+
+_BF16_ISAS = {"amx": "AMX-BF16", "avx512": "AVX512-BF16 at twice the rate of fp32"}
+
+
+def bf16_isa(limit: str | None = None) -> str | None:
+    """The instruction set by which the CPU multiplies bf16 faster than fp32; None where it does not.
+
+    limit: the best one to use, by default UNIVAR_ISA's.
+    """
+    features, allowed = cpu_features(), ISAS[: ISAS.index(limit or isa_limit()) + 1]
+    if "amx" in allowed and features["amx_bf16"]:
+        return "amx"
+    return "avx512" if "avx512" in allowed and features["avx512_bf16_fast"] else None
 
 
 def cpu_features() -> dict[str, bool]:

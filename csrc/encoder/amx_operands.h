@@ -1,10 +1,11 @@
-// A matrix of bf16 rows in the layouts that AMX products over rows and over columns want, and the product of
-// two.
+// A matrix of bf16 rows in the layouts that products over rows and over columns want, and the product of two, on
+// AMX or by dot products.
 #pragma once
 
 #include <cstddef>
 
 #include "encoder/amx.h"
+#include "encoder/dot_products.h"
 #include "encoder/panel_tiles.h"
 #include "encoder/pages.h"
 
@@ -34,38 +35,71 @@ struct Sums {
     }
 };
 
-// sums = or += left times right.
-UNIVAR_AVX512_AMX inline void multiply(Operand left, Operand right, std::size_t steps, Sums sums, bool add) {
-    float *top = sums.data, *bottom = top + sums.below;
-    memory_barrier();
-    if (add) {
-        _tile_loadd(0, top, sums.row_bytes);
-        _tile_loadd(1, top + sums.right, sums.row_bytes);
-        _tile_loadd(2, bottom, sums.row_bytes);
-        _tile_loadd(3, bottom + sums.right, sums.row_bytes);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
+// What multiplies: multiply() makes a block of 32 x 32 sums = or += left times right; a thread holds a Session
+// while it does.
+struct TileBlocks {
+    using Session = Tiles;
+
+    UNIVAR_AVX512_AMX static void multiply(Operand left, Operand right, std::size_t steps, Sums sums, bool add) {
+        float *top = sums.data, *bottom = top + sums.below;
+        memory_barrier();
+        if (add) {
+            _tile_loadd(0, top, sums.row_bytes);
+            _tile_loadd(1, top + sums.right, sums.row_bytes);
+            _tile_loadd(2, bottom, sums.row_bytes);
+            _tile_loadd(3, bottom + sums.right, sums.row_bytes);
+        } else {
+            _tile_zero(0);
+            _tile_zero(1);
+            _tile_zero(2);
+            _tile_zero(3);
+        }
+        const Bf16 *a = left.data, *b = right.data;
+        for (std::size_t i = 0; i < steps; ++i, a += left.step, b += right.step) {
+            _tile_loadd(4, a, kTileBytes);
+            _tile_loadd(6, b, kTileBytes);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_loadd(7, b + right.second, kTileBytes);
+            _tile_dpbf16ps(1, 4, 7);
+            _tile_loadd(5, a + left.second, kTileBytes);
+            _tile_dpbf16ps(2, 5, 6);
+            _tile_dpbf16ps(3, 5, 7);
+        }
+        _tile_stored(0, top, sums.row_bytes);
+        _tile_stored(1, top + sums.right, sums.row_bytes);
+        _tile_stored(2, bottom, sums.row_bytes);
+        _tile_stored(3, bottom + sums.right, sums.row_bytes);
+        memory_barrier();
     }
-    const Bf16 *a = left.data, *b = right.data;
-    for (std::size_t i = 0; i < steps; ++i, a += left.step, b += right.step) {
-        _tile_loadd(4, a, kTileBytes);
-        _tile_loadd(6, b, kTileBytes);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + right.second, kTileBytes);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a + left.second, kTileBytes);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+};
+
+struct DotBlocks {
+    struct Session {};
+
+    UNIVAR_AVX512 static void multiply(Operand left, Operand right, std::size_t steps, Sums sums, bool add) {
+        for (std::size_t row = 0; row < 32; row += kRows) {
+            const std::size_t tile = row / kTileRows, in_tile = row % kTileRows;
+            float* to = sums.data + tile * sums.below + in_tile * sums.row_bytes / sizeof(float);
+            __m512 block[kRows][2];
+            for (std::size_t i = 0; i < kRows; ++i)
+                for (std::size_t half = 0; half < 2; ++half)
+                    block[i][half] = add ? _mm512_loadu_ps(at(sums, to, i, half)) : _mm512_setzero_ps();
+            add_products<Bf16Dot>({left.data + tile * left.second + in_tile * kPanel, left.step * sizeof(Bf16),
+                                   right.data, right.second * sizeof(Bf16), right.step * sizeof(Bf16), steps},
+                                  block);
+            for (std::size_t i = 0; i < kRows; ++i)
+                for (std::size_t half = 0; half < 2; ++half)
+                    _mm512_storeu_ps(at(sums, to, i, half), block[i][half]);
+        }
     }
-    _tile_stored(0, top, sums.row_bytes);
-    _tile_stored(1, top + sums.right, sums.row_bytes);
-    _tile_stored(2, bottom, sums.row_bytes);
-    _tile_stored(3, bottom + sums.right, sums.row_bytes);
-    memory_barrier();
-}
+
+  private:
+    static constexpr std::size_t kRows = 8;  // at once: four times are 32
+
+    static float* at(const Sums& sums, float* first, std::size_t row, std::size_t half) {
+        return first + row * sums.row_bytes / sizeof(float) + half * sums.right;
+    }
+};
 
 // Row i of a block of sums: columns 0..15, columns 16..31 are kSums further.
 inline const float* sums_row(const float* block, std::size_t i) {

@@ -1,4 +1,4 @@
-// One text and head at a time. Its rows are copied and laid out as AMX wants its operands, then 32 queries at
+// One text and head at a time. Its rows are copied and laid out as products want their operands, then 32 queries at
 // a time meet all keys. With weights P = 2^(S c - log_sum), c = log2(e) / sqrt(head_dim), and G the gradient
 // by the result O:
 //
@@ -74,9 +74,10 @@ struct Scratch {
 };
 
 // Scores of the 32 queries of a block with all keys: blocks of sums.
+template <typename Blocks>
 UNIVAR_AVX512_AMX void score(Matrix& left, std::size_t block, const Matrix& right, float* sums) {
     for (std::size_t k = 0; k < right.blocks(); ++k)
-        multiply(left.left(block), right.right_transposed(k), right.panels(), sums + k * kBlockSums, false);
+        Blocks::multiply(left.left(block), right.right_transposed(k), right.panels(), sums + k * kBlockSums, false);
 }
 
 // Weights of `rows` queries, not yet divided by their sums, as bf16 rows by key block; inverse sums and
@@ -176,6 +177,7 @@ void each_task(const AttentionBatch& batch, Scratch& scratch, Run run) {
     }
 }
 
+template <typename Blocks>
 UNIVAR_AVX512_AMX void attend_one(const Task& task, const Bf16* qkv, Bf16* out, float* log_sums,
                                   Scratch& scratch) {
     Matrix &queries = scratch.queries, &keys = scratch.keys, &values = scratch.values;
@@ -188,11 +190,11 @@ UNIVAR_AVX512_AMX void attend_one(const Task& task, const Bf16* qkv, Bf16* out, 
         const std::size_t done = block * kPanel;
         const std::size_t rows = task.tokens - done < kPanel ? task.tokens - done : kPanel;
         float inverse[kPanel];
-        score(queries, block, keys, scratch.scores.data());
+        score<Blocks>(queries, block, keys, scratch.scores.data());
         soften(scratch, task.tokens, rows, task.factor, inverse, log_sums + done);
         for (std::size_t p = 0; p < queries.panels(); ++p) {
             alignas(64) float sums[kBlockSums];
-            multiply({scratch.weights.data(), kTile, kBlock}, values.right(p), keys.blocks(), sums, false);
+            Blocks::multiply({scratch.weights.data(), kTile, kBlock}, values.right(p), keys.blocks(), sums, false);
             store_rows(sums, inverse, rows, out + task.in_out(done) + p * kPanel, task.dim);
         }
     }
@@ -211,6 +213,7 @@ UNIVAR_AVX512 void inner_products(const Task& task, const Bf16* out, const Bf16*
 }
 
 // Adds the 32 queries of a block to the gradients: dQ is written, what dK and dV want goes into the pairs.
+template <typename Blocks>
 UNIVAR_AVX512_AMX void turn_block(const Task& task, std::size_t block, const Bf16* out, const float* log_sums,
                                   const Bf16* d_out, Bf16* d_qkv, Scratch& scratch) {
     const std::size_t done = block * kPanel, blocks = scratch.keys.blocks();
@@ -221,8 +224,8 @@ UNIVAR_AVX512_AMX void turn_block(const Task& task, std::size_t block, const Bf1
         scales[i] = task.scale;
     }
     inner_products(task, out, d_out, done, rows, inner);
-    score(scratch.queries, block, scratch.keys, scratch.scores.data());
-    score(scratch.gradients, block, scratch.values, scratch.products.data());
+    score<Blocks>(scratch.queries, block, scratch.keys, scratch.scores.data());
+    score<Blocks>(scratch.gradients, block, scratch.values, scratch.products.data());
     for (std::size_t k = 0; k < blocks; ++k) {
         const std::size_t pairs = (k * kGroup + block % kGroup) * kBlock;
         weigh(scratch.scores.data() + k * kBlockSums, scratch.products.data() + k * kBlockSums, task.factor,
@@ -231,26 +234,28 @@ UNIVAR_AVX512_AMX void turn_block(const Task& task, std::size_t block, const Bf1
     }
     for (std::size_t p = 0; p < scratch.keys.panels(); ++p) {
         alignas(64) float sums[kBlockSums];
-        multiply({scratch.weights.data(), kTile, kBlock}, scratch.keys.right(p), blocks, sums, false);
+        Blocks::multiply({scratch.weights.data(), kTile, kBlock}, scratch.keys.right(p), blocks, sums, false);
         store_rows(sums, scales, rows, d_qkv + task.in_qkv(0, done) + p * kPanel, task.stride);
     }
 }
 
 // dK^T and dV^T of all keys += what the blocks first .. last of queries give.
+template <typename Blocks>
 UNIVAR_AVX512_AMX void gather_group(std::size_t first, std::size_t last, Scratch& scratch) {
     const std::size_t panels = scratch.keys.panels();
     for (std::size_t k = 0; k < scratch.keys.blocks(); ++k)
         for (std::size_t p = 0; p < panels; ++p) {
             const std::size_t pairs = k * kGroup * kBlock, sums = (k * panels + p) * kBlockSums;
-            multiply(scratch.queries.left_transposed(p, first),
+            Blocks::multiply(scratch.queries.left_transposed(p, first),
                      {scratch.score_pairs.data() + pairs, kTile, kBlock}, last - first,
                      scratch.d_keys.data() + sums, first > 0);
-            multiply(scratch.gradients.left_transposed(p, first),
+            Blocks::multiply(scratch.gradients.left_transposed(p, first),
                      {scratch.weight_pairs.data() + pairs, kTile, kBlock}, last - first,
                      scratch.d_values.data() + sums, first > 0);
         }
 }
 
+template <typename Blocks>
 UNIVAR_AVX512_AMX void turn_one(const Task& task, const Bf16* qkv, const Bf16* out, const float* log_sums,
                                 const Bf16* d_out, Bf16* d_qkv, Scratch& scratch) {
     Matrix* matrices[] = {&scratch.queries, &scratch.keys, &scratch.values};
@@ -265,8 +270,8 @@ UNIVAR_AVX512_AMX void turn_one(const Task& task, const Bf16* qkv, const Bf16* o
     for (std::size_t first = 0; first < blocks; first += kGroup) {
         const std::size_t last = first + kGroup < blocks ? first + kGroup : blocks;
         for (std::size_t block = first; block < last; ++block)
-            turn_block(task, block, out, log_sums, d_out, d_qkv, scratch);
-        gather_group(first, last, scratch);
+            turn_block<Blocks>(task, block, out, log_sums, d_out, d_qkv, scratch);
+        gather_group<Blocks>(first, last, scratch);
     }
     for (std::size_t k = 0; k < blocks; ++k)
         for (std::size_t p = 0; p < panels; ++p) {
@@ -279,24 +284,35 @@ UNIVAR_AVX512_AMX void turn_one(const Task& task, const Bf16* qkv, const Bf16* o
         }
 }
 
-}  // namespace
-
-UNIVAR_AVX512_AMX void attention(const AttentionBatch& batch, Bf16* out, float* log_sums) {
-    const Tiles tiles;
+template <typename Blocks>
+UNIVAR_AVX512_AMX void attend_all(const AttentionBatch& batch, Bf16* out, float* log_sums) {
+    [[maybe_unused]] const typename Blocks::Session session;
     Scratch scratch;
     each_task(batch, scratch, [&](const Task& task) {
-        attend_one(task, batch.qkv, out, log_sums + task.head * batch.tokens() + task.first, scratch);
+        attend_one<Blocks>(task, batch.qkv, out, log_sums + task.head * batch.tokens() + task.first, scratch);
     });
 }
 
-UNIVAR_AVX512_AMX void attention_gradient(const AttentionBatch& batch, const Bf16* out, const float* log_sums,
-                                          const Bf16* d_out, Bf16* d_qkv) {
-    const Tiles tiles;
+template <typename Blocks>
+UNIVAR_AVX512_AMX void turn_all(const AttentionBatch& batch, const Bf16* out, const float* log_sums,
+                                const Bf16* d_out, Bf16* d_qkv) {
+    [[maybe_unused]] const typename Blocks::Session session;
     Scratch scratch;
     each_task(batch, scratch, [&](const Task& task) {
-        turn_one(task, batch.qkv, out, log_sums + task.head * batch.tokens() + task.first, d_out, d_qkv,
-                 scratch);
+        turn_one<Blocks>(task, batch.qkv, out, log_sums + task.head * batch.tokens() + task.first, d_out,
+                         d_qkv, scratch);
     });
+}
+
+}  // namespace
+
+void attention(const AttentionBatch& batch, bool use_tiles, Bf16* out, float* log_sums) {
+    (use_tiles ? attend_all<TileBlocks> : attend_all<DotBlocks>)(batch, out, log_sums);
+}
+
+void attention_gradient(const AttentionBatch& batch, bool use_tiles, const Bf16* out, const float* log_sums,
+                        const Bf16* d_out, Bf16* d_qkv) {
+    (use_tiles ? turn_all<TileBlocks> : turn_all<DotBlocks>)(batch, out, log_sums, d_out, d_qkv);
 }
 
 }  // namespace univar

@@ -1,10 +1,11 @@
-// Attention over packed texts and its gradients, for training: bf16 in and out, on AMX.
+// Attention over packed texts and its gradients, for training: bf16 in and out, on AMX
+// tiles or by the dot products of AVX-512 BF16.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include "encoder/amx.h"
+#include "encoder/panels.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -22,12 +23,12 @@ struct AttentionBatch {
 
 // out: (tokens, dim); log_sums: (heads, tokens), log2 of each query's sum of 2^(score log2(e)), with which
 // the gradients compute its weights again.
-void attention(const AttentionBatch& batch, Bf16* out, float* log_sums);
+void attention(const AttentionBatch& batch, bool use_tiles, Bf16* out, float* log_sums);
 
 // Gradients by queries, keys and values: d_qkv (tokens, 3, heads, head_dim), from what attention() gave and
 // the gradient d_out (tokens, dim) by its result. Scores are computed again, so nothing of the size of all
 // queries times all keys is kept.
-void attention_gradient(const AttentionBatch& batch, const Bf16* out, const float* log_sums,
+void attention_gradient(const AttentionBatch& batch, bool use_tiles, const Bf16* out, const float* log_sums,
                         const Bf16* d_out, Bf16* d_qkv);
 
 }  // namespace univar

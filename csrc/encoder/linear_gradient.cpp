@@ -1,6 +1,6 @@
 // d_out^T x, some hundred rows at a time. Of these x is laid out whole as right operand and stays in the L2
 // cache; the gradients follow 32 columns at a time, transposed. Each 32 x 32 block of the result goes through
-// the tile registers once for all these rows, and its sums stay float from the first row to the last.
+// registers once for all these rows, and its sums stay float from the first row to the last.
 #include "encoder/linear_gradient.h"
 
 #include <algorithm>
@@ -25,10 +25,9 @@ UNIVAR_AVX512 void add_rows(Matrix& matrix, float* sums) {
     _mm512_storeu_ps(sums + 16, high);
 }
 
-}  // namespace
-
-UNIVAR_AVX512_AMX void linear_gradient(const LinearBatch& batch, float* d_weight, float* d_bias) {
-    const Tiles tiles;
+template <typename Blocks>
+UNIVAR_AVX512_AMX void add_all(const LinearBatch& batch, float* d_weight, float* d_bias) {
+    [[maybe_unused]] const typename Blocks::Session session;
     Matrix x, gradients;
     std::fill(d_bias, d_bias + batch.outputs, 0.0f);
     if (batch.rows == 0) std::fill(d_weight, d_weight + batch.outputs * batch.inputs, 0.0f);
@@ -44,11 +43,17 @@ UNIVAR_AVX512_AMX void linear_gradient(const LinearBatch& batch, float* d_weight
             gradients.lay_out_pairs();
             gradients.lay_out_left_transposed();
             for (std::size_t p = 0; p < x.panels(); ++p)
-                multiply(gradients.left_transposed(0, 0), x.right(p), x.blocks(),
+                Blocks::multiply(gradients.left_transposed(0, 0), x.right(p), x.blocks(),
                          Sums::in_matrix(d_weight + output * batch.inputs + p * kPanel, batch.inputs),
                          first > 0);
         }
     }
+}
+
+}  // namespace
+
+void linear_gradient(const LinearBatch& batch, bool use_tiles, float* d_weight, float* d_bias) {
+    (use_tiles ? add_all<TileBlocks> : add_all<DotBlocks>)(batch, d_weight, d_bias);
 }
 
 }  // namespace univar

@@ -1,9 +1,10 @@
-// Gradients of a linear layer by its weight and bias, for training: bf16 in, float out, on AMX.
+// Gradients of a linear layer by its weight and bias, for training: bf16 in, float out, on AMX tiles or
+// by the dot products of AVX-512 BF16.
 #pragma once
 
 #include <cstddef>
 
-#include "encoder/amx.h"
+#include "encoder/panels.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -18,7 +19,7 @@ struct LinearBatch {
 
 // d_weight: (outputs, inputs) = d_out^T x; d_bias: (outputs,), the sums of d_out's columns. Fastest where
 // d_weight is aligned to cache lines.
-void linear_gradient(const LinearBatch& batch, float* d_weight, float* d_bias);
+void linear_gradient(const LinearBatch& batch, bool use_tiles, float* d_weight, float* d_bias);
 
 }  // namespace univar
 #endif

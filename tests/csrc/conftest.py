@@ -86,6 +86,13 @@ def isa(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(params=["avx512", "amx"])
+def bf16_isa(request: pytest.FixtureRequest) -> str:
+    """Each instruction set that multiplies bf16; skipped, and said so, where this CPU has not got it."""
+    skip_without("bf16", request.param)
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def e5_library() -> Tokenizer:
     """The tokenizer of multilingual-e5-small as Hugging Face runs it."""

@@ -7,12 +7,7 @@ import pytest
 import torch
 
 from univar import _native
-from univar.model.amx import bits
-
-pytestmark = pytest.mark.skipif(
-    not _native.cpu_features()["amx_bf16"],
-    reason="this CPU has no AMX-BF16: its attention is not tested here",
-)
+from univar.model.native_bf16 import bits
 
 LENGTHS = [[1], [2, 1, 31], [32], [33, 64, 5], [100, 0, 17], [511, 1, 513]]
 
@@ -45,19 +40,23 @@ def worst(got: torch.Tensor, expected: torch.Tensor, lengths: list[int]) -> floa
     return max(error / (size if size > 1e-9 else 1.0) for error, size in sizes)
 
 
-def ran(qkv: torch.Tensor, lengths: list[int], d_out: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def ran(
+    isa: str, qkv: torch.Tensor, lengths: list[int], d_out: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     ends = np.cumsum([0, *lengths]).astype(np.int32)
-    out, log_sums = _native.attention(bits(qkv), ends)
-    return values(out), values(_native.attention_gradient(bits(qkv), ends, out, log_sums, bits(d_out)))
+    out, log_sums = _native.attention(bits(qkv), ends, isa)
+    return values(out), values(_native.attention_gradient(bits(qkv), ends, out, log_sums, bits(d_out), isa))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 @pytest.mark.parametrize(("heads", "head_dim"), [(1, 32), (3, 64)])
-def test_result_and_gradients_are_those_of_float64(lengths: list[int], heads: int, head_dim: int) -> None:
+def test_result_and_gradients_are_those_of_float64(
+    bf16_isa: str, lengths: list[int], heads: int, head_dim: int
+) -> None:
     generator = torch.Generator().manual_seed(sum(lengths))
     tokens = sum(lengths)
     qkv, d_out = rounded(generator, tokens, 3, heads, head_dim), rounded(generator, tokens, heads * head_dim)
-    out, gradient = ran(qkv, lengths, d_out)
+    out, gradient = ran(bf16_isa, qkv, lengths, d_out)
     expected_out, expected_gradient = exact(qkv, lengths, d_out)
     assert worst(out, expected_out, lengths) < 0.01
     for part in range(3):
@@ -65,40 +64,40 @@ def test_result_and_gradients_are_those_of_float64(lengths: list[int], heads: in
 
 
 @pytest.mark.parametrize("scale", [0.01, 8.0, 300.0])
-def test_sharp_and_flat_weights_stay_right(scale: float) -> None:
+def test_sharp_and_flat_weights_stay_right(bf16_isa: str, scale: float) -> None:
     generator = torch.Generator().manual_seed(5)
     qkv, d_out = rounded(generator, 70, 3, 2, 32), rounded(generator, 70, 64)
     qkv[:, 0] *= scale
-    out, gradient = ran(qkv, [70], d_out)
+    out, gradient = ran(bf16_isa, qkv, [70], d_out)
     expected_out, expected_gradient = exact(qkv, [70], d_out)
     assert worst(out, expected_out, [70]) < 0.01
     assert torch.isfinite(gradient).all()
     assert worst(gradient[:, 2], expected_gradient[:, 2], [70]) < 0.015
 
 
-def test_rows_after_the_last_token_are_zero() -> None:
+def test_rows_after_the_last_token_are_zero(bf16_isa: str) -> None:
     generator = torch.Generator().manual_seed(1)
     qkv, d_out = rounded(generator, 48, 3, 2, 32), rounded(generator, 48, 64)
-    out, gradient = ran(qkv, [20, 13], d_out)
+    out, gradient = ran(bf16_isa, qkv, [20, 13], d_out)
     assert out.shape == (48, 64)
     assert not out[33:].any()
     assert not gradient[33:].any()
 
 
-def test_a_text_does_not_see_the_others() -> None:
+def test_a_text_does_not_see_the_others(bf16_isa: str) -> None:
     generator = torch.Generator().manual_seed(2)
     qkv, d_out = rounded(generator, 90, 3, 2, 32), rounded(generator, 90, 64)
-    out, gradient = ran(qkv, [40, 50], d_out)
-    alone = ran(qkv[40:], [50], d_out[40:])
+    out, gradient = ran(bf16_isa, qkv, [40, 50], d_out)
+    alone = ran(bf16_isa, qkv[40:], [50], d_out[40:])
     assert torch.equal(out[40:], alone[0])
     assert torch.equal(gradient[40:], alone[1])
 
 
-def test_nan_does_not_vanish() -> None:
+def test_nan_does_not_vanish(bf16_isa: str) -> None:
     qkv, d_out = torch.zeros(8, 3, 1, 32, dtype=torch.bfloat16), torch.ones(8, 32, dtype=torch.bfloat16)
     qkv[3, 1, 0, 0] = torch.nan
     qkv[:, 0] = 1
-    out, gradient = ran(qkv, [8], d_out)
+    out, gradient = ran(bf16_isa, qkv, [8], d_out)
     assert out.isnan().any()
     assert gradient.isnan().any()
 
@@ -113,15 +112,15 @@ def test_nan_does_not_vanish() -> None:
         ((4, 3, 2, 32), [0, 3, 2], "falls after text 1"),
     ],
 )
-def test_wrong_input_is_named(shape: tuple[int, ...], ends: list[int], named: str) -> None:
+def test_wrong_input_is_named(bf16_isa: str, shape: tuple[int, ...], ends: list[int], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        _native.attention(np.zeros(shape, np.uint16), np.array(ends, np.int32))
+        _native.attention(np.zeros(shape, np.uint16), np.array(ends, np.int32), bf16_isa)
 
 
-def test_gradient_refuses_results_of_another_batch() -> None:
+def test_gradient_refuses_results_of_another_batch(bf16_isa: str) -> None:
     qkv, ends = np.zeros((4, 3, 2, 32), np.uint16), np.array([0, 4], np.int32)
-    out, log_sums = _native.attention(qkv, ends)
+    out, log_sums = _native.attention(qkv, ends, bf16_isa)
     with pytest.raises(ValueError, match="d_out must be"):
-        _native.attention_gradient(qkv, ends, out, log_sums, out[:3])
+        _native.attention_gradient(qkv, ends, out, log_sums, out[:3], bf16_isa)
     with pytest.raises(ValueError, match="log_sums must be"):
-        _native.attention_gradient(qkv, ends, out, log_sums[:1], out)
+        _native.attention_gradient(qkv, ends, out, log_sums[:1], out, bf16_isa)

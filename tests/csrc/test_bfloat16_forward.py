@@ -12,16 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.csrc.conftest import skip_without
 from tests.csrc.forward_twin import forward, make_shape, make_texts, make_weights
 from univar._native import Forward
-
-
-@pytest.fixture(params=["avx512", "amx"])
-def isa(request: pytest.FixtureRequest) -> str:
-    skip_without("bf16", request.param)
-    return request.param
-
 
 SHAPES = {
     "MiniLM": {},
@@ -42,44 +34,44 @@ def assert_near(got: np.ndarray, exact: np.ndarray, least_cosine: float = 0.9998
     np.testing.assert_allclose(np.linalg.norm(got, axis=1), 1, atol=1e-5)
 
 
-def compare(isa: str, texts: tuple[np.ndarray, np.ndarray], **changes: Any) -> None:
+def compare(bf16_isa: str, texts: tuple[np.ndarray, np.ndarray], **changes: Any) -> None:
     shape = make_shape(**changes)
     weights = make_weights(shape)
-    got = Forward(shape, weights, "bf16", isa).run(*texts)
+    got = Forward(shape, weights, "bf16", bf16_isa).run(*texts)
     assert_near(got, forward(shape, weights, *texts))
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_equals_numpy(isa: str, name: str) -> None:
-    compare(isa, make_texts(make_shape(), ODD_LENGTHS), **SHAPES[name])
+def test_equals_numpy(bf16_isa: str, name: str) -> None:
+    compare(bf16_isa, make_texts(make_shape(), ODD_LENGTHS), **SHAPES[name])
 
 
 @pytest.mark.parametrize("length", [31, 33, 255, 257, 300, 700])
-def test_rows_of_every_kind_of_block(isa: str, length: int) -> None:
-    compare(isa, make_texts(make_shape(), [length, 1]), dim=64, heads=2, positions=700)
+def test_rows_of_every_kind_of_block(bf16_isa: str, length: int) -> None:
+    compare(bf16_isa, make_texts(make_shape(), [length, 1]), dim=64, heads=2, positions=700)
 
 
-def test_linear_layers_without_bias(isa: str) -> None:
+def test_linear_layers_without_bias(bf16_isa: str) -> None:
     shape = make_shape(dim=64, heads=2)
     weights = make_weights(shape, bias=False)
     texts = make_texts(shape, [5, 40])
-    assert_near(Forward(shape, weights, "bf16", isa).run(*texts), forward(shape, weights, *texts))
+    assert_near(Forward(shape, weights, "bf16", bf16_isa).run(*texts), forward(shape, weights, *texts))
 
 
-def test_a_rotary_text_of_8192_tokens(isa: str) -> None:
+def test_a_rotary_text_of_8192_tokens(bf16_isa: str) -> None:
     texts = make_texts(make_shape(), [8192, 3])
-    compare(isa, texts, dim=32, heads=1, intermediate=64, layers=1, positions=8192, rotary_base=1000.0)
+    compare(bf16_isa, texts, dim=32, heads=1, intermediate=64, layers=1, positions=8192, rotary_base=1000.0)
 
 
-def test_no_texts(isa: str) -> None:
+def test_no_texts(bf16_isa: str) -> None:
     shape = make_shape(dim=32, heads=1, layers=1)
-    assert Forward(shape, make_weights(shape), "bf16", isa).run(*make_texts(shape, [])).shape == (0, 32)
+    assert Forward(shape, make_weights(shape), "bf16", bf16_isa).run(*make_texts(shape, [])).shape == (0, 32)
 
 
-def test_a_text_does_not_depend_on_its_neighbours(isa: str) -> None:
+def test_a_text_does_not_depend_on_its_neighbours(bf16_isa: str) -> None:
     """Bit for bit: a row's sums are taken in the same order wherever it comes to lie."""
     shape = make_shape()
-    model = Forward(shape, make_weights(shape), "bf16", isa)
+    model = Forward(shape, make_weights(shape), "bf16", bf16_isa)
     ids, cu_seqlens = make_texts(shape, [7, 130, 61, 1, 200, 300, 16])
     together = model.run(ids, cu_seqlens)
     for i, (first, last) in enumerate(itertools.pairwise(cu_seqlens)):
@@ -88,18 +80,18 @@ def test_a_text_does_not_depend_on_its_neighbours(isa: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [30.0, 300.0, 3e7])
-def test_scores_of_any_size(isa: str, scale: float) -> None:
+def test_scores_of_any_size(bf16_isa: str, scale: float) -> None:
     """Beyond the range in which softmax needs no highest score: all weight on one key, never NaN."""
     shape = make_shape(dim=64, heads=2, layers=1)
     weights = make_weights(shape)
     weight, _bias = weights["layers"][0]["qkv"]
     weight[:128] *= scale**0.5
     texts = make_texts(shape, [1, 50, 33])
-    got = Forward(shape, weights, "bf16", isa).run(*texts)
+    got = Forward(shape, weights, "bf16", bf16_isa).run(*texts)
     assert_near(got, forward(shape, weights, *texts), least_cosine=0.97)  # near ties fall the other way
 
 
-def test_sizes_that_are_no_whole_tiles_are_refused(isa: str) -> None:
+def test_sizes_that_are_no_whole_tiles_are_refused(bf16_isa: str) -> None:
     shape = make_shape(dim=48, heads=2)
     with pytest.raises(ValueError, match="multiples of 32"):
-        Forward(shape, make_weights(shape), "bf16", isa)
+        Forward(shape, make_weights(shape), "bf16", bf16_isa)

@@ -1,6 +1,6 @@
 """Attention over packed texts with its backward: weights are computed again, a few texts at a time.
 
-In bf16 on AMX it is one call of C++ each way, elsewhere torch's operations.
+In bf16 it is one call of C++ each way where the CPU is fast at that, elsewhere torch's operations.
 
 Forward O = softmax(Q K^T / sqrt(d)) V for each text and head. Backward, with P the weights and G = dO:
 dV = P^T G, dS = P * (G V^T - rowsum(G * O)), dQ = dS K / sqrt(d), dK = dS^T Q / sqrt(d). Only qkv, O
@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from univar import _native
-from univar.model.amx import PANEL, bits, on_amx
 from univar.model.attention import sdpa_groups
+from univar.model.native_bf16 import PANEL, bits, training_isa
 from univar.model.packing import Layout
 
 _BLOCK_SCORES = 96 * 1024
@@ -27,22 +27,24 @@ _BLOCK_SCORES = 96 * 1024
 
 def packed_attention(qkv: Tensor, layout: Layout) -> Tensor:
     """qkv: (rows, 3, heads, head_dim) -> (rows, dim), 0 after the last token; differentiable once."""
-    native = on_amx(qkv) and qkv.shape[3] % PANEL == 0
-    return (_AmxAttention if native else _PackedAttention).apply(qkv, layout)
+    isa = training_isa(qkv)
+    if isa is not None and qkv.shape[3] % PANEL == 0:
+        return _NativeAttention.apply(qkv, layout, isa)
+    return _PackedAttention.apply(qkv, layout)
 
 
-class _AmxAttention(torch.autograd.Function):
+class _NativeAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, layout: Layout) -> Tensor:
-        out, log_sums = _native.attention(bits(qkv), layout.cu_seqlens)
-        ctx.saved = qkv.detach(), layout.cu_seqlens, out, log_sums
+    def forward(ctx: Any, qkv: Tensor, layout: Layout, isa: str) -> Tensor:
+        out, log_sums = _native.attention(bits(qkv), layout.cu_seqlens, isa)
+        ctx.saved = qkv.detach(), layout.cu_seqlens, out, log_sums, isa
         return torch.from_numpy(out).view(torch.bfloat16)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        qkv, cu_seqlens, out, log_sums = ctx.saved
-        d_qkv = _native.attention_gradient(bits(qkv), cu_seqlens, out, log_sums, bits(grads[0]))
-        return torch.from_numpy(d_qkv).view(torch.bfloat16), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        qkv, cu_seqlens, out, log_sums, isa = ctx.saved
+        d_qkv = _native.attention_gradient(bits(qkv), cu_seqlens, out, log_sums, bits(grads[0]), isa)
+        return torch.from_numpy(d_qkv).view(torch.bfloat16), None, None
 
 
 class _PackedAttention(torch.autograd.Function):
