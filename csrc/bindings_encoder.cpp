@@ -126,9 +126,8 @@ void bind_encoder(py::module_& m) {
         [] {
             const univar::CpuFeatures& cpu = univar::cpu_features();
             return py::dict("avx2"_a = cpu.avx2, "avx512"_a = cpu.avx512, "avx512_vnni"_a = cpu.avx512_vnni,
-                            "avx512_bf16"_a = cpu.avx512_bf16,
-                            "avx512_bf16_fast"_a = cpu.avx512_bf16_fast, "amx_bf16"_a = cpu.amx_bf16,
-                            "amx_int8"_a = cpu.amx_int8);
+                            "avx512_bf16"_a = cpu.avx512_bf16, "avx512_bf16_fast"_a = cpu.avx512_bf16_fast,
+                            "amx_bf16"_a = cpu.amx_bf16, "amx_int8"_a = cpu.amx_int8);
         },
         "Instruction sets that this process may use, by name.");
     m.def("usable_cpus", &univar::usable_cpus, "Processors that affinity and cgroup leave to this process.");

@@ -111,7 +111,9 @@ void linear_gradient(const Halves& x, const Halves& d_out, Floats& d_weight, Flo
 
 #else
 
-py::tuple attention(const Halves&, const Ends&, const std::string&) { throw std::invalid_argument("built without AMX"); }
+py::tuple attention(const Halves&, const Ends&, const std::string&) {
+    throw std::invalid_argument("built without AMX");
+}
 
 Halves attention_gradient(const Halves&, const Ends&, const Halves&, const Floats&, const Halves&,
                           const std::string&) {
@@ -127,11 +129,11 @@ void linear_gradient(const Halves&, const Halves&, Floats&, Floats&, const std::
 }  // namespace
 
 void bind_training(py::module_& m) {
-    m.def(
-        "attention", &attention, py::arg("qkv").noconvert(), py::arg("cu_seqlens").noconvert(), "isa"_a,
-        "Attention of packed texts on isa (amx or avx512), bf16 as uint16: qkv (rows, 3, heads, head_dim), cu_seqlens (texts "
-        "+ 1,) int32. Returns (rows, dim) uint16, 0 after the last token, and log sums (heads, tokens) "
-        "float32 for its gradient.");
+    m.def("attention", &attention, py::arg("qkv").noconvert(), py::arg("cu_seqlens").noconvert(), "isa"_a,
+          "Attention of packed texts on isa (amx or avx512), bf16 as uint16: qkv (rows, 3, heads, head_dim), "
+          "cu_seqlens (texts "
+          "+ 1,) int32. Returns (rows, dim) uint16, 0 after the last token, and log sums (heads, tokens) "
+          "float32 for its gradient.");
     m.def(
         "attention_gradient", &attention_gradient, py::arg("qkv").noconvert(),
         py::arg("cu_seqlens").noconvert(), py::arg("out").noconvert(), py::arg("log_sums").noconvert(),
@@ -140,7 +142,8 @@ void bind_training(py::module_& m) {
         "result.");
     m.def("linear_gradient", &linear_gradient, py::arg("x").noconvert(), py::arg("d_out").noconvert(),
           py::arg("d_weight").noconvert(), py::arg("d_bias").noconvert(), "isa"_a,
-          "Gradients of a linear layer on isa (amx or avx512), bf16 as uint16: from its inputs x (rows, inputs) and the "
+          "Gradients of a linear layer on isa (amx or avx512), bf16 as uint16: from its inputs x (rows, "
+          "inputs) and the "
           "gradient d_out (rows, outputs) by its result, those by weight, into d_weight (outputs, inputs) "
           "float32, and by bias, into d_bias (outputs,) float32.");
 }

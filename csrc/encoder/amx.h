@@ -5,9 +5,9 @@
 
 #if defined(UNIVAR_AMX)
 
-#define UNIVAR_AVX512_AMX \
-    __attribute__((       \
-        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512bf16,avx2,fma,amx-tile,amx-bf16")))
+#define UNIVAR_AVX512_AMX  \
+    __attribute__((target( \
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512bf16,avx2,fma,amx-tile,amx-bf16")))
 
 namespace univar {
 

@@ -266,7 +266,7 @@ UNIVAR_AVX512_AMX void find_starts(const Task& task, std::size_t query, float* s
 }  // namespace
 
 UNIVAR_AVX512_AMX void attend_tiles(const HeadPanels& head, std::size_t first, std::size_t tokens,
-                              AttentionScratch& scratch) {
+                                    AttentionScratch& scratch) {
     const Task task(head, first, tokens, scratch);
     lay_out(task);
     scratch.again.clear();

@@ -8,8 +8,8 @@
 #if defined(UNIVAR_AMX)
 
 #define UNIVAR_AVX512_AMX_INT8 \
-    __attribute__((            \
-        target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512bf16,avx2,fma,amx-tile,amx-int8")))
+    __attribute__((target(     \
+        "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vnni,avx512bf16,avx2,fma,amx-tile,amx-int8")))
 #define UNIVAR_INLINE inline __attribute__((always_inline))
 
 namespace univar {
@@ -158,18 +158,7 @@ UNIVAR_AVX512_AMX_INT8 void into_panels(const PackedBytes& linear, const ByteRow
 
 void multiply_byte_tiles(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
                          std::int32_t* scratch) {
-    switch (finish) {
-        case Finish::kCopy:
-            return into_panels<Copy>(linear, x, to, scratch);
-        case Finish::kGelu:
-            return into_panels<Gelu>(linear, x, to, scratch);
-        case Finish::kGeluTanh:
-            return into_panels<GeluTanh>(linear, x, to, scratch);
-        case Finish::kRelu:
-            return into_panels<Relu>(linear, x, to, scratch);
-        case Finish::kSwiglu:
-            return into_panels<Swiglu>(linear, x, to, scratch);
-    }
+    with_epilogue(finish, [&](auto epilogue) { into_panels<decltype(epilogue)>(linear, x, to, scratch); });
 }
 
 UNIVAR_AVX512_AMX_INT8 void accumulate_byte_tiles(const PackedBytes& linear, const ByteRows& x, Stream stream,

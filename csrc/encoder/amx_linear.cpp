@@ -153,23 +153,13 @@ UNIVAR_AVX512_AMX void multiply_all(const PackedLinear& linear, Panels x, std::s
 }  // namespace
 
 UNIVAR_AVX512_AMX void multiply_tiles(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish,
-                                Panels to, float* scratch) {
-    switch (finish) {
-        case Finish::kCopy:
-            return multiply_all<Copy>(linear, x, rows, to, scratch);
-        case Finish::kGelu:
-            return multiply_all<Gelu>(linear, x, rows, to, scratch);
-        case Finish::kGeluTanh:
-            return multiply_all<GeluTanh>(linear, x, rows, to, scratch);
-        case Finish::kRelu:
-            return multiply_all<Relu>(linear, x, rows, to, scratch);
-        case Finish::kSwiglu:
-            return multiply_all<Swiglu>(linear, x, rows, to, scratch);
-    }
+                                      Panels to, float* scratch) {
+    with_epilogue(finish,
+                  [&](auto epilogue) { multiply_all<decltype(epilogue)>(linear, x, rows, to, scratch); });
 }
 
 UNIVAR_AVX512_AMX void accumulate_tiles(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
-                                  std::size_t stride) {
+                                        std::size_t stride) {
     const std::size_t steps = linear.in / kPanel, lines = lines_a_step(rows);
     NoFinisher nothing;
     for (std::size_t column = 0; column < linear.out; column += kPanel) {

@@ -1,6 +1,6 @@
-// One text and head at a time. Its rows are copied and laid out as products want their operands, then 32 queries at
-// a time meet all keys. With weights P = 2^(S c - log_sum), c = log2(e) / sqrt(head_dim), and G the gradient
-// by the result O:
+// One text and head at a time. Its rows are copied and laid out as products want their operands, then 32
+// queries at a time meet all keys. With weights P = 2^(S c - log_sum), c = log2(e) / sqrt(head_dim), and G
+// the gradient by the result O:
 //
 //     dS = P * (G V^T - rowsum(G * O)),  dQ = dS K / sqrt(head_dim),
 //     dK^T = Q^T dS / sqrt(head_dim),    dV^T = G^T P
@@ -12,10 +12,10 @@
 #include <cmath>
 #include <initializer_list>
 
-#include "encoder/rough_math.h"
-#include "encoder/amx_operands.h"
-#include "encoder/panel_tiles.h"
+#include "encoder/block_products.h"
 #include "encoder/pages.h"
+#include "encoder/panel_tiles.h"
+#include "encoder/rough_math.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -77,7 +77,8 @@ struct Scratch {
 template <typename Blocks>
 UNIVAR_AVX512_AMX void score(Matrix& left, std::size_t block, const Matrix& right, float* sums) {
     for (std::size_t k = 0; k < right.blocks(); ++k)
-        Blocks::multiply(left.left(block), right.right_transposed(k), right.panels(), sums + k * kBlockSums, false);
+        Blocks::multiply(left.left(block), right.right_transposed(k), right.panels(), sums + k * kBlockSums,
+                         false);
 }
 
 // Weights of `rows` queries, not yet divided by their sums, as bf16 rows by key block; inverse sums and
@@ -194,7 +195,8 @@ UNIVAR_AVX512_AMX void attend_one(const Task& task, const Bf16* qkv, Bf16* out, 
         soften(scratch, task.tokens, rows, task.factor, inverse, log_sums + done);
         for (std::size_t p = 0; p < queries.panels(); ++p) {
             alignas(64) float sums[kBlockSums];
-            Blocks::multiply({scratch.weights.data(), kTile, kBlock}, values.right(p), keys.blocks(), sums, false);
+            Blocks::multiply({scratch.weights.data(), kTile, kBlock}, values.right(p), keys.blocks(), sums,
+                             false);
             store_rows(sums, inverse, rows, out + task.in_out(done) + p * kPanel, task.dim);
         }
     }
@@ -247,11 +249,11 @@ UNIVAR_AVX512_AMX void gather_group(std::size_t first, std::size_t last, Scratch
         for (std::size_t p = 0; p < panels; ++p) {
             const std::size_t pairs = k * kGroup * kBlock, sums = (k * panels + p) * kBlockSums;
             Blocks::multiply(scratch.queries.left_transposed(p, first),
-                     {scratch.score_pairs.data() + pairs, kTile, kBlock}, last - first,
-                     scratch.d_keys.data() + sums, first > 0);
+                             {scratch.score_pairs.data() + pairs, kTile, kBlock}, last - first,
+                             scratch.d_keys.data() + sums, first > 0);
             Blocks::multiply(scratch.gradients.left_transposed(p, first),
-                     {scratch.weight_pairs.data() + pairs, kTile, kBlock}, last - first,
-                     scratch.d_values.data() + sums, first > 0);
+                             {scratch.weight_pairs.data() + pairs, kTile, kBlock}, last - first,
+                             scratch.d_values.data() + sums, first > 0);
         }
 }
 

@@ -127,7 +127,7 @@ void Bfloat16Forward::run_block(const std::int32_t* ids, const std::int32_t* cu_
     for (const Layer& layer : layers_) {
         for (std::size_t row = 0; row < rows; row += at_once)
             kernels_.multiply(layer.qkv, x.from_row(row), std::min(rows - row, at_once), Finish::kCopy,
-                     qkv.from_row(row), scratch);
+                              qkv.from_row(row), scratch);
         attend_texts(cu_seqlens, texts, qkv, memory.attention);
         for (std::size_t row = 0; row < rows; row += at_once) {
             const std::size_t n = std::min(rows - row, at_once);

@@ -32,8 +32,8 @@ unsigned saved_states() {
     return low;
 }
 
-// From Zen 4 on AMD's bf16 dot product has the rate of its FMA and does twice the work. Intel's has half the rate
-// where it comes with AMX (measured on a Xeon of 2023), so that it brings nothing over float32.
+// From Zen 4 on AMD's bf16 dot product has the rate of its FMA and does twice the work. Intel's has half the
+// rate where it comes with AMX (measured on a Xeon of 2023), so that it brings nothing over float32.
 bool made_by_amd() {
     const Registers name = cpuid(0, 0);
     return name.ebx == signature_AMD_ebx && name.ecx == signature_AMD_ecx && name.edx == signature_AMD_edx;

@@ -7,7 +7,8 @@ struct CpuFeatures {
     bool avx2 = false;
     bool avx512 = false;       // F, BW, DQ and VL
     bool avx512_vnni = false;  // dot product of bytes
-    bool avx512_bf16 = false;  // dot product, and conversion from float32; and VBMI and VNNI, which go with it
+    bool avx512_bf16 =
+        false;  // dot product, and conversion from float32; and VBMI and VNNI, which go with it
     bool avx512_bf16_fast = false;  // the dot product multiplies twice as much in a cycle as float32's FMA
     bool amx_bf16 = false;          // tiles, and this process has leave to use them
     bool amx_int8 = false;

@@ -16,8 +16,7 @@ constexpr int kOnePair = 0x3f803f80;
 // Of the 32 keys of a block in the order of soften_row(), the first `keys` ones.
 UNIVAR_AVX512 __mmask32 known_keys(std::size_t keys) {
     __mmask32 mask = 0;
-    for (std::size_t key = 0; key < keys; ++key)
-        mask |= __mmask32{1} << (2 * packed_pair(key / 2) + key % 2);
+    for (std::size_t key = 0; key < keys; ++key) mask |= __mmask32{1} << (2 * packed_pair(key / 2) + key % 2);
     return mask;
 }
 

@@ -29,7 +29,8 @@ struct BytePanel {
     UNIVAR_AVX512 inline __attribute__((always_inline)) __m512 scaled(ByteDot::Sum sums, std::size_t row,
                                                                       std::size_t half,
                                                                       const float* to) const {
-        const __m512 by_row = _mm512_mul_ps(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums)), _mm512_set1_ps(row_steps[row]));
+        const __m512 by_row = _mm512_mul_ps(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums)),
+                                            _mm512_set1_ps(row_steps[row]));
         return _mm512_fmadd_ps(by_row, _mm512_loadu_ps(column_steps + 16 * half),
                                _mm512_loadu_ps(to + 16 * half));
     }
@@ -90,18 +91,7 @@ void into_panels(const PackedBytes& linear, const ByteRows& x, Panels to) {
 
 void multiply_byte_dots(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
                         std::int32_t*) {
-    switch (finish) {
-        case Finish::kCopy:
-            return into_panels<Copy>(linear, x, to);
-        case Finish::kGelu:
-            return into_panels<Gelu>(linear, x, to);
-        case Finish::kGeluTanh:
-            return into_panels<GeluTanh>(linear, x, to);
-        case Finish::kRelu:
-            return into_panels<Relu>(linear, x, to);
-        case Finish::kSwiglu:
-            return into_panels<Swiglu>(linear, x, to);
-    }
+    with_epilogue(finish, [&](auto epilogue) { into_panels<decltype(epilogue)>(linear, x, to); });
 }
 
 void accumulate_byte_dots(const PackedBytes& linear, const ByteRows& x, Stream stream, std::int32_t*) {

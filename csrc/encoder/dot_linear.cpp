@@ -1,5 +1,5 @@
-// A panel of weights (32 outputs) goes past all rows, twelve at a time, before the next one, which is asked for
-// meanwhile. Sums stay in registers from bias to epilogue.
+// A panel of weights (32 outputs) goes past all rows, twelve at a time, before the next one, which is asked
+// for meanwhile. Sums stay in registers from bias to epilogue.
 #include <algorithm>
 
 #include "encoder/dot_products.h"
@@ -55,8 +55,8 @@ struct Accumulate {
 
 // Steps [first, first + n) of a product with the panel of weights at `weight`.
 DotProduct steps_of(Panels x, const Bf16* weight, std::size_t first, std::size_t n) {
-    return {x.panel(first), x.stride * sizeof(Bf16), weight + first * 2 * kTile, kDotTileBytes, 2 * kDotTileBytes,
-            n};
+    return {x.panel(first), x.stride * sizeof(Bf16), weight + first * 2 * kTile,
+            kDotTileBytes,  2 * kDotTileBytes,       n};
 }
 
 template <typename Epilogue>
@@ -71,27 +71,18 @@ void multiply_all(const PackedLinear& linear, Panels x, std::size_t rows, Panels
 }  // namespace
 
 void multiply_dots(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to, float*) {
-    switch (finish) {
-        case Finish::kCopy:
-            return multiply_all<Copy>(linear, x, rows, to);
-        case Finish::kGelu:
-            return multiply_all<Gelu>(linear, x, rows, to);
-        case Finish::kGeluTanh:
-            return multiply_all<GeluTanh>(linear, x, rows, to);
-        case Finish::kRelu:
-            return multiply_all<Relu>(linear, x, rows, to);
-        case Finish::kSwiglu:
-            return multiply_all<Swiglu>(linear, x, rows, to);
-    }
+    with_epilogue(finish, [&](auto epilogue) { multiply_all<decltype(epilogue)>(linear, x, rows, to); });
 }
 
-void accumulate_dots(const PackedLinear& linear, Panels x, std::size_t rows, float* sums, std::size_t stride) {
+void accumulate_dots(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
+                     std::size_t stride) {
     const std::size_t steps = linear.in / kPanel;
     for (std::size_t column = 0; column < linear.out; column += kPanel)
         for (std::size_t step = 0; step < steps; step += kStepsAtOnce)
-            pass_rows(Accumulate{sums + column, stride},
-                      steps_of(x, linear.weight + column * linear.in, step, std::min(steps - step, kStepsAtOnce)),
-                      rows);
+            pass_rows(
+                Accumulate{sums + column, stride},
+                steps_of(x, linear.weight + column * linear.in, step, std::min(steps - step, kStepsAtOnce)),
+                rows);
 }
 
 }  // namespace univar

@@ -16,7 +16,7 @@ namespace univar {
 
 // Rows times two vectors of sums, beside them two vectors of the right operand and one of the left.
 constexpr std::size_t kDotRows = 12;
-constexpr std::size_t kDots = 16;                             // 4-byte groups of inner values in a step
+constexpr std::size_t kDots = 16;                          // 4-byte groups of inner values in a step
 constexpr std::size_t kDotTileBytes = kDots * kTileBytes;  // 16 columns of a step
 
 struct Bf16Dot {
@@ -26,8 +26,8 @@ struct Bf16Dot {
     }
 };
 
-// left: unsigned; right: signed. Sums are vectors of int: GCC keeps arrays of __m512i, which are of long long to
-// it, in memory.
+// left: unsigned; right: signed. Sums are vectors of int: GCC keeps arrays of __m512i, which are of long long
+// to it, in memory.
 struct ByteDot {
     typedef std::int32_t Sum __attribute__((vector_size(64)));
     UNIVAR_AVX512 static Sum add(Sum sum, __m512i left, __m512i right) {
@@ -35,9 +35,9 @@ struct ByteDot {
     }
 };
 
-// Rows from `left` on, steps of them left_step bytes apart, times 16 columns and the 16 that are `second` bytes
-// behind, steps of them right_step bytes apart. `ahead`: what to prefetch, going on by ahead_step with every
-// group.
+// Rows from `left` on, steps of them left_step bytes apart, times 16 columns and the 16 that are `second`
+// bytes behind, steps of them right_step bytes apart. `ahead`: what to prefetch, going on by ahead_step with
+// every group.
 struct DotProduct {
     const char *left, *right;
     std::size_t left_step, second, right_step, steps;
@@ -83,8 +83,8 @@ constexpr auto runs_by_rows(std::index_sequence<kRow...>) {
     return runs;
 }
 
-// One panel of weights past all rows, to kind.run<rows>(product, first row); meanwhile the next panel is asked
-// for.
+// One panel of weights past all rows, to kind.run<rows>(product, first row); meanwhile the next panel is
+// asked for.
 template <typename Kind>
 void pass_rows(const Kind& kind, DotProduct product, std::size_t rows) {
     static constexpr auto kRuns = runs_by_rows<Kind>(std::make_index_sequence<kDotRows>());

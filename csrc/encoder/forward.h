@@ -84,8 +84,8 @@ class Forward {
 };
 
 // The best instruction set that this processor has for `dtype`, at most `limit`.
-// float32: AVX-512, AVX2 or portable; bfloat16: AMX or AVX-512 (BF16), else throws; int8: AMX, AVX-512 (VNNI),
-// AVX2 or portable.
+// float32: AVX-512, AVX2 or portable; bfloat16: AMX or AVX-512 (BF16), else throws; int8: AMX, AVX-512
+// (VNNI), AVX2 or portable.
 Isa choose_isa(Dtype dtype, Isa limit);
 
 std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,

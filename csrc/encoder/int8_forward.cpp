@@ -143,8 +143,8 @@ std::vector<LayerBalance> int8_balances(const ModelShape& shape, const ModelWeig
     return balances;
 }
 
-// Over panels where the shape fills them: on AMX always, by dot products where they are fast in bf16 too, which
-// attention takes.
+// Over panels where the shape fills them: on AMX always, by dot products where they are fast in bf16 too,
+// which attention takes.
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
     const bool dots = isa == Isa::kAvx512 && cpu_features().avx512_bf16_fast && fills_byte_panels(shape);
     if (isa == Isa::kAmx || dots) return make_int8_panel_forward(shape, weights, isa);

@@ -1,15 +1,15 @@
-// The forward with linear layers in 8 bits over panels. Like the bf16 forward: a block of whole texts goes through
-// the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are float32. What a
-// linear layer takes is rounded row by row just before, the hidden states slice by slice.
+// The forward with linear layers in 8 bits over panels. Like the bf16 forward: a block of whole texts goes
+// through the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are
+// float32. What a linear layer takes is rounded row by row just before, the hidden states slice by slice.
 #include <algorithm>
 #include <cassert>
 #include <stdexcept>
 #include <vector>
 
 #include "check.h"
-#include "encoder/panel_forward.h"
 #include "encoder/cpu.h"
 #include "encoder/int8_kernels.h"
+#include "encoder/panel_forward.h"
 
 namespace univar {
 
@@ -187,8 +187,8 @@ Int8PanelForward::Block Int8PanelForward::reserve(Memory& memory, std::size_t ro
 // x (rows, dim) as bytes.
 ByteRows Int8PanelForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
     Memory& memory = block.memory;
-    round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(),
-                 kernels_.byte_offset, block.x_bytes, memory.steps.data());
+    round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), kernels_.byte_offset,
+                 block.x_bytes, memory.steps.data());
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
@@ -206,7 +206,7 @@ void Int8PanelForward::feed_forward(const Layer& layer, const Block& block) cons
 }
 
 void Int8PanelForward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                               Workspace& workspace, float* out) const {
+                                 Workspace& workspace, float* out) const {
     auto& memory = static_cast<Memory&>(workspace);
     const auto rows = static_cast<std::size_t>(cu_seqlens[texts] - cu_seqlens[0]);
     const std::size_t dim = shape_.dim;

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "encoder/amx_operands.h"
+#include "encoder/block_products.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -44,8 +44,8 @@ UNIVAR_AVX512_AMX void add_all(const LinearBatch& batch, float* d_weight, float*
             gradients.lay_out_left_transposed();
             for (std::size_t p = 0; p < x.panels(); ++p)
                 Blocks::multiply(gradients.left_transposed(0, 0), x.right(p), x.blocks(),
-                         Sums::in_matrix(d_weight + output * batch.inputs + p * kPanel, batch.inputs),
-                         first > 0);
+                                 Sums::in_matrix(d_weight + output * batch.inputs + p * kPanel, batch.inputs),
+                                 first > 0);
         }
     }
 }

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "encoder/panels.h"
 #include "encoder/pages.h"
+#include "encoder/panels.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -40,10 +40,10 @@ class AttentionScratch {
     PageArray<Bf16> halves_;
 };
 
-constexpr std::size_t kRing = 4;                      // blocks of a ring
-constexpr std::size_t kHalf = kTileRows * kPanel;     // values of a block of 16 queries and 32 keys
-constexpr float kScoreUnit = 256;                     // of the fixed-point logarithms to base 2 that scores are
-constexpr float kLargestScore = 1 << 30;              // that fits an int32
+constexpr std::size_t kRing = 4;                   // blocks of a ring
+constexpr std::size_t kHalf = kTileRows * kPanel;  // values of a block of 16 queries and 32 keys
+constexpr float kScoreUnit = 256;                  // of the fixed-point logarithms to base 2 that scores are
+constexpr float kLargestScore = 1 << 30;           // that fits an int32
 constexpr float kLeastSum = 1e-20f, kMostSum = 1e20f;  // of weights that need no highest score
 
 // The panels of one head in a matrix of queries, keys and values; the result takes the place of the queries.
@@ -90,13 +90,13 @@ alignas(64) constexpr std::uint8_t kLack[64] = {
 //
 // The integer nearest to a score has the exponent of its weight above 8 bits of fraction; a bf16 has it above
 // 7 bits of mantissa. Mantissa and fraction differ by what is looked up. Scores out of range become 0 or NaN.
-UNIVAR_AVX512 inline __attribute__((always_inline)) __m512i soften_row(__m512 low_scores, __m512 high_scores) {
+UNIVAR_AVX512 inline __attribute__((always_inline)) __m512i soften_row(__m512 low_scores,
+                                                                       __m512 high_scores) {
     const __m512i bias = _mm512_set1_epi16(static_cast<short>(0x8000));
-    const __m512i fixed =
-        _mm512_packs_epi32(_mm512_cvtps_epi32(low_scores), _mm512_cvtps_epi32(high_scores));
+    const __m512i fixed = _mm512_packs_epi32(_mm512_cvtps_epi32(low_scores), _mm512_cvtps_epi32(high_scores));
     const __m512i sixty_fourths = _mm512_srli_epi16(fixed, 2);  // of the fraction, in the lower byte
-    const __m512i less = _mm512_mask_permutexvar_epi8(bias, 0x5555555555555555ull, sixty_fourths,
-                                                      _mm512_load_si512(kLack));
+    const __m512i less =
+        _mm512_mask_permutexvar_epi8(bias, 0x5555555555555555ull, sixty_fourths, _mm512_load_si512(kLack));
     return _mm512_avg_epu16(_mm512_sub_epi16(fixed, less), _mm512_setzero_si512());
 }
 

@@ -20,7 +20,8 @@ struct Quarters {
     __m512 of[4];
 };
 
-UNIVAR_AVX512 inline __attribute__((always_inline)) Quarters quarters(Panels x, std::size_t row, const Quarters& factors) {
+UNIVAR_AVX512 inline __attribute__((always_inline)) Quarters quarters(Panels x, std::size_t row,
+                                                                      const Quarters& factors) {
     const __m512i left = _mm512_load_si512(x.data + row * kPanel);
     const __m512i right = _mm512_load_si512(x.data + x.stride + row * kPanel);
     return {{_mm512_mul_ps(lower_halves(left), factors.of[0]),
@@ -29,7 +30,8 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) Quarters quarters(Panels x, 
              _mm512_mul_ps(upper_halves(right), factors.of[3])}};
 }
 
-UNIVAR_AVX512 inline __attribute__((always_inline)) Quarters load_factors(const float* factors, std::size_t column) {
+UNIVAR_AVX512 inline __attribute__((always_inline)) Quarters load_factors(const float* factors,
+                                                                          std::size_t column) {
     Quarters loaded;
     for (std::size_t i = 0; i < 4; ++i)
         loaded.of[i] = factors == nullptr ? _mm512_set1_ps(1.0f) : _mm512_loadu_ps(factors + column + 16 * i);
@@ -76,7 +78,8 @@ UNIVAR_AVX512 void round_rows(Panels x, std::size_t rows, std::size_t columns, c
 
 }  // namespace
 
-void pack_bytes(const DenseLinear& from, int offset, std::int8_t* weight, float* steps, std::int32_t* starts) {
+void pack_bytes(const DenseLinear& from, int offset, std::int8_t* weight, float* steps,
+                std::int32_t* starts) {
     for (std::size_t row = 0; row < from.out; ++row) {
         const float* values = from.weight.data() + row * from.in;
         float magnitude = 1e-20f;

@@ -14,7 +14,7 @@
 
 namespace univar {
 
-constexpr std::size_t kBytePanel = 64;                      // columns of a panel of bytes
+constexpr std::size_t kBytePanel = 64;                     // columns of a panel of bytes
 constexpr std::size_t kByteTile = kTileRows * kBytePanel;  // bytes of a tile
 
 // A matrix of bytes in panels of 64 columns; within a panel, columns lie in the order of byte_column().

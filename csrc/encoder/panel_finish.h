@@ -1,6 +1,9 @@
 // How 32 sums of a product become a row of bf16.
 #pragma once
 
+#include <stdexcept>
+
+#include "encoder/packed_linear.h"
 #include "encoder/rough_math.h"
 
 #if defined(UNIVAR_AMX)
@@ -34,6 +37,24 @@ struct Swiglu {
         store_bf16(to, _mm512_mul_ps(low, silu(high)));
     }
 };
+
+// run(an epilogue of that kind).
+template <typename Run>
+void with_epilogue(Finish finish, Run run) {
+    switch (finish) {
+        case Finish::kCopy:
+            return run(Copy());
+        case Finish::kGelu:
+            return run(Gelu());
+        case Finish::kGeluTanh:
+            return run(GeluTanh());
+        case Finish::kRelu:
+            return run(Relu());
+        case Finish::kSwiglu:
+            return run(Swiglu());
+    }
+    throw std::logic_error("finish");
+}
 
 }  // namespace univar
 #endif

@@ -2,6 +2,8 @@
 
 #if defined(UNIVAR_AMX)
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cmath>
@@ -14,7 +16,15 @@ namespace univar {
 
 namespace {
 
-constexpr std::size_t kBlockBytes = 1400 << 10;  // of activations: most of a 2 MiB L2
+// Bytes of activations of a block: most of the L2 cache.
+std::size_t block_bytes() {
+    long size = 0;
+#if defined(_SC_LEVEL2_CACHE_SIZE)
+    size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#endif
+    constexpr long kUsual = 1 << 20;
+    return static_cast<std::size_t>(size > 0 ? size : kUsual) / 3 * 2;
+}
 
 PageArray<float> copied(const float* from, std::size_t n) {
     PageArray<float> to(n);
@@ -62,7 +72,7 @@ PanelForward::PanelForward(const ModelShape& shape, const ModelWeights& weights,
                            std::size_t small_values, std::size_t row_bytes)
     : shape_(checked(shape, weights)),
       kernels_(kernels),
-      block_rows_(std::max<std::size_t>(kBlockBytes / row_bytes / 32 * 32, 32)),
+      block_rows_(std::max<std::size_t>(block_bytes() / row_bytes / 32 * 32, 32)),
       rotary_(shape),
       word_(copied(weights.word, shape.vocab * shape.dim)),
       small_(small_values) {
@@ -92,13 +102,13 @@ float PanelForward::query_factor() const {
 }
 
 void PanelForward::embed_texts(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                             Stream stream, Panels x) const {
+                               Stream stream, Panels x) const {
     const float* position = position_.size() == 0 ? nullptr : position_.data();
     embed(ids, cu_seqlens, texts, word_.data(), position, shape_.dim, embedding_norm_, stream, x);
 }
 
 void PanelForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t texts, Panels qkv,
-                              AttentionScratch& scratch) const {
+                                AttentionScratch& scratch) const {
     const std::size_t head_dim = shape_.head_dim(), panels = head_dim / kPanel, all = shape_.dim / kPanel;
     for (std::size_t text = 0; text < texts; ++text) {
         const auto [first, tokens] = span_of(cu_seqlens, text);
@@ -118,7 +128,7 @@ void PanelForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t text
 }
 
 void PanelForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts, Stream stream,
-                            float* out) const {
+                              float* out) const {
     for (std::size_t text = 0; text < texts; ++text, out += shape_.dim) {
         const auto [first, tokens] = span_of(cu_seqlens, text);
         pool(stream.from_row(first), shape_.pooling == Pooling::kCls ? 1 : tokens, shape_.dim, out);
@@ -126,7 +136,7 @@ void PanelForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts,
 }
 
 void PanelForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                     Workspace& workspace, float* out) const {
+                       Workspace& workspace, float* out) const {
     std::optional<Tiles> tiles;
     if (kernels_.use_tiles) tiles.emplace();
     for_each_block(cu_seqlens, texts, block_rows_, [&](std::size_t first, std::size_t n) {

@@ -1,5 +1,6 @@
-// The products of the forwards over panels, in bf16 and in 8 bits, on AMX tiles or by the dot products of AVX-512 BF16. Both
-// read and write the same layouts; a row's sums are taken in the same order wherever it lies.
+// The products of the forwards over panels, in bf16 and in 8 bits, on AMX tiles or by the dot products of
+// AVX-512 BF16. Both read and write the same layouts; a row's sums are taken in the same order wherever it
+// lies.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// What the bf16 and int8 kernels over panels share: targets and the layout of matrices, which AMX tiles and the
-// dot products of AVX-512 read alike.
+// What the bf16 and int8 kernels over panels share: targets and the layout of matrices, which AMX tiles and
+// the dot products of AVX-512 read alike.
 //
 // Activations lie in panels of 32 columns: column panel p holds 64 bytes of every row, one row after the
 // other, so that 16 rows from any row on are one tile. Weights lie in panels of 32 outputs, each a run of

@@ -13,7 +13,7 @@ PANEL = 32
 
 
 def training_isa(x: Tensor) -> str | None:
-    """The instruction set that computes with x in C++, where x is bf16 on a CPU that is fast at it, else None."""
+    """What instruction set computes with x in C++, where x is bf16 on a CPU that is fast at it, else None."""
     on_cpu = x.device.type == "cpu" and x.dtype == torch.bfloat16
     return bf16_isa() if on_cpu else None
 

@@ -1,13 +1,13 @@
-// A matrix of bf16 rows in the layouts that products over rows and over columns want, and the product of two, on
-// AMX or by dot products.
+// A matrix of bf16 rows in the layouts that products over rows and over columns want, and the product of two,
+// on AMX or by dot products.
 #pragma once
 
 #include <cstddef>
 
 #include "encoder/amx.h"
 #include "encoder/dot_products.h"
-#include "encoder/panel_tiles.h"
 #include "encoder/pages.h"
+#include "encoder/panel_tiles.h"
 
 #if defined(UNIVAR_AMX)
 
@@ -35,12 +35,13 @@ struct Sums {
     }
 };
 
-// What multiplies: multiply() makes a block of 32 x 32 sums = or += left times right; a thread holds a Session
-// while it does.
+// What multiplies: multiply() makes a block of 32 x 32 sums = or += left times right; a thread holds a
+// Session while it does.
 struct TileBlocks {
     using Session = Tiles;
 
-    UNIVAR_AVX512_AMX static void multiply(Operand left, Operand right, std::size_t steps, Sums sums, bool add) {
+    UNIVAR_AVX512_AMX static void multiply(Operand left, Operand right, std::size_t steps, Sums sums,
+                                           bool add) {
         float *top = sums.data, *bottom = top + sums.below;
         memory_barrier();
         if (add) {
@@ -84,9 +85,10 @@ struct DotBlocks {
             for (std::size_t i = 0; i < kRows; ++i)
                 for (std::size_t half = 0; half < 2; ++half)
                     block[i][half] = add ? _mm512_loadu_ps(at(sums, to, i, half)) : _mm512_setzero_ps();
-            add_products<Bf16Dot>({left.data + tile * left.second + in_tile * kPanel, left.step * sizeof(Bf16),
-                                   right.data, right.second * sizeof(Bf16), right.step * sizeof(Bf16), steps},
-                                  block);
+            add_products<Bf16Dot>(
+                {left.data + tile * left.second + in_tile * kPanel, left.step * sizeof(Bf16), right.data,
+                 right.second * sizeof(Bf16), right.step * sizeof(Bf16), steps},
+                block);
             for (std::size_t i = 0; i < kRows; ++i)
                 for (std::size_t half = 0; half < 2; ++half)
                     _mm512_storeu_ps(at(sums, to, i, half), block[i][half]);
