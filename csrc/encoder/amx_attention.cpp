@@ -1,4 +1,4 @@
-// For each text and head, keys and values are laid out as AMX wants its right operand. Then the blocks of 16
+// For each text and head, keys and values are laid out as right operands. Then the blocks of 16
 // queries and 32 keys are walked in one go, three stages at a time on different blocks, so that nothing waits
 // for what went through memory a moment ago: scores of one block (tiles), weights of an earlier one
 // (vectors), product of an even earlier one with its values (tiles).

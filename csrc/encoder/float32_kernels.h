@@ -1,5 +1,6 @@
-// What the forward without AMX asks of an instruction set: products of packed matrices and what lies between
-// them, in float32. Each set has one table of these functions; csrc/encoder/simd_*.h is their one source.
+// What the forward without panels asks of an instruction set: products of packed matrices and what lies
+// between them, in float32. Each set has one table of these functions; csrc/encoder/simd_*.h is their one
+// source.
 #pragma once
 
 #include <cstddef>

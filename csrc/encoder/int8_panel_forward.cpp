@@ -99,7 +99,7 @@ Int8PanelForward::Int8PanelForward(const ModelShape& shape, const ModelWeights& 
       starts_(linear_outputs(shape)) {
     UNIVAR_CHECK(
         fills_byte_panels(shape),
-        "the int8 forward on AMX needs dims and intermediate dims in multiples of 64, head dims of 32");
+        "the int8 forward over panels needs dims and intermediate dims in multiples of 64, head dims of 32");
     const auto balances = int8_balances(shape, weights, Isa::kAvx512);
     for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
     const float* next_bias = keep(nullptr, shape.dim);

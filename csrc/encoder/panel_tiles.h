@@ -1,4 +1,4 @@
-// Rows of bf16 values in the layouts that AMX wants of its operands.
+// Rows of bf16 values in the layouts that products want of their right operands.
 #pragma once
 
 #include <cstddef>
