@@ -74,6 +74,7 @@ struct TileBlocks {
     }
 };
 
+// The same by dot products, which need no session.
 struct DotBlocks {
     struct Session {};
 

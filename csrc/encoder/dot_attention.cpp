@@ -20,7 +20,7 @@ UNIVAR_AVX512 __mmask32 known_keys(std::size_t keys) {
     return mask;
 }
 
-// Scores of the queries from `query` on with the 32 keys of a block, less what `sums` hold.
+// Adds to `sums` the scores of the queries from `query` on with the 32 keys of a block.
 UNIVAR_AVX512 inline __attribute__((always_inline)) void add_scores(const AttentionTask& task,
                                                                     std::size_t query, std::size_t block,
                                                                     __m512 (&sums)[kDotRows][2]) {
