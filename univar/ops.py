@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from univar import _native
 from univar._native import choose_isa as native_isa
 from univar.errors import UsageError
-
-if TYPE_CHECKING:
-    import torch
 
 DTYPES = ("auto", "fp32", "bf16", "fp16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
@@ -28,28 +27,47 @@ class Choice:
     why: str
 
 
-def choose_device(name: str = "auto") -> torch.device:
-    """The device to run on: "auto" is CUDA where there is one, else the CPU. UsageError if not there."""
+def choose_device(name: str = "auto") -> str:
+    """The device to run on, "cpu", "cuda" or "cuda:N": "auto" is CUDA where there is one, else the CPU.
+
+    torch, which takes more than a second to import, is asked only where it may find a CUDA device. Raises
+    UsageError for a device that is not there.
+    """
+    if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
+        return "cpu"
     import torch
 
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"unknown device {name!r}: give one of {', '.join(DEVICES)}") from None
     if device.type == "cpu":
-        return device
+        return "cpu"
     if device.type != "cuda":
         raise UsageError(f"device {name!r} is not supported: give one of {', '.join(DEVICES)}")
     if (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(
             f"no CUDA device for {name!r} here: found {torch.cuda.device_count()}; give --device cpu"
         )
-    return device
+    return str(device)
 
 
-def choose_dtype(name: str, device: torch.device) -> Choice:
+def _has_gpu_driver() -> bool:
+    """False only where torch cannot find a CUDA device: no driver of NVIDIA's, nor ROCm's on Linux."""
+    if sys.platform == "darwin":
+        return False
+    if os.path.exists("/dev/kfd"):
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def choose_dtype(name: str, device: str) -> Choice:
     """fp32, bf16, fp16 or int8, which is for the CPU and never chosen unasked.
 
     "auto" is bf16 on CUDA and where the CPU multiplies bf16 faster than fp32: in AMX tiles, or by an
@@ -57,15 +75,15 @@ def choose_dtype(name: str, device: torch.device) -> Choice:
     """
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}: give one of {', '.join(DTYPES)}")
-    if name == "fp16" and device.type == "cpu":
+    if name == "fp16" and device == "cpu":
         raise UsageError(
             "dtype fp16 is no faster than fp32 on a CPU and loses range: give fp32, bf16 or auto"
         )
-    if name == "int8" and device.type != "cpu":
+    if name == "int8" and device != "cpu":
         raise UsageError("dtype int8 is for the CPU: give bf16, fp16, fp32 or auto")
     if name != "auto":
         return Choice(name, "asked for")
-    if device.type == "cuda":
+    if device != "cpu":
         return Choice("bf16", "CUDA device")
     if isa := bf16_isa():
         return Choice("bf16", f"the CPU has {_BF16_ISAS[isa]}")
@@ -119,12 +137,12 @@ class ModelSizes(Protocol):
     def intermediate(self) -> int: ...
 
 
-def choose_forward(device: torch.device, dtype: str, config: ModelSizes | None = None) -> Choice:
+def choose_forward(device: str, dtype: str, config: ModelSizes | None = None) -> Choice:
     """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch".
 
     Without `config` for the usual models.
     """
-    if device.type != "cpu":
+    if device != "cpu":
         return _choose_cuda_forward(device, dtype, config)
     if config is not None and config.family == "mpnet":
         return Choice("torch", "the native forward has no bias by distance (mpnet)")
@@ -145,14 +163,16 @@ def _fills_byte_tiles(config: ModelSizes) -> bool:
     return not (config.dim % 64 or config.head_dim % 32 or config.intermediate % 64)
 
 
-def _choose_cuda_forward(device: torch.device, dtype: str, config: ModelSizes | None) -> Choice:
+def _choose_cuda_forward(device: str, dtype: str, config: ModelSizes | None) -> Choice:
+    import torch
+
     from univar.kernels.launch import can_launch
 
     if choose_attention(device, dtype).chosen != "varlen":
         return Choice("torch", choose_attention(device, dtype).why)
     if config is not None and config.family == "mpnet":
         return Choice("torch", "attention over packed texts has no bias by distance (mpnet)")
-    if not can_launch(device):
+    if not can_launch(torch.device(device)):
         return Choice("torch", "no triton package, or a device before compute capability 8.0")
     return Choice("cuda", "packed texts, copies beside computing")
 
@@ -170,22 +190,22 @@ def mkldnn_linear_works() -> bool:
     return bool(torch.equal(made, x))
 
 
-def choose_linear(device: torch.device) -> Choice:
+def choose_linear(device: str) -> Choice:
     """ "mkldnn": oneDNN with prepacked weights; "torch": torch.nn.functional.linear."""
-    if device.type != "cpu":
+    if device != "cpu":
         return Choice("torch", "CUDA device")
     if not mkldnn_linear_works():
         return Choice("torch", "this torch has no oneDNN linear with prepacked weights")
     return Choice("mkldnn", "weights packed once")
 
 
-def choose_attention(device: torch.device, dtype: str) -> Choice:
+def choose_attention(device: str, dtype: str) -> Choice:
     """How attention runs in torch.
 
     "varlen": one CUDA kernel over packed texts; "sdpa": torch,
     one call per run of equally long texts.
     """
-    if device.type == "cpu":
+    if device == "cpu":
         return Choice("sdpa", f"{dtype} on a CPU")
     if dtype == "fp32":
         return Choice("sdpa", "varlen kernels take no fp32")

@@ -100,7 +100,7 @@ def measure_forwards(
 ) -> None:
     weights = load_weights(config)
     ids, cu_seqlens = packed(lognormal_lengths(tokens, min(tokens, config.positions)), config.vocab_size)
-    per_token = 2 * sum(p.weight.numel() for layer in weights.layers for p in vars(layer).values())
+    per_token = 2 * sum(p.weight.size for layer in weights.layers for p in vars(layer).values())
     facts = {"what": "forward", "model": name, "weights": "random", "tokens": len(ids)}
 
     def ours() -> dict[str, float]:

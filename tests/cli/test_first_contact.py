@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from univar import ops
 from univar.cli import COMMANDS, cli
 
 HEAVY = {"torch", "faiss", "h5py", "pyarrow", "numpy", "transformers", "tokenizers", "sklearn", "matplotlib"}
@@ -26,14 +27,29 @@ def test_import_univar_loads_nothing_heavy() -> None:
     assert not modules_after("import univar") & (HEAVY | {"click", "rich"})
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "-h"] for name in COMMANDS)])
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    run = (
-        f"import sys; sys.argv = ['univar', *{arguments!r}]\n"
+def modules_after_command(*arguments: str | Path) -> set[str]:
+    """The same after a command that succeeded."""
+    return modules_after(
+        f"import sys; sys.argv = ['univar', *{list(map(str, arguments))!r}]\n"
         "from univar.cli import main\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code"
     )
-    assert not modules_after(run) & HEAVY
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "-h"] for name in COMMANDS)])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    assert not modules_after_command(*arguments) & HEAVY
+
+
+def test_embedding_and_attributing_on_a_cpu_load_no_torch(
+    tmp_path: Path, answers: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if ops.choose_device() != "cpu":
+        pytest.skip("a CUDA device is there, and chosen")
+    monkeypatch.setenv("UNIVAR_ISA", "avx2")  # fp32: the tiny encoder is too narrow for tiles of bf16
+    store = tmp_path / "store"
+    assert "torch" not in modules_after_command("embed", answers, "-o", store, "-e", tiny_bert, "-q")
+    assert "torch" not in modules_after_command("attribute", store, answers, "-e", tiny_bert)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

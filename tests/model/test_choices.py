@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-import torch
 
 from univar import _native, ops
 from univar.errors import UsageError
 
-CPU, CUDA = torch.device("cpu"), torch.device("cuda")
+CPU, CUDA = "cpu", "cuda"
 
 
 @pytest.mark.parametrize(
@@ -31,6 +30,21 @@ def test_auto_dtype_is_bf16_only_where_the_cpu_is_faster_at_it(
     monkeypatch.setattr(ops, "cpu_features", lambda: features)
     monkeypatch.setenv("UNIVAR_ISA", limit)
     assert ops.choose_dtype("auto", CPU).chosen == dtype
+
+
+def test_auto_device_without_a_gpu_driver_asks_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "_has_gpu_driver", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("asked"))
+    assert ops.choose_device() == "cpu"
+
+
+@pytest.mark.parametrize(("found", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_device_with_a_gpu_driver_is_what_torch_finds(
+    found: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ops, "_has_gpu_driver", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: found)
+    assert ops.choose_device() == device
 
 
 def test_auto_dtype_on_cuda_is_bf16() -> None:
@@ -69,7 +83,7 @@ def amx(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_forward_is_native_where_the_cpu_and_the_model_allow(
-    amx: None, device: torch.device, dtype: str, sizes: Sizes, chosen: str
+    amx: None, device: str, dtype: str, sizes: Sizes, chosen: str
 ) -> None:
     assert ops.choose_forward(device, dtype, sizes).chosen == chosen
 

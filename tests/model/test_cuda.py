@@ -117,4 +117,4 @@ def test_where_the_cuda_forward_runs(varlen, launch, dtype, family, chosen, monk
     monkeypatch.setattr(ops.importlib.util, "find_spec", lambda name: varlen or None)
     monkeypatch.setattr("univar.kernels.launch.can_launch", lambda device: launch)
     sizes = type("Sizes", (), {"family": family, "dim": config.dim, "head_dim": config.head_dim})()
-    assert ops.choose_forward(CUDA, dtype, sizes).chosen == chosen
+    assert ops.choose_forward("cuda", dtype, sizes).chosen == chosen

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import save_file as torch_save_file
 
 from tests.conftest import answer_rows
 from tests.model.conftest import edit_json
@@ -53,6 +55,16 @@ def test_tensorflow_names_of_layer_norm_are_read(editable_bert: Path) -> None:
     rename_tensors(
         editable_bert, lambda name: name.replace(*next((i for i in old.items() if i[0] in name), ("", "")))
     )
+    np.testing.assert_array_equal(encode(editable_bert), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_weights_of_other_dtypes_are_read_as_float32(editable_bert: Path, dtype: torch.dtype) -> None:
+    path = editable_bert / "model.safetensors"
+    rounded = {name: torch.from_numpy(tensor).to(dtype) for name, tensor in load_file(path).items()}
+    save_file({name: tensor.float().numpy() for name, tensor in rounded.items()}, path)
+    expected = encode(editable_bert)
+    torch_save_file(rounded, path)
     np.testing.assert_array_equal(encode(editable_bert), expected)
 
 

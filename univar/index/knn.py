@@ -28,7 +28,7 @@ def knn(
     from univar import ops
 
     chosen = ops.choose_device(device)
-    if chosen.type == "cuda":
+    if chosen != "cpu":
         import torch
 
         from univar.kernels.knn import knn as knn_on_device

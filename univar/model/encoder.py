@@ -17,10 +17,10 @@ from univar.model.config import read_config
 from univar.model.native import NativeForward, finished
 from univar.model.spec import resolve
 from univar.model.tokenizer import NativeTokenizer, Tokenizer, load_tokenizer
-from univar.model.torch_forward import TorchForward
 
 if TYPE_CHECKING:
     from univar.model.cuda import CudaForward
+    from univar.model.torch_forward import TorchForward
 
 logger = logging.getLogger("univar")
 
@@ -74,7 +74,7 @@ class Encoder:
             "max_length": self.max_length,
             "pooling": self._config.pooling,
             "dtype": self._dtype,
-            "device": str(self._device),
+            "device": self._device,
         }
 
     def tokenize(self, sentences: Sequence[str] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
@@ -148,13 +148,18 @@ class Encoder:
         choice = ops.choose_forward(self._device, self._dtype, self._config)
         if choice.chosen == "torch" and self._dtype == "int8":
             raise UsageError(f"dtype int8 does not run here: {choice.why}; give fp32, bf16 or auto")
+        if choice.chosen in ops.ISAS:
+            return NativeForward(self._config, weights, self._dtype, choice.chosen, self._threads)
+        import torch
+
+        device = torch.device(self._device)
         if choice.chosen == "cuda":
             from univar.model.cuda import CudaForward
 
-            return CudaForward(self._config, weights, self._dtype, self._device)
-        if choice.chosen == "torch":
-            return TorchForward(self._config, weights, self._dtype, self._device, self._threads)
-        return NativeForward(self._config, weights, self._dtype, choice.chosen, self._threads)
+            return CudaForward(self._config, weights, self._dtype, device)
+        from univar.model.torch_forward import TorchForward
+
+        return TorchForward(self._config, weights, self._dtype, device, self._threads)
 
     def _checked_max_length(self, wanted: int | None) -> int:
         if wanted is None:

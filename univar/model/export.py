@@ -16,8 +16,8 @@ from typing import Any
 from univar import __version__
 from univar.errors import ProviderError, UsageError
 from univar.model.adapter import adapted_weights
+from univar.model.checkpoint_tensors import checkpoint_tensors
 from univar.model.config import ModelConfig, read_config
-from univar.model.names import checkpoint_tensors
 from univar.model.spec import ResolvedSpec
 from univar.model.weights import Weights
 

@@ -46,8 +46,9 @@ class PackedTransformer:
         steps: TorchSteps | None = None,
     ):
         self._config, self._dtype, self._device = config, TORCH_DTYPES[dtype], device
-        self._linear = MkldnnLinear if ops.choose_linear(device).chosen == "mkldnn" else TorchLinear
-        use_varlen = ops.choose_attention(device, dtype).chosen == "varlen" and weights.relative_bias is None
+        self._linear = MkldnnLinear if ops.choose_linear(device.type).chosen == "mkldnn" else TorchLinear
+        attention = ops.choose_attention(device.type, dtype).chosen
+        use_varlen = attention == "varlen" and weights.relative_bias is None
         self._steps = steps or TorchSteps(config, weights, self._dtype, device, use_varlen)
         self._layers = [self._layer(layer) for layer in weights.layers]
 

@@ -29,8 +29,8 @@ class TorchLinear:
     """x (T, in) -> x @ weight.T + bias (T, out), in the weight's dtype and on its device."""
 
     def __init__(self, affine: Affine, dtype: torch.dtype, device: torch.device):
-        self._weight = affine.weight.to(device, dtype)
-        self._bias = None if affine.bias is None else affine.bias.to(device, dtype)
+        self._weight = torch.from_numpy(affine.weight).to(device, dtype)
+        self._bias = _bias(affine, dtype, device)
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self._weight, self._bias)
@@ -40,8 +40,13 @@ class MkldnnLinear:
     """The same by oneDNN on the CPU. The operator is private to torch: `univar.ops` tries it first."""
 
     def __init__(self, affine: Affine, dtype: torch.dtype, device: torch.device):
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(affine.weight.to(dtype), _PACKING_ROWS)
-        self._bias = None if affine.bias is None else affine.bias.to(dtype)
+        weight = torch.from_numpy(affine.weight).to(dtype)
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, _PACKING_ROWS)
+        self._bias = _bias(affine, dtype, device)
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
+
+
+def _bias(affine: Affine, dtype: torch.dtype, device: torch.device) -> Tensor | None:
+    return None if affine.bias is None else torch.from_numpy(affine.bias).to(device, dtype)

@@ -64,8 +64,8 @@ def _shape(config: ModelConfig, weights: Weights) -> dict[str, Any]:
 
 def _arrays(weights: Weights) -> dict[str, Any]:
     return {
-        "word": weights.word.numpy(),
-        "position": None if weights.position is None else weights.position.numpy(),
+        "word": weights.word,
+        "position": weights.position,
         "embedding_norm": _pair(weights.embedding_norm),
         "layers": [_layer(layer) for layer in weights.layers],
     }
@@ -77,4 +77,4 @@ def _layer(layer: LayerWeights) -> dict[str, Any]:
 
 
 def _pair(affine: Affine) -> tuple[np.ndarray, np.ndarray | None]:
-    return affine.weight.numpy(), None if affine.bias is None else affine.bias.numpy()
+    return affine.weight, affine.bias

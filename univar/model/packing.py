@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from univar._native import pack
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ class Layout:
     @cached_property
     def positions(self) -> Tensor:
         """(rows,) int64 place of each token in its text, 0 in the rows after the last token."""
+        import torch
+
         places = np.zeros(self.rows, np.int64)
         starts = np.repeat(self.cu_seqlens[:-1], self.lengths)
         np.subtract(np.arange(self.tokens), starts, out=places[: self.tokens])

@@ -46,7 +46,7 @@ def installation() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": ops.usable_cpus(),
         "cpu_features": ops.cpu_features(),
-        "devices": [str(device), *(["cpu"] if device.type != "cpu" else [])],
+        "devices": list(dict.fromkeys((device, "cpu"))),
         "runs": {name: {"chosen": choice.chosen, "why": choice.why} for name, choice in choices.items()},
         "encoders": encoders,
         "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),

@@ -41,11 +41,12 @@ class TorchSteps:
         use_varlen: bool = False,
     ):
         self._config, self._dtype, self._device, self._varlen = config, dtype, device, use_varlen
-        self._word = weights.word.to(device)
-        self._position = None if weights.position is None else weights.position.to(device)
+        self._word = torch.from_numpy(weights.word).to(device)
+        position = weights.position
+        self._position = None if position is None else torch.from_numpy(position).to(device)
         self._embedding_norm = self._norm(weights.embedding_norm, torch.float32)
         table = weights.relative_bias
-        self._bias = None if table is None else relative_bias(table.to(device, dtype))
+        self._bias = None if table is None else relative_bias(torch.from_numpy(table).to(device, dtype))
 
     def norm(self, affine: Affine) -> Norm:
         """A layer's LayerNorm as `add_norm` takes it."""
@@ -77,7 +78,8 @@ class TorchSteps:
 
     def _norm(self, affine: Affine, dtype: torch.dtype) -> Norm:
         assert affine.bias is not None
-        return Norm(affine.weight.to(self._device, dtype), affine.bias.to(self._device, dtype))
+        weight, bias = map(torch.from_numpy, (affine.weight, affine.bias))
+        return Norm(weight.to(self._device, dtype), bias.to(self._device, dtype))
 
     def _normalize(self, x: Tensor, norm: Norm) -> Tensor:
         return F.layer_norm(x, norm.weight.shape, norm.weight, norm.bias, self._config.norm_eps)

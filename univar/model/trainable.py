@@ -28,8 +28,8 @@ class TrainableAffine(nn.Module):
 
     def __init__(self, affine: Affine) -> None:
         super().__init__()
-        self.weight = nn.Parameter(affine.weight.clone())
-        self.bias = None if affine.bias is None else nn.Parameter(affine.bias.clone())
+        self.weight = nn.Parameter(torch.tensor(affine.weight))
+        self.bias = None if affine.bias is None else nn.Parameter(torch.tensor(affine.bias))
         self.delta: nn.Module | None = None
         """What an adapter adds to the weight, (out, in) float32."""
 
@@ -51,8 +51,7 @@ class TrainableAffine(nn.Module):
 
     def affine(self) -> Affine:
         """As the forward without gradients and the export take it."""
-        bias = None if self.bias is None else self.bias.detach()
-        return Affine(self.whole().detach(), bias)
+        return Affine(_array(self.whole()), None if self.bias is None else _array(self.bias))
 
 
 class TrainableLayer(nn.Module):
@@ -87,7 +86,7 @@ class TrainableLayer(nn.Module):
         return self.output_norm.normalize(x + self.down.linear(hidden), config.norm_eps)
 
     def weights(self) -> LayerWeights:
-        """As they are now, detached."""
+        """As they are now, copied."""
         parts = ("qkv", "out", "attention_norm", "up", "down", "output_norm")
         return LayerWeights(**{name: getattr(self, name).affine() for name in parts})
 
@@ -111,14 +110,14 @@ class TrainableEncoder(nn.Module):
         super().__init__()
         self.config, self.dtype, self.checkpointing = config, dtype, checkpointing
         self._normalize = normalize
-        self.word = nn.Parameter(weights.word.clone())
-        self.position = None if weights.position is None else nn.Parameter(weights.position.clone())
+        self.word = nn.Parameter(torch.tensor(weights.word))
+        self.position = None if weights.position is None else nn.Parameter(torch.tensor(weights.position))
         # The one token type is trained as a vector of its own, as everywhere else. It lies in a table
         # already, so this is what is added to it.
         token_type = torch.zeros(1, config.dim) if weights.has_token_type else None
         self.token_type = None if token_type is None else nn.Parameter(token_type)
         bias = weights.relative_bias
-        self.relative_bias = None if bias is None else nn.Parameter(bias.clone())
+        self.relative_bias = None if bias is None else nn.Parameter(torch.tensor(bias))
         self.embedding_norm = TrainableAffine(weights.embedding_norm)
         self.layers = nn.ModuleList(TrainableLayer(layer, config) for layer in weights.layers)
 
@@ -149,22 +148,24 @@ class TrainableEncoder(nn.Module):
         return torch.segment_reduce(x[: layout.tokens].float(), "mean", lengths=cu_seqlens.diff().long())
 
     def weights(self) -> Weights:
-        """As they are now, adapters merged, detached."""
-        word, position = self.word.detach(), None if self.position is None else self.position.detach()
+        """As they are now, adapters merged, copied."""
+        word, position = _array(self.word), None if self.position is None else _array(self.position)
         if self.token_type is not None:
-            word, position = (
-                (word + self.token_type.detach(), None)
-                if position is None
-                else (word, position + self.token_type.detach())
-            )
+            table = word if position is None else position
+            table += _array(self.token_type)
         return Weights(
             word=word,
             position=position,
             embedding_norm=self.embedding_norm.affine(),
-            relative_bias=None if self.relative_bias is None else self.relative_bias.detach(),
+            relative_bias=None if self.relative_bias is None else _array(self.relative_bias),
             layers=[layer.weights() for layer in self.layers],  # type: ignore[operator]
             has_token_type=self.token_type is not None,
         )
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """A copy, as the forward without gradients and the export take it."""
+    return x.detach().cpu().numpy().copy()
 
 
 def attend(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor:

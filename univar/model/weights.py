@@ -6,19 +6,21 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from univar.errors import DataError
 from univar.model.config import ModelConfig
+
+ANCHOR = "embeddings.word_embeddings.weight"
+"""What every checkpoint has, behind whatever prefix."""
 
 
 @dataclass(frozen=True)
 class Affine:
     """Weight and bias of a linear layer (out, in) and (out,), or of a LayerNorm (dim,) and (dim,)."""
 
-    weight: Tensor
-    bias: Tensor | None
+    weight: np.ndarray
+    bias: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Weights:
     heads), MPNet's, or None. `has_token_type`: whether there was a token type at all.
     """
 
-    word: Tensor
-    position: Tensor | None
+    word: np.ndarray
+    position: np.ndarray | None
     embedding_norm: Affine
-    relative_bias: Tensor | None
+    relative_bias: np.ndarray | None
     layers: list[LayerWeights]
     has_token_type: bool = False
 
@@ -78,14 +80,11 @@ def load_weights(config: ModelConfig) -> Weights:
     position = None
     if config.rotary_base is None:
         rows = config.position_offset + config.positions
-        position = read("embeddings.position_embeddings.weight", rows, config.dim)[
-            config.position_offset :
-        ].clone()
+        position = read("embeddings.position_embeddings.weight", rows, config.dim)[config.position_offset :]
     has_token_type = read.has("embeddings.token_type_embeddings.weight")
     if has_token_type:
-        (word if position is None else position).add_(
-            read("embeddings.token_type_embeddings.weight", None, config.dim)[0]
-        )
+        table = word if position is None else position
+        table += read("embeddings.token_type_embeddings.weight", None, config.dim)[0]
     norm = "emb_ln" if read.has("emb_ln.weight") else "embeddings.LayerNorm"
     bias = "encoder.relative_attention_bias.weight"
     return Weights(
@@ -98,25 +97,42 @@ def load_weights(config: ModelConfig) -> Weights:
     )
 
 
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of floats of a safetensors file by name, in float32; raises SafetensorError or OSError."""
+    from safetensors import deserialize, safe_open
+
+    with safe_open(path, "numpy") as file:
+        names = file.keys()
+        dtypes = {name: file.get_slice(name).get_dtype() for name in names}
+        tensors = {
+            name: file.get_tensor(name).astype(np.float32, copy=False)
+            for name, dtype in dtypes.items()
+            if dtype in ("F64", "F32", "F16")
+        }
+    if "BF16" in dtypes.values():  # which NumPy lacks: the upper half of a float32
+        for name, tensor in deserialize(path.read_bytes()):
+            if tensor["dtype"] == "BF16":
+                bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
+                tensors[name] = bits.view(np.float32).reshape(tensor["shape"])
+    return tensors
+
+
 class _Reader:
     """Tensors by name, whatever prefix the checkpoint gives them ("bert.", "0.auto_model."), in float32."""
 
-    _ANCHOR = "embeddings.word_embeddings.weight"
-
     def __init__(self, config: ModelConfig):
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
 
         self._folder = config.folder
-        tensors: dict[str, Tensor] = {}
+        tensors: dict[str, np.ndarray] = {}
         for path in weight_files(config.folder):
             try:
-                tensors.update(load_file(path))
+                tensors.update(read_tensors(path))
             except (SafetensorError, OSError) as error:
                 raise DataError(f"cannot read {path}: {error}") from None
-        prefixes = [name.removesuffix(self._ANCHOR) for name in tensors if name.endswith(self._ANCHOR)]
+        prefixes = [name.removesuffix(ANCHOR) for name in tensors if name.endswith(ANCHOR)]
         if not prefixes:
-            raise DataError(f"{config.folder}: the weights hold no {self._ANCHOR}: is this a text encoder?")
+            raise DataError(f"{config.folder}: the weights hold no {ANCHOR}: is this a text encoder?")
         prefix = min(prefixes, key=len)
         renamed = ((name.removeprefix(prefix), tensor) for name, tensor in tensors.items())
         # TensorFlow's names of a LayerNorm live on in old checkpoints.
@@ -130,15 +146,14 @@ class _Reader:
     def has(self, name: str) -> bool:
         return name in self._tensors
 
-    def __call__(self, name: str, *shape: int | None) -> Tensor:
+    def __call__(self, name: str, *shape: int | None) -> np.ndarray:
         if name not in self._tensors:
             raise DataError(f"{self._folder}: the weights hold no {name}, which config.json asks for")
-        tensor = self._tensors[name].float()
-        found = tuple(tensor.shape)
-        if len(found) != len(shape) or any(
-            want not in (None, got) for want, got in zip(shape, found, strict=True)
+        tensor = self._tensors[name]
+        if tensor.ndim != len(shape) or any(
+            want not in (None, got) for want, got in zip(shape, tensor.shape, strict=True)
         ):
-            raise DataError(f"{self._folder}: {name} is {found}, but config.json asks for {shape}")
+            raise DataError(f"{self._folder}: {name} is {tensor.shape}, but config.json asks for {shape}")
         return tensor
 
     def affine(self, name: str, *shape: int) -> Affine:
@@ -148,7 +163,9 @@ class _Reader:
     def stacked(self, names: list[str], rows: int, columns: int) -> Affine:
         parts = [self.affine(name, rows, columns) for name in names]
         biases = [part.bias for part in parts if part.bias is not None]
-        return Affine(torch.cat([part.weight for part in parts]), torch.cat(biases) if biases else None)
+        return Affine(
+            np.concatenate([part.weight for part in parts]), np.concatenate(biases) if biases else None
+        )
 
 
 def _norm(read: _Reader, name: str) -> Affine:

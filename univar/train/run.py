@@ -16,9 +16,10 @@ from univar import ops
 from univar.data.views import TokenCorpus, ViewSampler, build_corpus
 from univar.engine.memory import release_freed_memory
 from univar.errors import UsageError
-from univar.model.adapter import adapted_weights, attach
+from univar.model.adapter import adapted_weights
 from univar.model.config import ModelConfig, read_config
 from univar.model.forward import TORCH_DTYPES
+from univar.model.low_rank import attach
 from univar.model.spec import ResolvedSpec, resolve
 from univar.model.tokenizer import load_tokenizer
 from univar.model.torch_forward import one_threaded_workers
@@ -95,8 +96,8 @@ class Run:
         self.source: ResolvedSpec = resolve(settings.base)
         self.config: ModelConfig = read_config(self.source.folder)
         self.max_length = min(settings.max_length, self.config.positions)
-        self.device = ops.choose_device(device)
-        self.dtype = ops.choose_dtype(settings.dtype, self.device).chosen
+        self.device = torch.device(ops.choose_device(device))
+        self.dtype = ops.choose_dtype(settings.dtype, self.device.type).chosen
         self.threads = (threads or ops.usable_cpus()) if self.device.type == "cpu" else 1
         make_folder(folder)
         tokenizer = load_tokenizer(self.config.folder, self.max_length, self.threads)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from univar.errors import UsageError
-from univar.model import adapter
+from univar.model.adapter import save_adapter
 from univar.model.export import export_model
+from univar.model.low_rank import detach
 from univar.store.fs import reported
 from univar.train.card import model_card
 from univar.train.run import Progress, Run
@@ -140,5 +141,5 @@ def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
     with reported("write", target):
         if run.settings.lora_rank:
             kept = {name: facts[name] for name in ("base", "base_revision", "steps", "accuracy")}
-            adapter.save_adapter(adapter.detach(run.model), target / "adapter", run.source.id, kept)
+            save_adapter(detach(run.model), target / "adapter", run.source.id, kept)
     shutil.rmtree(run.folder, ignore_errors=True)
