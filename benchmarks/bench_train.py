@@ -38,6 +38,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "symmetric": False,
         "prototypes": 0.0,
         "base_share": 0.0,
+        "word_rate": 1.0,
         "learning_rate": 5e-5,
         "held_out": 0.0,
         "validate_every": 0,

@@ -51,6 +51,7 @@ def evaluate(options: argparse.Namespace, encoder: Path, report: Path) -> None:
     if not options.corpora:
         for name in NON_VALUE:
             wanted += ["--non-value", name]
+    if options.fulcra or not options.corpora:
         wanted += ["--fulcra", options.data / "culture" / "fulcra_schwartz_labelled.parquet"]
     univar("evaluate", *stores["valued"], *wanted, "--encoder", encoder, "--out", report)
 
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--base", default="minilm", help="encoder to start from")
     parser.add_argument("--minutes", type=float, default=30, help="budget of the training")
     parser.add_argument("--corpora", nargs="*", help="evaluate on these alone, without controls")
+    parser.add_argument("--fulcra", action="store_true", help="people's Schwartz labels with --corpora too")
     parser.add_argument("--work", type=Path, required=True, help="folder of encoder and stores")
     parser.add_argument("--out", type=Path, required=True, help="JSON file")
     options = parser.parse_args()

@@ -167,6 +167,26 @@ def test_without_common_questions_matching_says_so(build: Build) -> None:
         sampler(build(rows)).batch(0)
 
 
+@pytest.mark.parametrize(("weigh", "expected"), [("rows", 12 / 13), ("questions", 2 / 3)])
+def test_groups_weigh_by_their_rows_or_their_questions(build: Build, weigh: str, expected: float) -> None:
+    """18 sources that answered 20 questions beside 3 that answered 10, drawn without balance."""
+    large = rows_of(models=18, questions=20)
+    small = [
+        {
+            **row,
+            "model": f"b{row['model']}",
+            "question": f"{row['question']} x",
+            "question_id": f"b{row['question_id']}",
+        }
+        for row in rows_of(models=3, questions=10)
+    ]
+    corpus = build([*large, *small])
+    of_large = [not name.startswith("b") for name in corpus.source_names]
+    draws = sampler(corpus, batch=6, block=3, balance=0.0, weigh=weigh)
+    sources = np.concatenate([draws.batch(step).sources for step in range(300)])
+    assert np.mean([of_large[source] for source in sources]) == pytest.approx(expected, abs=0.06)
+
+
 def test_balance_gives_groups_of_sources_equal_shares(build: Build) -> None:
     many = rows_of(models=3, questions=40)
     few = [

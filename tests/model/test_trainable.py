@@ -18,7 +18,7 @@ from univar.model.packed_attention import packed_attention
 from univar.model.packing import Layout, micro_batches
 from univar.model.spec import resolve
 from univar.model.trainable import TrainableEncoder
-from univar.model.weights import load_weights
+from univar.model.weights import load_weights, lowest_layers
 
 Packed = tuple[np.ndarray, np.ndarray]
 FAMILIES = ["bert", "xlm-roberta", "mpnet", "nomic_bert"]
@@ -94,6 +94,19 @@ def test_changed_weights_come_back_from_the_exported_folder(
     got = Encoder(tmp_path / "out", dtype="fp32", device="cpu").forward_packed(*texts_ids)
     np.testing.assert_allclose(got, embed(model, texts_ids).detach().numpy(), atol=3e-6)
     assert not np.allclose(got, Encoder(folder, dtype="fp32").forward_packed(*texts_ids), atol=1e-3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_an_encoder_without_its_upper_layers_comes_back_from_the_exported_folder(
+    tmp_path: Path, tiny_bert: Path, texts_ids: Packed, family: str
+) -> None:
+    folder = hugging_face_folder(tmp_path / "model", family, tiny_bert)
+    config = read_config(folder)
+    model = TrainableEncoder(config, lowest_layers(load_weights(config), 1), torch.float32)
+    export_model(resolve(folder), tmp_path / "out", weights=model.weights())
+    assert read_config(tmp_path / "out").layers == 1
+    got = Encoder(tmp_path / "out", dtype="fp32", device="cpu").forward_packed(*texts_ids)
+    np.testing.assert_allclose(got, embed(model, texts_ids).detach().numpy(), atol=3e-6)
 
 
 def test_bf16_training_stays_near_fp32(tmp_path: Path, tiny_bert: Path, texts_ids: Packed) -> None:

@@ -114,6 +114,7 @@ def test_existing_folder_is_not_replaced(tiny_bert: Path, corpus_file: Path, tmp
         ({"views": {"overlapp": True}}, "unknown setting 'overlapp'"),
         ({"batch": 1}, "at least 2"),
         ({"loss": "triplet"}, "unknown loss 'triplet'"),
+        ({"views": {"weigh": "answers"}}, r"unknown views\.weigh 'answers'"),
         ({"views": {"qa_per_view": [3, 2]}}, "qa_per_view"),
         ({"temperature": 0}, "temperature"),
         ({"steps": 0}, "steps"),

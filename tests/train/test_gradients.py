@@ -11,6 +11,7 @@ import torch
 from tests.train.conftest import losses, quick, run
 from univar.train import TrainSettings
 from univar.train.objective import Objective, barlow_twins, value_distance
+from univar.train.optimizer import make_optimizer
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,19 @@ def test_threads_change_no_loss(tiny_bert: Path, corpus_file: Path, tmp_path: Pa
     run(corpus_file, tmp_path / "one", settings)
     run(corpus_file, tmp_path / "three", settings, threads=3)
     np.testing.assert_allclose(losses(tmp_path / "three"), losses(tmp_path / "one"), atol=2e-6)
+
+
+def test_word_vectors_and_prototypes_take_their_own_rates() -> None:
+    names = ("word", "layers.0.up.weight", "prototypes")
+    named = [(name, torch.nn.Parameter(torch.zeros(2, 3))) for name in names]
+    optimizer = make_optimizer(named, TrainSettings(word_rate=20.0))
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-4 * group["times"]
+    for _, parameter in named:
+        parameter.grad = torch.ones(2, 3)
+    optimizer.step()
+    moved = [-float(parameter.detach().mean()) for _, parameter in named]
+    assert moved == pytest.approx([2e-3, 1e-4, 1e-2], rel=1e-5)
 
 
 def sides(batch: int = 12, dim: int = 16) -> tuple[torch.Tensor, torch.Tensor]:

@@ -53,7 +53,7 @@ def test_no_better_validations_stop_the_run_and_the_best_weights_are_kept(
 ) -> None:
     settings = quick(
         tiny_bert, steps=500, learning_rate=0.3, clip=1e9, held_out=0.3, validate_every=2, patience=3,
-        schedule="inverse_sqrt",
+        schedule="inverse_sqrt", depth=1.0,
     )  # fmt: skip
     facts = run(corpus_file, tmp_path / "out", settings).facts
     assert facts["stopped"] == "3 validations without a better one"
@@ -111,6 +111,21 @@ def test_learning_rate_warms_up_and_falls_to_zero(tiny_bert: Path, corpus_file: 
     assert rates[-1] < 1e-4
 
 
+def test_the_lowest_layers_alone_are_trained_and_written(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path
+) -> None:
+    facts = run(corpus_file, tmp_path / "out", quick(tiny_bert, depth=0.5, learning_rate=1e-12)).facts
+    assert facts["layers"] == 1
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["num_hidden_layers"] == 1
+    assert not [name for name in weights_of(tmp_path / "out") if ".layer.1." in name]
+    got = Encoder(tmp_path / "out", dtype="fp32").encode(TEXTS)
+    assert np.abs(got - Encoder(tiny_bert, dtype="fp32").encode(TEXTS)).max() > 0.01
+    adapter = run(corpus_file, tmp_path / "adapter", quick(tiny_bert, depth=0.5, lora_rank=2)).facts
+    assert adapter["layers"] == 2
+    with pytest.raises(UsageError, match=r"depth must be above 0 and at most 1, got 1\.5"):
+        quick(tiny_bert, depth=1.5)
+
+
 def test_exported_folder_opens_in_sentence_transformers(
     tiny_bert: Path, corpus_file: Path, tmp_path: Path
 ) -> None:
@@ -151,7 +166,8 @@ def test_command_takes_recipe_options_and_settings(
     assert settings["steps"] == 2
     assert settings["epochs"] is None
     assert settings["views"] == {
-        "qa_per_view": [1, 2], "overlap": False, "matched": False, "balance": 1.0, "block": 16,
+        "qa_per_view": [1, 2], "overlap": False, "matched": False, "balance": 1.0, "weigh": "questions",
+        "block": 16,
     }  # fmt: skip
     assert settings["symmetric"] is False
     assert len(losses(tmp_path / "out")) == 2

@@ -12,10 +12,14 @@ from univar.model.config import ModelConfig
 from univar.model.names import LayerNames, layer_names
 from univar.model.weights import ANCHOR, Affine, LayerWeights, Weights, weight_files
 
+PARTS = ("qkv", "out", "attention_norm", "up", "down", "output_norm")
+"""Of a layer (`LayerWeights`)."""
+
 
 def checkpoint_tensors(config: ModelConfig, weights: Weights) -> dict[str, Tensor]:
     """All tensors of the checkpoint in `config.folder`, with `weights` in the place of what it held.
 
+    Layers that `weights` no longer has are left out.
     The token type is folded into other tables (`univar.model.weights`); what is written has zeros for it.
     """
     from safetensors.torch import load_file
@@ -34,7 +38,12 @@ def checkpoint_tensors(config: ModelConfig, weights: Weights) -> dict[str, Tenso
     if types in tensors:
         tensors[types] = tensors[types].clone()
         tensors[types][0] = 0
-    for name, array in _named(config, weights, f"{prefix}encoder.layers.0.attn.Wqkv.weight" in tensors):
+    own_nomic = f"{prefix}encoder.layers.0.attn.Wqkv.weight" in tensors
+    for number in range(len(weights.layers), config.layers):
+        names = layer_names(config, number, own_nomic)
+        dropped = tuple(f"{prefix}{module}." for part in PARTS for module in names.matrices(part))
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(dropped)}
+    for name, array in _named(config, weights, own_nomic):
         old = tensors[prefix + name]
         if name == "embeddings.position_embeddings.weight":
             array = np.concatenate([old[: config.position_offset].float().numpy(), array])
@@ -55,7 +64,7 @@ def _named(config: ModelConfig, weights: Weights, own_nomic: bool) -> Iterator[t
 
 
 def _layer(names: LayerNames, layer: LayerWeights) -> Iterator[tuple[str, np.ndarray]]:
-    for part in ("qkv", "out", "attention_norm", "up", "down", "output_norm"):
+    for part in PARTS:
         yield from _affine(names.matrices(part), getattr(layer, part))
 
 

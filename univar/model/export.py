@@ -89,6 +89,7 @@ def _write_folder(
                 shutil.copyfile(path, folder / path.name)
     if weights is not None:
         _write_weights(folder / "model.safetensors", config, weights)
+        _set_layers(folder / "config.json", len(weights.layers))
     _write_json(folder / "modules.json", MODULES)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
     _write_json(folder / "1_Pooling" / "config.json", _pooling(config))
@@ -96,6 +97,13 @@ def _write_folder(
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(config, max_length))
     card = _card(source, config, max_length)
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _set_layers(path: Path, layers: int) -> None:
+    """Say in a copied config.json how many layers there are: training may have left the upper ones out."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["n_layer" if "n_layer" in content else "num_hidden_layers"] = layers
+    _write_json(path, content)
 
 
 def _write_weights(path: Path, config: ModelConfig, weights: Weights) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,11 @@ class Weights:
     relative_bias: np.ndarray | None
     layers: list[LayerWeights]
     has_token_type: bool = False
+
+
+def lowest_layers(weights: Weights, layers: int) -> Weights:
+    """The same encoder without its layers above the first `layers`."""
+    return replace(weights, layers=weights.layers[:layers])
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -42,13 +42,15 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
     views = settings["views"]
     low, high = views["qa_per_view"]
     how = f"LoRA, rank {settings['lora_rank']}" if settings["lora_rank"] else "all weights"
+    depth = f" of the lowest {facts['layers']} layers"
     files = ", ".join(Path(name).name for name in facts["inputs"])
     only = "".join(f"; only {name}: {', '.join(values)}" for name, values in settings["where"].items())
     return {
         "base": f"{facts['base']}, revision {facts['base_revision']}",
-        "trained": f"{how}; {settings['loss']}, temperature {settings['temperature']}, other pairs of the "
-        f"same source: {settings['same_source']}; share of the loss by a learned prototype of each source: "
-        f"{settings['prototypes']:g}; share of the base in the weights: {settings['base_share']:g}",
+        "trained": f"{how}{depth}; {settings['loss']}, temperature {settings['temperature']}, other pairs of "
+        f"the same source: {settings['same_source']}; share of the loss by a learned prototype of each "
+        f"source: {settings['prototypes']:g}; word vectors learn {settings['word_rate']:g} times as fast; share "
+        f"of the base in the weights: {settings['base_share']:g}",
         "views": f"{low} to {high} answers, questions shared by the two views of a pair: "
         f"{'allowed' if views['overlap'] else 'none'}; "
         f"question-matched: {'yes' if views['matched'] else 'no'}",

@@ -19,15 +19,20 @@ def make_optimizer(named: Iterable[tuple[str, nn.Parameter]], settings: TrainSet
 
     "times" of a group is what its parameters take of the learning rate.
     """
-    trained = [(name, parameter) for name, parameter in named if parameter.requires_grad]
-    prototypes = [parameter for name, parameter in trained if name == "prototypes"]
-    parameters = [parameter for name, parameter in trained if name != "prototypes"]
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": settings.weight_decay, "times": 1},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0, "times": 1},
-        {"params": prototypes, "weight_decay": 0.0, "times": PROTOTYPES_TIMES},
-    ]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.999), eps=1e-8, fused=True)
+    times = {"prototypes": PROTOTYPES_TIMES, "word": settings.word_rate}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in named:
+        if parameter.requires_grad:
+            decays = parameter.ndim >= 2 and name != "prototypes"
+            key = (settings.weight_decay if decays else 0.0, times.get(name, 1.0))
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": own, "weight_decay": decay, "times": rate} for (decay, rate), own in groups.items()],
+        lr=settings.learning_rate,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        fused=True,
+    )
 
 
 def learning_rate(settings: TrainSettings, step: int, progress: float) -> float:

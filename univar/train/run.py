@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from univar.model.spec import ResolvedSpec, resolve
 from univar.model.tokenizer import load_tokenizer
 from univar.model.torch_forward import one_threaded_workers
 from univar.model.trainable import TrainableEncoder
+from univar.model.weights import lowest_layers
 from univar.store.fs import make_folder
 from univar.train import checkpoint
 from univar.train.interpolate import mix_in_base
@@ -94,7 +95,9 @@ class Run:
                 f"{folder} holds a run that was not finished: give --resume, or remove the folder"
             )
         self.source: ResolvedSpec = resolve(settings.base)
-        self.config: ModelConfig = read_config(self.source.folder)
+        self._base_config = read_config(self.source.folder)
+        layers = self.settings.layers_kept(self._base_config.layers)
+        self.config: ModelConfig = replace(self._base_config, layers=layers)
         self.max_length = min(settings.max_length, self.config.positions)
         self.device = torch.device(ops.choose_device(device))
         self.dtype = ops.choose_dtype(settings.dtype, self.device.type).chosen
@@ -152,10 +155,10 @@ class Run:
             self._tracker = open_tracker(log, self.folder, settings.to_dict())
 
     def _base_model(self) -> TrainableEncoder:
-        """The base as it is before the first step."""
+        """The base as it is before the first step, of the layers that are kept."""
         return TrainableEncoder(
             self.config,
-            adapted_weights(self.source, self.config),
+            lowest_layers(adapted_weights(self.source, self._base_config), self.config.layers),
             TORCH_DTYPES[self.dtype],
             self.settings.checkpointing,
             normalize=self.settings.loss != "value_aware",

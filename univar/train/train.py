@@ -110,6 +110,7 @@ def _facts(run: Run, progress: Progress) -> dict[str, Any]:
         **counts,
         "sources": len(corpus.source_names),
         "left_out_sources": run.sampler.left_out_sources,
+        "layers": run.config.layers,
         "max_length": run.max_length,
         "dtype": run.dtype,
         "steps": progress.step,
@@ -130,7 +131,7 @@ def _facts(run: Run, progress: Progress) -> dict[str, Any]:
 def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
     """The encoder folder with the adapter and the record of the training; then the run is tidied up."""
     config = run.config
-    limit = max(config.max_length, run.max_length)
+    limit = max(config.max_length, run.max_length, min(run.settings.read_length, config.positions))
     metrics = (run.folder / "metrics.jsonl").read_text(encoding="utf-8")
     extra = {
         "README.md": model_card(facts),

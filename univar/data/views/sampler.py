@@ -21,8 +21,10 @@ class ViewSettings:
     qa_per_view: least and most rows of a view, drawn uniformly for each view
     overlap:     whether two views of a pair may share questions (the paper lets them)
     matched:     several sources answer the same questions within a batch, so that topic tells nothing
-    balance:     0 takes sources in proportion to their rows (the paper), 1 takes groups of sources that
-                 answered the same questions equally often
+    balance:     0 takes groups of sources that answered the same questions in proportion to `weigh`, 1 takes
+                 them equally often
+    weigh:       "questions" of a group, since what is learnt of a source must hold for questions not seen, or
+                 "rows", so that a group of forty sources counts ten times as much as one of four
     block:       most sources of one question-matched block
     """
 
@@ -30,6 +32,7 @@ class ViewSettings:
     overlap: bool = False
     matched: bool = True
     balance: float = 0.5
+    weigh: str = "questions"
     block: int = 16
 
 
@@ -134,10 +137,15 @@ class ViewSampler:
     def _row_weights(self) -> np.ndarray:
         """Cumulated probability of each usable row to start a block: see `ViewSettings.balance`."""
         corpus, rows = self._corpus, self._usable
-        sources = corpus.sources[rows]
+        sources = corpus.sources[rows].astype(np.int64)
         together = self._pool.sources_of_wording[corpus.wordings[rows]]
-        rows_of_group = self._pool.counts[sources] * together.astype(float)
-        weights = rows_of_group**-self._settings.balance / np.minimum(together, self._settings.block)
+        if self._settings.weigh == "rows":
+            rows_of_group = self._pool.counts[sources] * together.astype(float)
+            weights = rows_of_group**-self._settings.balance
+        else:
+            questions, rows_of_source = _of_groups(sources, corpus.questions[rows])
+            weights = questions ** (1 - self._settings.balance) / (rows_of_source * together)
+        weights = weights / np.minimum(together, self._settings.block)
         cumulated = np.cumsum(weights)
         return cumulated / cumulated[-1]
 
@@ -197,6 +205,18 @@ class ViewSampler:
                     seen.add(int(corpus.questions[row]))
                     picked.append(row)
         return corpus.wordings[np.array(picked)]
+
+
+def _of_groups(sources: np.ndarray, questions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row the questions, and the rows, of its source in its group, both (m,) float64.
+
+    The group of a row are those of its source whose questions about as many sources answered, to a power of
+    two: a few missing answers do not split a corpus, and corpora that share a source seldom fall together.
+    """
+    asked = np.bincount(np.unique(np.stack([questions, sources]), axis=1)[0])[questions]
+    _, group, rows = np.unique(sources * 64 + np.frexp(asked)[1], return_inverse=True, return_counts=True)
+    of_group = np.bincount(np.unique(np.stack([group, questions]), axis=1)[0])
+    return of_group[group].astype(float), rows[group].astype(float)
 
 
 def _two_parts(items: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
