@@ -49,8 +49,8 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
         "base": f"{facts['base']}, revision {facts['base_revision']}",
         "trained": f"{how}{depth}; {settings['loss']}, temperature {settings['temperature']}, other pairs of "
         f"the same source: {settings['same_source']}; share of the loss by a learned prototype of each "
-        f"source: {settings['prototypes']:g}; word vectors learn {settings['word_rate']:g} times as fast; share "
-        f"of the base in the weights: {settings['base_share']:g}",
+        f"source: {settings['prototypes']:g}; word vectors learn {settings['word_rate']:g} times as fast; "
+        f"share of the base in the weights: {settings['base_share']:g}",
         "views": f"{low} to {high} answers, questions shared by the two views of a pair: "
         f"{'allowed' if views['overlap'] else 'none'}; "
         f"question-matched: {'yes' if views['matched'] else 'no'}",
