@@ -25,8 +25,9 @@ from contenders import (
     BASE,
     Contender,
     Setting,
+    attention_flop,
     gemm_rate,
-    model_flop,
+    linear_flop,
     onnxruntime_contenders,
     openvino_contenders,
     sentence_transformers_contenders,
@@ -157,7 +158,7 @@ def main() -> None:
     for max_length in options.max_length:
         runners, missing = contenders(Setting(folder, max_length, options.threads), options.only)
         lengths = np.diff(load_tokenizer(folder, max_length).encode(texts).cu_seqlens)
-        flop = model_flop(config, lengths)
+        flop = linear_flop(config, lengths) + attention_flop(config, lengths)
         result = {"tokens": int(lengths.sum()), "gflop": round(flop / 1e9, 1)}
         result |= measure(runners, texts, options.rounds, lambda: gemm_rate(*sizes))
         add_comparisons(result, runners, flop)

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import torch
 from facts import data_folder, write_result
 
-from univar.model.config import read_config
+from univar.model.config import ModelConfig, read_config
 from univar.model.export import export_model
 from univar.model.spec import resolve
 from univar.model.tokenizer import load_tokenizer
@@ -42,6 +42,7 @@ AVX2 = {
     "UNIVAR_ISA": "avx2",
 }
 GEMMS = {"torch linear": False, "torch linear, packed weights": True}
+ATTENTION = "torch bmm, attention"
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,21 @@ def sample(cell: Cell, data: Path, n: int) -> list[str]:
     return qa_texts(*columns).to_pylist()[:n]
 
 
-def run_round(cell: Cell, ready: list[c.Contender], texts: list[str], number: int) -> dict[str, Any]:
-    """CPU and wall seconds of every contender, and the GEMM rates around the native bf16 one."""
-    config = read_config(resolve(cell.encoder).folder)
+def run_round(
+    config: ModelConfig, ready: list[c.Contender], texts: list[str], lengths: np.ndarray, number: int
+) -> dict[str, Any]:
+    """CPU and wall seconds of every contender, and the GEMM rates around the native bf16 one.
+
+    Attention's products are timed in a text as long as that in which the mean of their FLOP is spent.
+    """
     seconds: dict[str, Any] = {}
-    gemm: dict[str, list[float]] = {name: [] for name in GEMMS}
+    gemm: dict[str, list[float]] = {name: [] for name in (*GEMMS, ATTENTION)}
+    length = round(float((lengths**3.0).sum() / (lengths**2.0).sum()))
 
     def measure_gemm() -> None:
         for name, packed in GEMMS.items():
             gemm[name].append(round(c.gemm_rate(config.dim, config.intermediate, packed=packed) / 1e9, 1))
+        gemm[ATTENTION].append(round(c.attention_rate(config.heads, config.head_dim, length) / 1e9, 1))
 
     turned = ready[number % len(ready) :] + ready[: number % len(ready)]
     for one in turned:
@@ -125,17 +132,22 @@ def run_cell(cell: Cell, folder: Path, options: argparse.Namespace) -> None:
     texts = sample(cell, options.data, options.texts)
     lengths = np.diff(load_tokenizer(folder, cell.max_length).encode(texts).cu_seqlens)
     config = read_config(folder)
-    sizes = {"hidden_size": config.dim, "intermediate_size": config.intermediate}
-    flop = c.model_flop({**sizes, "num_hidden_layers": config.layers}, lengths)
+    sizes = {
+        "hidden_size": config.dim,
+        "intermediate_size": config.intermediate,
+        "num_hidden_layers": config.layers,
+    }
+    linears, attention = c.linear_flop(sizes, lengths) / 1e9, c.attention_flop(sizes, lengths) / 1e9
     ready = runners(cell, folder)
     outputs = {one.name: one.encode(texts[:256]) for one in ready}  # warm
     started = time.monotonic()
     while True:
         found = load_cells(options.out).get(cell.name, {"rounds": []})
-        found |= {"texts": len(texts), "tokens": int(lengths.sum()), "gflop": round(flop / 1e9, 1)}
+        found |= {"texts": len(texts), "tokens": int(lengths.sum())}
+        found |= {"gflop": round(linears + attention, 1), "attention_gflop": round(attention, 1)}
         if len(found["rounds"]) >= options.rounds or time.monotonic() - started > 60 * options.minutes:
             break
-        found["rounds"].append(run_round(cell, ready, texts, len(found["rounds"])))
+        found["rounds"].append(run_round(config, ready, texts, lengths, len(found["rounds"])))
         if "min_cosine" not in found:
             outputs = {one.name: one.encode(texts) for one in ready}
             exact = outputs[c.BASE]
@@ -192,10 +204,21 @@ def summary(found: dict[str, Any]) -> dict[str, Any]:
                 for r in rounds
             ]
         )
+    if all(ATTENTION in r["gemm_gflop_per_cpu_s"] for r in rounds):
+        ours["share of torch linear, packed weights, and bmm"] = spread(
+            [stock_seconds(found, r) / r["seconds"]["univar bf16"]["cpu_s"] for r in rounds]
+        )
     if "univar int8" in result:
         ratios = [r["seconds"]["univar bf16"]["cpu_s"] / r["seconds"]["univar int8"]["cpu_s"] for r in rounds]
         result["univar int8"]["times_univar_bf16_cpu"] = spread(ratios)
     return result
+
+
+def stock_seconds(found: dict[str, Any], measured: dict[str, Any]) -> float:
+    """CPU seconds that stock products alone would take: linears at their rate, attention's at theirs."""
+    rates = {name: statistics.mean(rate) for name, rate in measured["gemm_gflop_per_cpu_s"].items()}
+    attention = found["attention_gflop"]
+    return (found["gflop"] - attention) / rates["torch linear, packed weights"] + attention / rates[ATTENTION]
 
 
 def print_cell(cell: Cell, found: dict[str, Any]) -> None:

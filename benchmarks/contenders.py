@@ -207,33 +207,49 @@ def gemm_rate(dim: int, intermediate: int, rows: int = 2048, packed: bool = Fals
 
     packed: with weights that oneDNN has laid out beforehand.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # two would spin while they wait for each other, and CPU time counts that
     shapes = [(dim, 3 * dim), (dim, dim), (dim, intermediate), (intermediate, dim)]
     products = [(torch.randn(rows, i).bfloat16(), torch.randn(o, i).bfloat16()) for i, o in shapes]
-
     multiply = torch.nn.functional.linear
     if packed:
         products = [(x, torch.ops.mkldnn._reorder_linear_weight(w, rows)) for x, w in products]
         multiply = packed_linear
+    return products_rate(multiply, products, sum(2 * rows * i * o for i, o in shapes))
 
-    def layers(n: int) -> None:
+
+def attention_rate(heads: int, head_dim: int, length: int) -> float:
+    """FLOP per CPU-second of torch's batched bf16 products in the shapes of one text's attention."""
+    queries, keys = (torch.randn(heads, length, head_dim).bfloat16() for _ in range(2))
+    weights = torch.rand(heads, length, length).bfloat16()
+    products = [(queries, keys.transpose(1, 2).contiguous()), (weights, keys)]
+    return products_rate(torch.bmm, products, 4 * heads * length * length * head_dim)
+
+
+def products_rate(multiply: Callable, products: list[tuple[torch.Tensor, torch.Tensor]], flop: int) -> float:
+    """FLOP per CPU-second of products that together are `flop`, in one thread, warmed up."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # two would spin while they wait for each other, and CPU time counts that
+
+    def repeat(n: int) -> None:
         for _ in range(n):
-            for x, weight in products:
-                multiply(x, weight)
+            for left, right in products:
+                multiply(left, right)
 
     with torch.inference_mode():
-        layers(5)
-        cpu, _, _ = timed(lambda: layers(50))
+        repeat(5)
+        cpu, _, _ = timed(lambda: repeat(50))
     torch.set_num_threads(before)
-    return 50 * sum(2 * rows * i * o for i, o in shapes) / cpu
+    return 50 * flop / cpu
 
 
-def model_flop(config: dict, lengths: np.ndarray) -> float:
-    """FLOP of linears and attention over texts of `lengths` (N,) tokens."""
+def linear_flop(config: dict, lengths: np.ndarray) -> float:
+    """FLOP of a model's linears over texts of `lengths` (N,) tokens."""
     dim, intermediate = config["hidden_size"], config["intermediate_size"]
-    linears = 2 * (4 * dim * dim + 2 * dim * intermediate)
-    return config["num_hidden_layers"] * float((lengths * (linears + 4.0 * dim * lengths)).sum())
+    return config["num_hidden_layers"] * 2.0 * (4 * dim * dim + 2 * dim * intermediate) * float(lengths.sum())
+
+
+def attention_flop(config: dict, lengths: np.ndarray) -> float:
+    """FLOP of attention's two products over texts of `lengths` (N,) tokens."""
+    return config["num_hidden_layers"] * 4.0 * config["hidden_size"] * float((lengths**2.0).sum())
 
 
 def packed_linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
