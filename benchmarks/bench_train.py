@@ -39,6 +39,7 @@ def settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "prototypes": 0.0,
         "base_share": 0.0,
         "word_rate": 1.0,
+        "depth": 1.0,  # the peer trains all layers too
         "learning_rate": 5e-5,
         "held_out": 0.0,
         "validate_every": 0,
