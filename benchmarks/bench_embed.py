@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +35,7 @@ from contenders import (
 )
 from facts import data_folder, write_result
 
+from univar.model.config import read_config
 from univar.model.spec import resolve
 from univar.model.tokenizer import load_tokenizer
 from univar.schema import qa_texts
@@ -152,15 +152,14 @@ def main() -> None:
     columns = [table[name].combine_chunks() for name in ("question", "answer")]
     texts = qa_texts(*columns).to_pylist()[: options.texts]
     folder = resolve(options.encoder).folder
-    config = json.loads((folder / "config.json").read_text())
-    sizes = (config["hidden_size"], config["intermediate_size"])
+    config = read_config(folder)
     results = {}
     for max_length in options.max_length:
         runners, missing = contenders(Setting(folder, max_length, options.threads), options.only)
         lengths = np.diff(load_tokenizer(folder, max_length).encode(texts).cu_seqlens)
         flop = linear_flop(config, lengths) + attention_flop(config, lengths)
         result = {"tokens": int(lengths.sum()), "gflop": round(flop / 1e9, 1)}
-        result |= measure(runners, texts, options.rounds, lambda: gemm_rate(*sizes))
+        result |= measure(runners, texts, options.rounds, lambda: gemm_rate(config.dim, config.intermediate))
         add_comparisons(result, runners, flop)
         print_result(max_length, result)
         results[f"max_length {max_length}"] = result

@@ -132,12 +132,7 @@ def run_cell(cell: Cell, folder: Path, options: argparse.Namespace) -> None:
     texts = sample(cell, options.data, options.texts)
     lengths = np.diff(load_tokenizer(folder, cell.max_length).encode(texts).cu_seqlens)
     config = read_config(folder)
-    sizes = {
-        "hidden_size": config.dim,
-        "intermediate_size": config.intermediate,
-        "num_hidden_layers": config.layers,
-    }
-    linears, attention = c.linear_flop(sizes, lengths) / 1e9, c.attention_flop(sizes, lengths) / 1e9
+    linears, attention = c.linear_flop(config, lengths) / 1e9, c.attention_flop(config, lengths) / 1e9
     ready = runners(cell, folder)
     outputs = {one.name: one.encode(texts[:256]) for one in ready}  # warm
     started = time.monotonic()

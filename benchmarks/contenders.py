@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from univar import Encoder
-from univar.model.config import read_config
+from univar.model.config import ModelConfig, read_config
 from univar.model.tokenizer import load_tokenizer
 from univar.model.torch_forward import TorchForward
 from univar.model.weights import load_weights
@@ -241,15 +241,15 @@ def products_rate(multiply: Callable, products: list[tuple[torch.Tensor, torch.T
     return 50 * flop / cpu
 
 
-def linear_flop(config: dict, lengths: np.ndarray) -> float:
+def linear_flop(config: ModelConfig, lengths: np.ndarray) -> float:
     """FLOP of a model's linears over texts of `lengths` (N,) tokens."""
-    dim, intermediate = config["hidden_size"], config["intermediate_size"]
-    return config["num_hidden_layers"] * 2.0 * (4 * dim * dim + 2 * dim * intermediate) * float(lengths.sum())
+    weights = 4 * config.dim * config.dim + 2 * config.dim * config.intermediate
+    return config.layers * 2.0 * weights * float(lengths.sum())
 
 
-def attention_flop(config: dict, lengths: np.ndarray) -> float:
+def attention_flop(config: ModelConfig, lengths: np.ndarray) -> float:
     """FLOP of attention's two products over texts of `lengths` (N,) tokens."""
-    return config["num_hidden_layers"] * 4.0 * config["hidden_size"] * float((lengths**2.0).sum())
+    return config.layers * 4.0 * config.dim * float((lengths**2.0).sum())
 
 
 def packed_linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
