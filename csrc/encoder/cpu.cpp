@@ -58,6 +58,7 @@ CpuFeatures detect() {
     features.avx2 = ymm && has(seven.ebx, 5) && has(cpuid(1, 0).ecx, 12);  // and FMA
     features.avx512 =
         zmm && has(seven.ebx, 16) && has(seven.ebx, 17) && has(seven.ebx, 30) && has(seven.ebx, 31);
+    features.avx512_vbmi2 = features.avx512 && has(seven.ecx, 6);
     features.avx512_vnni = features.avx512 && has(seven.ecx, 11);
     features.avx512_bf16 = features.avx512_vnni && has(seven_one.eax, 5) && has(seven.ecx, 1);
     features.avx512_bf16_fast = features.avx512_bf16 && made_by_amd();

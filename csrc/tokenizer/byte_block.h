@@ -15,11 +15,18 @@ struct ByteBlock {
     std::uint64_t controls;     // the rest of ASCII that is no letter or digit
 };
 
-// Reads kBytes bytes at `text`.
-using ReadBlock = ByteBlock (*)(const char* text);
+// How one instruction set reads text.
+struct BlockReader {
+    // Reads kBytes bytes at `text` and writes them to `copy`, A to Z as a to z where `lowercase`.
+    ByteBlock (*read)(const char* text, char* copy, bool lowercase);
+
+    // Writes `first` plus the number of each bit that is set, in order. Returns the place behind the last
+    // one; of the 64 from `out` on all may be written to.
+    std::uint16_t* (*write_places)(std::uint64_t bits, std::size_t first, std::uint16_t* out);
+};
 
 // The fastest that this processor can run; `name`: "avx512", "avx2", "portable" or "auto". Throws for another
 // name and for one that this processor can't run.
-ReadBlock block_reader(const char* name);
+BlockReader block_reader(const char* name);
 
 }  // namespace univar

@@ -36,6 +36,7 @@ class SegmentEncoder : public TextEncoder {
         ids_->push(id);
     }
     bool has_room() const { return ids_->size() <= limit_; }
+    std::size_t room() const { return limit_ - ids_->size(); }  // ids, where there is any
 
     const char* readable_end_ = nullptr;  // bytes of the segment's text may be read up to here
     IdBuffer* ids_ = nullptr;

@@ -75,16 +75,20 @@ inline std::size_t first_marked_byte(std::uint64_t marks) {
 
 using Block = std::array<std::uint64_t, 2>;  // sixteen bytes, little-endian
 
+// Two plain loads: a copy of unknown length goes through the stack.
+inline Block load_block(const char* text) {
+    Block block{};
+    std::memcpy(&block[0], text, 8);
+    std::memcpy(&block[1], text + 8, 8);
+    return block;
+}
+
 // The bytes at `text`, zeros where they can't be read.
 inline Block load_block(const char* text, const char* readable_end) {
-    Block block{};
     const auto readable = static_cast<std::size_t>(readable_end - text);
-    if (readable >= sizeof(Block)) {  // two plain loads: a copy of unknown length goes through the stack
-        std::memcpy(&block[0], text, 8);
-        std::memcpy(&block[1], text + 8, 8);
-    } else {
-        std::memcpy(block.data(), text, readable);
-    }
+    if (readable >= sizeof(Block)) return load_block(text);
+    Block block{};
+    std::memcpy(block.data(), text, readable);
     return block;
 }
 
@@ -107,16 +111,6 @@ inline constexpr KeepMasks kKeepMasks;
 // The first n bytes of the block, 0 <= n <= 16, and zeros.
 inline Block keep(Block block, std::size_t n) {
     return {block[0] & kKeepMasks[n][0], block[1] & kKeepMasks[n][1]};
-}
-
-// A to Z become a to z.
-inline Block lowercase(Block block) {
-    typedef std::uint8_t Bytes __attribute__((vector_size(16)));
-    Bytes bytes;
-    std::memcpy(&bytes, &block, sizeof(bytes));
-    bytes |= static_cast<Bytes>(bytes - 'A' < 26) & 0x20;
-    std::memcpy(&block, &bytes, sizeof(bytes));
-    return block;
 }
 
 // Bytes of the block before its first blank; 16 where there is none.

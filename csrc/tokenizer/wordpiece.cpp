@@ -35,7 +35,7 @@ std::vector<AddedToken> normalize_contents(std::vector<AddedToken> tokens, const
 WordPiece::WordPiece(const std::vector<std::string>& vocab, const std::vector<AddedToken>& added_tokens,
                      const WordPieceOptions& options)
     : options_(options),
-      read_block_(block_reader(options.isa.c_str())),
+      reader_(block_reader(options.isa.c_str())),
       pieces_(vocab, options.prefix),
       unk_(id_of(options.unk, pieces_, {})),
       chars_(options.normalizer, pieces_, unk_),

@@ -40,7 +40,7 @@ class WordPiece final : public Tokenizer {
     std::unique_ptr<TextEncoder> make_worker() const override;
 
     WordPieceOptions options_;
-    ReadBlock read_block_;
+    BlockReader reader_;
     PieceTrie pieces_;
     std::int32_t unk_ = -1;
     CharTable chars_;

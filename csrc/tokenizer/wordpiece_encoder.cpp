@@ -12,6 +12,7 @@ namespace {
 constexpr int kShortBits = 16;  // 4 MiB
 constexpr int kLongBits = 13;   // 2 MiB
 constexpr std::size_t kLongBytes = 48;
+constexpr std::size_t kBytesPerId = 8;                             // seldom more
 constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};  // no UTF-8
 
 }  // namespace
@@ -20,9 +21,9 @@ template <typename Id>
 WordPieceEncoder<Id>::WordPieceEncoder(const WordPiece& model)
     : SegmentEncoder(model.frame_),
       model_(model),
-      is_lowercase_(model.options_.normalizer.lowercase),
       short_words_(kShortBits),
-      long_words_(kLongBits) {}
+      long_words_(kLongBits),
+      words_(model.reader_, model.options_.normalizer.lowercase) {}
 
 template <typename Id>
 bool WordPieceEncoder<Id>::add_segment(std::string_view text) {
@@ -45,88 +46,50 @@ bool WordPieceEncoder<Id>::add_segment(std::string_view text) {
 template <typename Id>
 bool WordPieceEncoder<Id>::add_text(std::string_view text) {
     while (!text.empty()) {
-        const std::size_t size = std::min(text.size(), ByteBlock::kBytes);
-        const char* readable = text.data();
-        if (readable_end_ - readable < static_cast<std::ptrdiff_t>(sizeof(last_bytes_))) {
-            std::memcpy(last_bytes_, readable, size);
-            readable = last_bytes_;
-        }
-        const std::size_t done = add_block(readable, size);
+        const std::size_t enough = kBytesPerId * std::min(room(), text.size());
+        const std::size_t done = words_.find(text, enough, readable_end_);
+        find_sets();
+        add_words(text.data());
         text.remove_prefix(done > 0 ? done : add_first(text));
         if (!has_room()) return false;
     }
     return true;
 }
 
-// Adds the words of a block but one that may go on behind it. text: `size` bytes that count, and more that
-// can be read. Returns how far it came: 0 where the first word is longer than the block or has control
-// characters.
+// Fills keys_ and sets_ and calls for the memory where the ids of the words may be.
 template <typename Id>
-std::size_t WordPieceEncoder<Id>::add_block(const char* text, std::size_t size) {
-    const ByteBlock block = model_.read_block_(text);
-    const std::uint64_t inside = ~std::uint64_t{0} >> (ByteBlock::kBytes - size);
-    if ((block.controls & inside) != 0) return 0;
-    const std::uint64_t punctuation = block.punctuation & inside;
-    const std::uint64_t letters = ~(block.spaces | block.punctuation) & inside;
-    std::uint64_t starts = punctuation | (letters & ~(letters << 1));
-    const std::uint64_t ends = punctuation << 1 | (~letters & letters << 1);
-    std::size_t done = size;
-    if ((letters | punctuation) >> (ByteBlock::kBytes - 1) != 0) {  // the last one has no end yet
-        done = ByteBlock::kBytes - 1 - static_cast<std::size_t>(__builtin_clzll(starts));
-        starts ^= std::uint64_t{1} << done;
-    }
-    add_words(text, find_words(text, starts, ends));
-    return done;
-}
-
-// Fills words_ and calls for the memory where their ids may be. starts, ends: bits of the bytes where words
-// begin, and of those behind them.
-template <typename Id>
-std::size_t WordPieceEncoder<Id>::find_words(const char* text, std::uint64_t starts, std::uint64_t ends) {
-    std::size_t n = 0;
-    for (; starts != 0; starts &= starts - 1, ends &= ends - 1, ++n) {
-        const auto start = static_cast<std::size_t>(__builtin_ctzll(starts));
-        const std::size_t length = static_cast<std::size_t>(__builtin_ctzll(ends)) - start;
-        const Block key = length <= sizeof(Block) ? key_of(text + start, length) : kNoWord;
-        const std::size_t set = short_words_.set_of(key);
+void WordPieceEncoder<Id>::find_sets() {
+    for (std::size_t i = 0; i < words_.size(); ++i) {
+        const std::size_t length = words_.length(i);
+        keys_[i] = length <= sizeof(Block) ? keep(words_.block(i), length) : kNoWord;
+        const std::size_t set = short_words_.set_of(keys_[i]);
         short_words_.fetch(set);
-        words_.keys[n] = key;
-        words_.sets[n] = static_cast<std::uint32_t>(set);
-        words_.starts[n] = static_cast<std::uint8_t>(start);
-        words_.lengths[n] = static_cast<std::uint8_t>(length);
+        sets_[i] = static_cast<std::uint32_t>(set);
     }
-    return n;
 }
 
 template <typename Id>
-void WordPieceEncoder<Id>::add_words(const char* text, std::size_t n) {
+void WordPieceEncoder<Id>::add_words(const char* text) {
+    const std::size_t n = words_.size();
     ids_->reserve_more(n * ShortCache::kCopied);
     std::int32_t* next = ids_->data() + ids_->size();
     for (std::size_t i = 0; i < n; ++i) {
-        if (const auto* known = short_words_.find(words_.keys[i], words_.sets[i])) {
+        if (const auto* known = short_words_.find(keys_[i], sets_[i])) {
             known->copy_ids(next);
             next += known->n_ids();
             continue;
         }
         ids_->set_size(static_cast<std::size_t>(next - ids_->data()));
-        add_unknown_word({text + words_.starts[i], words_.lengths[i]});
+        add_unknown_word({text + words_.start(i), words_.length(i)}, keys_[i]);
         ids_->reserve_more((n - i) * ShortCache::kCopied);
         next = ids_->data() + ids_->size();
     }
     ids_->set_size(static_cast<std::size_t>(next - ids_->data()));
 }
 
+// A word that the first cache doesn't have under `short_key`; without control characters, zeros among them.
 template <typename Id>
-Block WordPieceEncoder<Id>::key_of(const char* word, std::size_t length) const {
-    Block key{};
-    std::memcpy(&key, word, sizeof(key));
-    key = keep(key, length);
-    return is_lowercase_ ? lowercase(key) : key;
-}
-
-// A word that the first cache doesn't have; without control characters, zeros among them.
-template <typename Id>
-void WordPieceEncoder<Id>::add_unknown_word(std::string_view word) {
+void WordPieceEncoder<Id>::add_unknown_word(std::string_view word, const Block& short_key) {
     if (word.size() > kLongBytes || (word.size() > sizeof(Block) && begins_sentence(word.front())))
         return add_characters(word, true);
     typename LongCache::Key key{};
@@ -141,7 +104,7 @@ void WordPieceEncoder<Id>::add_unknown_word(std::string_view word) {
     const std::int32_t* ids = ids_->data() + before;
     const std::size_t n_ids = ids_->size() - before;
     if (word.size() <= sizeof(Block) && n_ids <= ShortCache::kMaxIds)
-        short_words_.insert(key_of(reinterpret_cast<const char*>(key.data()), word.size()), ids, n_ids);
+        short_words_.insert(short_key, ids, n_ids);
     else
         long_words_.insert(key, ids, n_ids);
 }

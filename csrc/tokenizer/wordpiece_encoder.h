@@ -6,10 +6,10 @@
 #include <string>
 #include <string_view>
 
-#include "tokenizer/byte_block.h"
 #include "tokenizer/segment_encoder.h"
 #include "tokenizer/unit.h"
 #include "tokenizer/word_cache.h"
+#include "tokenizer/word_finder.h"
 #include "tokenizer/wordpiece.h"
 
 namespace univar {
@@ -26,30 +26,20 @@ class WordPieceEncoder final : public SegmentEncoder {
 
     bool add_segment(std::string_view text) override;
     bool add_text(std::string_view text);
-    std::size_t add_block(const char* text, std::size_t size);
-    std::size_t find_words(const char* text, std::uint64_t starts, std::uint64_t ends);
-    void add_words(const char* text, std::size_t n);
+    void find_sets();
+    void add_words(const char* text);
     std::size_t add_first(std::string_view text);
-    void add_unknown_word(std::string_view word);
+    void add_unknown_word(std::string_view word, const Block& short_key);
     void add_characters(std::string_view word, bool may_stop);
     void add_normalized(std::string_view text);
     void add_pieces(std::string_view word);
-    Block key_of(const char* word, std::size_t length) const;
-
-    // The words of one block of bytes.
-    struct Words {
-        Block keys[ByteBlock::kBytes];
-        std::uint32_t sets[ByteBlock::kBytes];
-        std::uint8_t starts[ByteBlock::kBytes];
-        std::uint8_t lengths[ByteBlock::kBytes];
-    };
 
     const WordPiece& model_;
-    const bool is_lowercase_;
     ShortCache short_words_;
     LongCache long_words_;
-    Words words_;
-    char last_bytes_[ByteBlock::kBytes + sizeof(Block)] = {};  // of a buffer, blocks that reach over its end
+    WordFinder words_;
+    Block keys_[WordFinder::kMaxWords];  // of each word in short_words_, and the set it would be in
+    std::uint32_t sets_[WordFinder::kMaxWords];
     std::string word_;
 };
 

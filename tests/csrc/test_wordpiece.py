@@ -85,12 +85,13 @@ def test_a_text_that_just_fits_is_not_truncated(native):
     assert truncated.tolist() == [False, False, False, True]
 
 
-def test_truncation_of_remembered_words_equals_the_library(minilm_library, minilm_native):
-    texts = [f"{text} {text}" for text in fuzzed(3_000, seed=5)]
-    ids, cu_seqlens, truncated = minilm_native.encode(*text_buffers(texts), max_length=12, threads=1)
+@pytest.mark.parametrize(("n", "longest", "most"), [(3_000, 24, 12), (300, 900, 150), (300, 900, 700)])
+def test_truncation_of_remembered_words_equals_the_library(minilm_library, minilm_native, n, longest, most):
+    texts = [f"{text} {text}" for text in fuzzed(n, 5, longest)]
+    ids, cu_seqlens, truncated = minilm_native.encode(*text_buffers(texts), max_length=most, threads=1)
     whole = [encoding.ids for encoding in minilm_library.encode_batch_fast(texts)]
-    assert truncated.tolist() == [len(row) > 12 for row in whole]
-    cut = [row if len(row) <= 12 else [*row[:11], row[-1]] for row in whole]
+    assert truncated.tolist() == [len(row) > most for row in whole]
+    cut = [row if len(row) <= most else [*row[: most - 1], row[-1]] for row in whole]
     assert ids.tolist() == [token for row in cut for token in row]
     assert np.diff(cu_seqlens).tolist() == [len(row) for row in cut]
 
@@ -187,16 +188,28 @@ def test_wrong_arguments_are_refused(native):
         WordPiece(["[UNK]", "[SEP]"])
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
 @pytest.mark.parametrize("isa", ["avx512", "avx2", "portable"])
-def test_every_way_to_read_text_gives_the_same_ids(isa):
-    texts = [*fuzzed(3_000, seed=8), "".join(map(chr, range(256))), "a" * 63, "a" * 64, "a" * 65, "," * 129]
-    vocab = telling_vocab(texts)
+def test_every_way_to_read_text_gives_the_same_ids(isa, lowercase):
+    # Words, punctuation and control characters on both sides of where 64 bytes and 512 end.
+    parts = [
+        "Aa Bb",
+        "aB,Cc,,d",
+        "Ab\x01c d",
+        "é" * 9 + ",A",
+        "Z" * 17 + " a",
+        "A" * 70,
+        "a" * 520 + " B",
+        "中A中",
+    ]
+    places = [end + shift for end in (3, 64, 448, 512, 576, 1024) for shift in range(-3, 3)]
+    texts = [*fuzzed(3_000, seed=8), "".join(map(chr, range(256))), "," * 1_300, "a," * 400]
+    texts += [" " * place + part for place in places for part in parts]
     try:
-        native = WordPiece(vocab, isa=isa)
+        library, native = twins(telling_vocab(texts), isa=isa, lowercase=lowercase)
     except ValueError as error:
         pytest.skip(str(error))
-    expected = native_ids(WordPiece(vocab), texts)
-    assert all(map(np.array_equal, native_ids(native, texts), expected))
+    assert_same_ids(library, native, [*texts, *texts])  # seen for the first time, and again
 
 
 def test_an_unknown_way_to_read_text_is_refused():

@@ -74,9 +74,12 @@ def telling_vocab(texts: Iterable[str]) -> list[str]:
 
 
 def twins(
-    vocab: list[str], added: Sequence[AddedToken] = (), **options: bool | None
+    vocab: list[str], added: Sequence[AddedToken] = (), isa: str = "auto", **options: bool | None
 ) -> tuple[Tokenizer, WordPiece]:
-    """The library's tokenizer and the native one. added: beside SPECIALS; options: of BertNormalizer."""
+    """The library's tokenizer and the native one. added: beside SPECIALS; options: of BertNormalizer.
+
+    Raises ValueError where this processor lacks `isa`.
+    """
     ids = {piece: number for number, piece in enumerate(vocab)}
     library = Tokenizer(models.WordPiece(ids, unk_token="[UNK]", max_input_chars_per_word=100))
     library.normalizer = normalizers.BertNormalizer(**options)
@@ -88,7 +91,7 @@ def twins(
         (token.content, token_id, token.single_word, token.lstrip, token.rstrip, token.normalized)
         for token_id, token in library.get_added_tokens_decoder().items()
     ]
-    return library, WordPiece(vocab, added_tokens=rows, **options)
+    return library, WordPiece(vocab, added_tokens=rows, isa=isa, **options)
 
 
 def native_ids(native: WordPiece, texts: Sequence[str], threads: int = 1) -> tuple[np.ndarray, np.ndarray]:
