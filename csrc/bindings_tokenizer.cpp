@@ -105,13 +105,14 @@ std::unique_ptr<Unigram> make_unigram(const std::vector<std::string>& vocab,
                                       const std::vector<double>& scores, std::int32_t unk, std::int32_t cls,
                                       std::int32_t sep, const py::bytes& charsmap,
                                       const std::vector<AddedTokenRow>& added_tokens, bool collapse_spaces,
-                                      bool strip_left, bool strip_right, bool split_at_whitespace) {
+                                      bool strip_left, bool strip_right, bool split_at_whitespace,
+                                      const std::string& isa) {
     UNIVAR_CHECK(vocab.size() == scores.size(),
                  "vocab has " << vocab.size() << " pieces, scores " << scores.size());
     Frame frame{cls, sep, AddedTokenFinder(tokens_of(added_tokens))};
     return std::make_unique<Unigram>(
         vocab, scores, unk, std::string_view(charsmap), std::move(frame),
-        SpmOptions{collapse_spaces, strip_left, strip_right, split_at_whitespace});
+        SpmOptions{collapse_spaces, strip_left, strip_right, split_at_whitespace}, isa);
 }
 
 void bind_unigram(py::module_& m) {
@@ -119,13 +120,13 @@ void bind_unigram(py::module_& m) {
         .def(py::init(&make_unigram), "vocab"_a, "scores"_a, py::kw_only(), "unk"_a, "cls"_a, "sep"_a,
              "charsmap"_a = py::bytes(), "added_tokens"_a = std::vector<AddedTokenRow>{},
              "collapse_spaces"_a = false, "strip_left"_a = false, "strip_right"_a = false,
-             "split_at_whitespace"_a = false,
+             "split_at_whitespace"_a = false, "isa"_a = "auto",
              "vocab: the piece of each id; scores: log probability of each; unk, cls, sep: ids. charsmap: "
              "SentencePiece's precompiled_charsmap, decoded. added_tokens: as for WordPiece, all looked for "
              "in "
              "the text as it is. collapse_spaces: several blanks are one. strip_left, strip_right: white "
              "space at the ends goes. split_at_whitespace: white space of every kind parts words and is no "
-             "token.");
+             "token. isa: as for WordPiece.");
 }
 
 }  // namespace

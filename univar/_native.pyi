@@ -56,6 +56,7 @@ class Unigram(Tokenizer):
         strip_left: bool = ...,
         strip_right: bool = ...,
         split_at_whitespace: bool = ...,
+        isa: str = ...,
     ) -> None: ...
 
 def pack(lengths: NDArray[np.int64], max_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...

@@ -39,6 +39,17 @@ ByteBlock read_portable(const char* text, char* copy, bool lowercase) {
     return block;
 }
 
+std::uint64_t find_blanks_portable(const char* text) {
+    std::uint64_t blanks = 0;
+    for (int i = 0; i < 8; ++i) {
+        std::uint64_t bytes = 0;
+        std::memcpy(&bytes, text + 8 * i, 8);
+        const std::uint64_t others = bytes ^ ' ' * swar::kOnes;
+        blanks |= gather(~(swar::at_least(others & ~swar::kHighBits, 1) | others) & swar::kHighBits) << 8 * i;
+    }
+    return blanks;
+}
+
 std::uint16_t* write_places_portable(std::uint64_t bits, std::size_t first, std::uint16_t* out) {
     for (; bits != 0; bits &= bits - 1)
         *out++ = static_cast<std::uint16_t>(first + static_cast<std::size_t>(__builtin_ctzll(bits)));
@@ -86,6 +97,12 @@ UNIVAR_AVX2 ByteBlock read_avx2(const char* text, char* copy, bool lowercase) {
     return block;
 }
 
+UNIVAR_AVX2 std::uint64_t find_blanks_avx2(const char* text) {
+    const auto* halves = reinterpret_cast<const __m256i*>(text);
+    return high_bits(equal(_mm256_loadu_si256(halves), ' ')) |
+           high_bits(equal(_mm256_loadu_si256(halves + 1), ' ')) << 32;
+}
+
 UNIVAR_AVX512 inline __mmask64 equal(__m512i bytes, char byte) {
     return _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte));
 }
@@ -102,6 +119,10 @@ UNIVAR_AVX512 ByteBlock read_avx512(const char* text, char* copy, bool lowercase
     const __mmask64 graphic = within(bytes, '!', 0x7F - '!');
     const __mmask64 spaces = equal(bytes, ' ') | within(bytes, '\t', 2) | equal(bytes, '\r');
     return {spaces, graphic & ~letters, ~(graphic | spaces | _mm512_movepi8_mask(bytes))};
+}
+
+UNIVAR_AVX512 std::uint64_t find_blanks_avx512(const char* text) {
+    return equal(_mm512_loadu_si512(text), ' ');
 }
 
 alignas(64) constexpr std::uint8_t kPlaces[ByteBlock::kBytes] = {
@@ -134,11 +155,13 @@ BlockReader block_reader(const char* name) {
 #if defined(__x86_64__)
     const CpuFeatures& cpu = cpu_features();
     if (cpu.avx512 && (is_auto || wanted == "avx512"))
-        return {read_avx512, cpu.avx512_vbmi2 ? write_places_vbmi2 : write_places_portable};
-    if (cpu.avx2 && (is_auto || wanted == "avx2")) return {read_avx2, write_places_portable};
+        return {read_avx512, find_blanks_avx512,
+                cpu.avx512_vbmi2 ? write_places_vbmi2 : write_places_portable};
+    if (cpu.avx2 && (is_auto || wanted == "avx2"))
+        return {read_avx2, find_blanks_avx2, write_places_portable};
 #endif
     UNIVAR_CHECK(is_auto || wanted == "portable", "this processor has no \"" << wanted << "\" for text");
-    return {read_portable, write_places_portable};
+    return {read_portable, find_blanks_portable, write_places_portable};
 }
 
 }  // namespace univar

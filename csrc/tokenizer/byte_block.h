@@ -20,6 +20,9 @@ struct BlockReader {
     // Reads kBytes bytes at `text` and writes them to `copy`, A to Z as a to z where `lowercase`.
     ByteBlock (*read)(const char* text, char* copy, bool lowercase);
 
+    // Bit i is set where text[i] is a blank; reads kBytes bytes.
+    std::uint64_t (*find_blanks)(const char* text);
+
     // Writes `first` plus the number of each bit that is set, in order. Returns the place behind the last
     // one; of the 64 from `out` on all may be written to.
     std::uint16_t* (*write_places)(std::uint64_t bits, std::size_t first, std::uint16_t* out);

@@ -34,8 +34,9 @@ std::vector<std::string> with_blanks(const std::vector<std::string>& vocab) {
 }  // namespace
 
 Unigram::Unigram(const std::vector<std::string>& vocab, const std::vector<double>& scores, std::int32_t unk,
-                 std::string_view charsmap, Frame frame, const SpmOptions& options)
+                 std::string_view charsmap, Frame frame, const SpmOptions& options, const std::string& isa)
     : frame_(std::move(frame)),
+      reader_(block_reader(isa.c_str())),
       normalizer_(charsmap, options),
       pieces_(with_blanks(vocab), scores),
       unk_(unk) {

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/byte_block.h"
 #include "tokenizer/char_trie.h"
 #include "tokenizer/segment_encoder.h"
 #include "tokenizer/spm_normalizer.h"
@@ -18,9 +19,10 @@ class Unigram final : public Tokenizer {
   public:
     // vocab: piece of each id, with U+2581 before what begins a word; scores: log probability of each.
     // charsmap: the normalizer's blob, empty where there is none. frame's added tokens are looked for in raw
-    // text. Throws where unk is no id or the charsmap is broken.
+    // text. isa: see block_reader(). Throws where unk is no id or the charsmap is broken.
     Unigram(const std::vector<std::string>& vocab, const std::vector<double>& scores, std::int32_t unk,
-            std::string_view charsmap, Frame frame, const SpmOptions& options);
+            std::string_view charsmap, Frame frame, const SpmOptions& options,
+            const std::string& isa = "auto");
 
   private:
     friend class UnigramEncoder;
@@ -28,6 +30,7 @@ class Unigram final : public Tokenizer {
     std::unique_ptr<TextEncoder> make_worker() const override;
 
     Frame frame_;
+    BlockReader reader_;
     SpmNormalizer normalizer_;
     CharTrie pieces_;
     std::int32_t unk_;

@@ -13,53 +13,75 @@ namespace {
 constexpr int kShortBits = 15;  // 2 MiB
 constexpr int kLongBits = 12;   // 1 MiB
 constexpr std::size_t kLongBytes = 48;
-constexpr std::uint32_t kUnknown = 0xFFFFFFFF;  // the node of a character that is no piece
+constexpr std::size_t kBytesPerId = 8;                             // seldom more
+constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};  // no UTF-8
+constexpr std::uint32_t kUnknown = 0xFFFFFFFF;                     // the node of a character that is no piece
 
 }  // namespace
 
 UnigramEncoder::UnigramEncoder(const Unigram& model)
-    : SegmentEncoder(model.frame_), model_(model), short_words_(kShortBits), long_words_(kLongBits) {}
+    : SegmentEncoder(model.frame_),
+      model_(model),
+      short_words_(kShortBits),
+      long_words_(kLongBits),
+      blanks_(model.reader_) {}
 
 bool UnigramEncoder::add_segment(std::string_view text) {
     model_.normalizer_.normalize(text, words_);
-    words_.reserve_more(sizeof(Block) + 1);
-    const char* cursor = words_.data();
-    const char* const end = cursor + words_.size();
-    words_.push(' ');                                                  // ends the last word
-    can_remember_ = std::memchr(cursor, 0, words_.size()) == nullptr;  // keys are filled up with zeros
-    while (cursor != end && has_room()) {
-        const char* const start = cursor + 1;
-        const Block block = load_block(start, start + sizeof(Block));
-        const std::size_t short_length = blank_prefix(block);
-        const auto length =
-            short_length < sizeof(Block)
-                ? short_length
-                : static_cast<std::size_t>(std::find(start + sizeof(Block), end, ' ') - start);
-        const std::string_view word(cursor, length + 1);
-        if (length <= sizeof(Block))
-            add_short_word(word, block);
-        else
-            add_long_word(word);
-        cursor += word.size();
+    const std::size_t size = words_.size();
+    words_.reserve_more(1 + BlankFinder::kReadable);
+    words_.push(' ');                                                // ends the last word
+    can_remember_ = std::memchr(words_.data(), 0, size) == nullptr;  // keys are filled up with zeros
+    for (std::size_t done = 0; done < size && has_room();) {
+        const std::string_view rest(words_.data() + done, size + 1 - done);
+        const std::size_t n = blanks_.find(rest, kBytesPerId * std::min(room(), rest.size()));
+        if (n > 1) {
+            find_sets(rest.data(), n - 1);
+            add_words(rest.data(), n - 1);
+            done += blanks_.place(n - 1);
+        } else {  // a word longer than a stretch
+            const std::size_t length = rest.find(' ', 1);
+            add_long_word(rest.substr(0, length));
+            done += length;
+        }
     }
     return has_room();
 }
 
-void UnigramEncoder::add_short_word(std::string_view word, Block block) {
-    const std::size_t length = word.size() - 1;
-    if (!can_remember_ || length == 0) return add_word(word);
-    const Block key = keep(block, length);
-    if (copy_known(short_words_, key)) return;
-    const std::size_t before = ids_->size();
-    add_long_word(word);
-    short_words_.insert(key, ids_->data() + before, ids_->size() - before);
+// Fills keys_ and sets_ and calls for the memory where the ids of the first n words may be.
+void UnigramEncoder::find_sets(const char* words, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t start = blanks_.place(i) + 1;
+        const std::size_t length = blanks_.place(i + 1) - start;
+        const bool is_short = length - 1 < sizeof(Block) && can_remember_;  // and not empty
+        keys_[i] = is_short ? keep(load_block(words + start), length) : kNoWord;
+        const std::size_t set = short_words_.set_of(keys_[i]);
+        short_words_.fetch(set);
+        sets_[i] = static_cast<std::uint32_t>(set);
+    }
+}
+
+void UnigramEncoder::add_words(const char* words, std::size_t n) {
+    for (std::size_t i = 0; i < n; ++i) {
+        ids_->reserve_more(ShortCache::kCopied);
+        if (const auto* known = short_words_.find(keys_[i], sets_[i])) {
+            known->copy_ids(ids_->data() + ids_->size());
+            ids_->set_size(ids_->size() + known->n_ids());
+            continue;
+        }
+        if (!has_room()) return;
+        const std::size_t start = blanks_.place(i);
+        const std::size_t before = ids_->size();
+        add_long_word({words + start, blanks_.place(i + 1) - start});
+        if (keys_[i] != kNoWord) short_words_.insert(keys_[i], ids_->data() + before, ids_->size() - before);
+    }
 }
 
 // Short words come here when the first cache has no room for their ids.
 void UnigramEncoder::add_long_word(std::string_view word) {
     const std::size_t length = word.size() - 1;
     const bool is_sentence = length > sizeof(Block) && begins_sentence(word[1]);
-    if (!can_remember_ || length > kLongBytes || is_sentence) return add_word(word);
+    if (!can_remember_ || length == 0 || length > kLongBytes || is_sentence) return add_word(word);
     LongCache::Key key{};
     std::memcpy(key.data(), word.data() + 1, length);
     if (copy_known(long_words_, key)) return;

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/blank_finder.h"
 #include "tokenizer/buffer.h"
 #include "tokenizer/segment_encoder.h"
 #include "tokenizer/unigram.h"
@@ -29,7 +30,8 @@ class UnigramEncoder final : public SegmentEncoder {
     using LongCache = WordCache<std::int32_t, 6, 15>;
 
     bool add_segment(std::string_view text) override;
-    void add_short_word(std::string_view word, Block block);
+    void find_sets(const char* words, std::size_t n);
+    void add_words(const char* words, std::size_t n);
     void add_long_word(std::string_view word);
     template <typename Cache>
     bool copy_known(const Cache& cache, const typename Cache::Key& key);
@@ -42,6 +44,9 @@ class UnigramEncoder final : public SegmentEncoder {
     const Unigram& model_;
     ShortCache short_words_;
     LongCache long_words_;
+    BlankFinder blanks_;
+    Block keys_[BlankFinder::kMaxBlanks];  // of each word in short_words_, and the set it would be in
+    std::uint32_t sets_[BlankFinder::kMaxBlanks];
     Buffer<char> words_;                   // of a segment, a blank before each
     std::vector<std::uint32_t> symbols_;   // of a word
     std::vector<Best> best_;               // one more

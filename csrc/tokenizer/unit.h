@@ -56,12 +56,6 @@ constexpr std::uint64_t ends(std::uint64_t bytes) {
     return ~(bytes | letter | digit) & kHighBits;
 }
 
-// The high bit of the first blank; of bytes behind it nothing is said.
-constexpr std::uint64_t blanks(std::uint64_t bytes) {
-    const std::uint64_t others = bytes ^ ' ' * kOnes;
-    return (others - kOnes) & ~others & kHighBits;
-}
-
 // The lowest n bytes, 0 <= n <= 8.
 constexpr std::uint64_t keep(std::uint64_t bytes, std::size_t n) {
     return n >= 8 ? bytes : bytes & ((std::uint64_t{1} << (8 * n)) - 1);
@@ -111,13 +105,6 @@ inline constexpr KeepMasks kKeepMasks;
 // The first n bytes of the block, 0 <= n <= 16, and zeros.
 inline Block keep(Block block, std::size_t n) {
     return {block[0] & kKeepMasks[n][0], block[1] & kKeepMasks[n][1]};
-}
-
-// Bytes of the block before its first blank; 16 where there is none.
-inline std::size_t blank_prefix(Block block) {
-    if (const std::uint64_t low = swar::blanks(block[0])) return swar::first_marked_byte(low);
-    if (const std::uint64_t high = swar::blanks(block[1])) return 8 + swar::first_marked_byte(high);
-    return 16;
 }
 
 // Chinese and Japanese are written without blanks: their units are sentences, which never come again.

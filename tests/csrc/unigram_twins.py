@@ -94,11 +94,11 @@ def unigram_library(
     return library
 
 
-def native_of(library: Tokenizer) -> Unigram:
-    """The native tokenizer from what the library would save."""
+def native_of(library: Tokenizer, isa: str = "auto") -> Unigram:
+    """The native tokenizer from what the library would save; ValueError where this processor lacks `isa`."""
     files = unigram_of(json.loads(library.to_str()))
     assert files is not None
-    return Unigram(files.vocab, files.scores, added_tokens=files.added_tokens, **files.settings)
+    return Unigram(files.vocab, files.scores, added_tokens=files.added_tokens, isa=isa, **files.settings)
 
 
 def charsmap_of(library: Tokenizer) -> bytes:
