@@ -2,6 +2,7 @@
 // behind a text, and where it is cut.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -36,7 +37,12 @@ class SegmentEncoder : public TextEncoder {
         ids_->push(id);
     }
     bool has_room() const { return ids_->size() <= limit_; }
-    std::size_t room() const { return limit_ - ids_->size(); }  // ids, where there is any
+
+    // Bytes of the text whose ids about fill what room there is; only where there is any.
+    std::size_t bytes_that_fit(std::string_view text) const {
+        constexpr std::size_t kBytesPerId = 8;  // seldom more
+        return kBytesPerId * std::min(limit_ - ids_->size(), text.size());
+    }
 
     const char* readable_end_ = nullptr;  // bytes of the segment's text may be read up to here
     IdBuffer* ids_ = nullptr;

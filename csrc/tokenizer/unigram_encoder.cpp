@@ -13,9 +13,7 @@ namespace {
 constexpr int kShortBits = 15;  // 2 MiB
 constexpr int kLongBits = 12;   // 1 MiB
 constexpr std::size_t kLongBytes = 48;
-constexpr std::size_t kBytesPerId = 8;                             // seldom more
-constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};  // no UTF-8
-constexpr std::uint32_t kUnknown = 0xFFFFFFFF;                     // the node of a character that is no piece
+constexpr std::uint32_t kUnknown = 0xFFFFFFFF;  // the node of a character that is no piece
 
 }  // namespace
 
@@ -34,7 +32,7 @@ bool UnigramEncoder::add_segment(std::string_view text) {
     can_remember_ = std::memchr(words_.data(), 0, size) == nullptr;  // keys are filled up with zeros
     for (std::size_t done = 0; done < size && has_room();) {
         const std::string_view rest(words_.data() + done, size + 1 - done);
-        const std::size_t n = blanks_.find(rest, kBytesPerId * std::min(room(), rest.size()));
+        const std::size_t n = blanks_.find(rest, bytes_that_fit(rest));
         if (n > 1) {
             find_sets(rest.data(), n - 1);
             add_words(rest.data(), n - 1);

@@ -69,6 +69,9 @@ inline std::size_t first_marked_byte(std::uint64_t marks) {
 
 using Block = std::array<std::uint64_t, 2>;  // sixteen bytes, little-endian
 
+// In place of a word that is not to be found: no UTF-8.
+constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};
+
 // Two plain loads: a copy of unknown length goes through the stack.
 inline Block load_block(const char* text) {
     Block block{};

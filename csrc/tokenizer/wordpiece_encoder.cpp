@@ -12,8 +12,6 @@ namespace {
 constexpr int kShortBits = 16;  // 4 MiB
 constexpr int kLongBits = 13;   // 2 MiB
 constexpr std::size_t kLongBytes = 48;
-constexpr std::size_t kBytesPerId = 8;                             // seldom more
-constexpr Block kNoWord = {~std::uint64_t{0}, ~std::uint64_t{0}};  // no UTF-8
 
 }  // namespace
 
@@ -46,8 +44,7 @@ bool WordPieceEncoder<Id>::add_segment(std::string_view text) {
 template <typename Id>
 bool WordPieceEncoder<Id>::add_text(std::string_view text) {
     while (!text.empty()) {
-        const std::size_t enough = kBytesPerId * std::min(room(), text.size());
-        const std::size_t done = words_.find(text, enough, readable_end_);
+        const std::size_t done = words_.find(text, bytes_that_fit(text), readable_end_);
         find_sets();
         add_words(text.data());
         text.remove_prefix(done > 0 ? done : add_first(text));

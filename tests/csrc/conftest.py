@@ -81,7 +81,7 @@ def minilm_native(minilm_folder: Path) -> WordPiece:
 
 @pytest.fixture(params=["portable", "avx2", "avx512"])
 def isa(request: pytest.FixtureRequest) -> str:
-    """Each instruction set of the float32 forward; skipped, and said so, where this CPU has not got it."""
+    """Each instruction set of float32 forward and tokenizers; skipped, and said so, where a CPU lacks it."""
     skip_without("fp32", request.param)
     return request.param
 

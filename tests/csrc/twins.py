@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from univar._native import WordPiece
+from univar._native import Unigram, WordPiece
 from univar.model.text_buffers import text_buffers
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -99,6 +99,18 @@ def native_ids(native: WordPiece, texts: Sequence[str], threads: int = 1) -> tup
     ids, cu_seqlens, truncated = native.encode(*text_buffers(texts), max_length=UNLIMITED, threads=threads)
     assert not truncated.any()
     return ids, cu_seqlens
+
+
+def assert_cut_as_the_library_does(
+    library: Tokenizer, native: WordPiece | Unigram, texts: Sequence[str], most: int
+) -> None:
+    """Texts of more than `most` tokens lose those before the last one, and are said to be cut."""
+    ids, cu_seqlens, truncated = native.encode(*text_buffers(texts), max_length=most, threads=1)
+    whole = [encoding.ids for encoding in library.encode_batch_fast(list(texts))]
+    assert truncated.tolist() == [len(row) > most for row in whole]
+    cut = [row if len(row) <= most else [*row[: most - 1], row[-1]] for row in whole]
+    assert ids.tolist() == [token for row in cut for token in row]
+    assert np.diff(cu_seqlens).tolist() == [len(row) for row in cut]
 
 
 def assert_same_ids(library: Tokenizer, native: WordPiece, texts: Sequence[str]) -> None:
