@@ -1,4 +1,7 @@
-"""Builds csrc/ with CMake into univar._native and maps kernels/ and examples/demo/ into the package."""
+"""Builds csrc/ with CMake into univar._native and maps examples/demo/ into the package.
+
+univar/kernels is a link to kernels/.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,12 @@ class CMakeBuild(build_ext):
 
 
 setup(
-    packages=[*find_packages(include=["univar", "univar.*"]), "univar.kernels", "univar.demo_data"],
-    package_dir={"univar.kernels": "kernels", "univar.demo_data": "examples/demo"},
+    packages=[*find_packages(include=["univar", "univar.*"]), "univar.demo_data"],
+    package_dir={"univar.demo_data": "examples/demo"},
     package_data={
-        "univar": ["py.typed", "_native.pyi", "model/adapters/*/*"],
+        "univar": ["py.typed", "_native.pyi", "encoder/adapters/*/*"],
         "univar.demo_data": ["*.jsonl"],
-        "univar.elicit": ["values.toml"],
-        "univar.elicit.questions": ["controls.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
+        "univar.questions": ["*.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
     },
     ext_modules=[Extension("univar._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},

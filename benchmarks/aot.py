@@ -17,12 +17,14 @@ from typing import Any
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from univar.kernels import info_nce_triton, knn_triton
-from univar.kernels.info_nce_kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
-from univar.kernels.knn_kernels import knn_groups_kernel, knn_rescore_kernel
+
+from univar.kernels.encoder_ops.pool_normalize import ROWS, pool_normalize_fwd_kernel
+from univar.kernels.encoder_ops.residual_layer_norm import residual_layer_norm_fwd_kernel
+from univar.kernels.info_nce import tiles_triton as info_nce_triton
+from univar.kernels.info_nce.kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
+from univar.kernels.knn import tiles_triton as knn_triton
+from univar.kernels.knn.kernels import knn_groups_kernel, knn_rescore_kernel
 from univar.kernels.launch import Config
-from univar.kernels.pool_normalize import ROWS, pool_normalize_fwd_kernel
-from univar.kernels.residual_layer_norm import residual_layer_norm_fwd_kernel
 
 TARGETS = {"sm_90a": 90, "sm_80": 80}
 SHARED_LIMIT = {"sm_90a": 232_448, "sm_80": 166_912}

@@ -19,7 +19,7 @@ from facts import write_result
 
 from univar.elicit.models import Model
 from univar.elicit.project import Elicitation
-from univar.elicit.questions import Question
+from univar.questions import Question
 
 REQUESTS = 10_000
 RATES_PER_MINUTE = (6_000, 18_000)

@@ -35,9 +35,9 @@ from contenders import (
 )
 from facts import data_folder, write_result
 
-from univar.model.config import read_config
-from univar.model.spec import resolve
-from univar.model.tokenizer import load_tokenizer
+from univar.encoder.config import read_config
+from univar.encoder.spec import resolve
+from univar.encoder.tokenizer import load_tokenizer
 from univar.schema import qa_texts
 
 WARM_UP = 128  # texts

@@ -28,12 +28,12 @@ from facts import data_folder, write_result
 
 from univar import Encoder
 from univar._native import HashIndex
-from univar.data import read_rows
-from univar.engine.bulk import WINDOW_BYTES, WINDOW_ROWS
-from univar.engine.report import EmbedReport
-from univar.engine.windows import Admission
-from univar.model.packing import take_texts
-from univar.model.spec import resolve
+from univar.answers import read_rows
+from univar.bulk.bulk import WINDOW_BYTES, WINDOW_ROWS
+from univar.bulk.report import EmbedReport
+from univar.bulk.windows import Admission
+from univar.encoder.packing import take_texts
+from univar.encoder.spec import resolve
 
 # A command's peak memory begins with that of the process that starts it: so a small one does.
 LAUNCHER = """

@@ -28,10 +28,10 @@ import pyarrow.parquet as pq
 import torch
 from facts import data_folder, write_result
 
-from univar.model.config import ModelConfig, read_config
-from univar.model.export import export_model
-from univar.model.spec import resolve
-from univar.model.tokenizer import load_tokenizer
+from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.export import export_model
+from univar.encoder.spec import resolve
+from univar.encoder.tokenizer import load_tokenizer
 from univar.schema import qa_texts
 
 PACKAGES = ("univar-embed", "torch", "sentence-transformers", "transformers", "openvino")

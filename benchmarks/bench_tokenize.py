@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from facts import data_folder, write_result
 
-from univar.model.tokenizer import load_tokenizer
+from univar.encoder.tokenizer import load_tokenizer
 from univar.schema import qa_texts
 
 LIBRARY = "tokenizers encode_batch_fast"

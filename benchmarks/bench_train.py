@@ -68,11 +68,11 @@ def text_pairs(arguments: argparse.Namespace) -> tuple[list[str], list[str]]:
     import numpy as np
     import pyarrow.parquet as pq
 
-    from univar.data.views import ViewSampler, build_corpus
-    from univar.model.spec import resolve
-    from univar.model.tokenizer import load_tokenizer
+    from univar.encoder.spec import resolve
+    from univar.encoder.tokenizer import load_tokenizer
     from univar.schema import qa_texts
     from univar.train import TrainSettings
+    from univar.train.views import ViewSampler, build_corpus
 
     wanted = TrainSettings.from_dict(settings(arguments))
     path = data_folder() / "answers_train.parquet"
@@ -99,7 +99,7 @@ def run_peer(arguments: argparse.Namespace) -> list[float]:
     from torch.utils.data import SequentialSampler
     from transformers import TrainerCallback
 
-    from univar.model.spec import resolve
+    from univar.encoder.spec import resolve
 
     class Clock(TrainerCallback):
         def __init__(self) -> None:

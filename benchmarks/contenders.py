@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from univar import Encoder
-from univar.model.config import ModelConfig, read_config
-from univar.model.tokenizer import load_tokenizer
-from univar.model.torch_forward import TorchForward
-from univar.model.weights import load_weights
+from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.forward_torch import TorchForward
+from univar.encoder.tokenizer import load_tokenizer
+from univar.encoder.weights import load_weights
 
 BASE = "sentence-transformers fp32 (default)"
 BATCH = 32  # sentence-transformers' default, and the best of 8, 32, 128 for the others

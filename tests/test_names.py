@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("first", ["univar", "univar.attribution", "univar.engine", "univar.demo"])
+@pytest.mark.parametrize("first", ["univar", "univar.search", "univar.bulk", "univar.demo"])
 def test_public_names_are_classes_and_functions(first: str) -> None:
     script = (
         f"import {first}\n"

@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _LAZY = {
-    "Encoder": "univar.model.encoder",
+    "Encoder": "univar.encoder.encoder",
     "Store": "univar.store",
-    "Index": "univar.index",
-    "attribute": "univar.attribution",
-    "embed": "univar.engine",
+    "Index": "univar.search",
+    "attribute": "univar.search",
+    "embed": "univar.bulk",
     "info_nce": "univar.kernels.info_nce",
-    "knn": "univar.index.knn",
+    "knn": "univar.search.knn",
 }
 
 __all__ = ["Encoder", "Index", "Store", "__version__", "attribute", "embed", "info_nce", "knn"]
 
 if TYPE_CHECKING:
-    from univar.attribution import attribute
-    from univar.engine import embed
-    from univar.index import Index
-    from univar.index.knn import knn
+    from univar.bulk import embed
+    from univar.encoder.encoder import Encoder
     from univar.kernels.info_nce import info_nce
-    from univar.model.encoder import Encoder
+    from univar.search import Index, attribute
+    from univar.search.knn import knn
     from univar.store import Store
 
 

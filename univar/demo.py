@@ -11,13 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from univar.attribution import Witnesses
-from univar.engine import embed
+from univar.bulk import embed
+from univar.encoder.encoder import Encoder
 from univar.errors import DataError
 from univar.evaluate import evaluate
-from univar.index import Index
 from univar.map import draw_map
-from univar.model.encoder import Encoder
+from univar.search import Index, Witnesses
 from univar.store import Store
 
 HELD_OUT_SHARE = 0.3

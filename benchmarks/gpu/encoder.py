@@ -17,15 +17,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from timing import Results, arguments, compiled, time_ms
-from univar.kernels import reference
 
 from univar import info_nce
-from univar.model.attention import varlen_function
-from univar.model.config import ModelConfig, read_config
-from univar.model.cuda import BATCH_TOKENS, CudaForward
-from univar.model.packing import Layout
-from univar.model.torch_forward import TorchForward
-from univar.model.weights import load_weights
+from univar.encoder.attention import varlen_function
+from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.forward_cuda import BATCH_TOKENS, CudaForward
+from univar.encoder.forward_torch import TorchForward
+from univar.encoder.packing import Layout
+from univar.encoder.weights import load_weights
+from univar.kernels import reference
 
 MODELS = {"MiniLM-L6": (6, 384, 12, 1536), "BERT-base": (12, 768, 12, 3072)}
 TOKENS = {"MiniLM-L6": 8_000_000, "BERT-base": 2_000_000}
@@ -154,8 +154,8 @@ def measure_texts(results: Results, name: str, folder: Path, device: torch.devic
 
 def measure_kernels(results: Results, dim: int, device: torch.device, tokens: int) -> None:
     """The kernels between the matrix products beside torch and torch.compile: does each earn its place?"""
-    from univar.kernels.pool_normalize import pool_normalize
-    from univar.kernels.residual_layer_norm import residual_layer_norm
+    from univar.kernels.encoder_ops.pool_normalize import pool_normalize
+    from univar.kernels.encoder_ops.residual_layer_norm import residual_layer_norm
 
     x, residual = (torch.randn(tokens, dim, device=device).bfloat16() for _ in range(2))
     weight, bias = (torch.rand(dim, device=device).bfloat16() for _ in range(2))
@@ -190,7 +190,7 @@ def measure_kernels(results: Results, dim: int, device: torch.device, tokens: in
 
 def measure_training(results: Results, config: ModelConfig, device: torch.device, pairs: int) -> None:
     """One step over pairs of 32 tokens a side: embed both with gradients, loss, backward, AdamW."""
-    from univar.model.trainable import TrainableEncoder
+    from univar.train.trainable import TrainableEncoder
 
     encoder = TrainableEncoder(config, load_weights(config), torch.bfloat16).to(device)
     optimizer = torch.optim.AdamW(encoder.parameters(), lr=1e-5, fused=device.type == "cuda")

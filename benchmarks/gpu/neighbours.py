@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from timing import Results, arguments, time_ms
 from torch import Tensor
+
 from univar.kernels.knn import knn
 
 SIZES = [(65_536, 1_000_000, 384, 10), (1_000_000, 1_000_000, 384, 10), (8192, 1_000_000, 384, 10)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from univar import ops
+from univar import runtime
 from univar.cli import COMMANDS, cli
 
 HEAVY = {"torch", "faiss", "h5py", "pyarrow", "numpy", "transformers", "tokenizers", "sklearn", "matplotlib"}
@@ -44,7 +44,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_embedding_and_attributing_on_a_cpu_load_no_torch(
     tmp_path: Path, answers: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if ops.choose_device() != "cpu":
+    if runtime.choose_device() != "cpu":
         pytest.skip("a CUDA device is there, and chosen")
     monkeypatch.setenv("UNIVAR_ISA", "avx2")  # fp32: the tiny encoder is too narrow for tiles of bf16
     store = tmp_path / "store"

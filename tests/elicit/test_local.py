@@ -12,16 +12,15 @@ from typing import Any
 import pytest
 
 from tests.elicit.conftest import Project
-from univar.attribution import attribute
-from univar.data.check import check_rows
+from univar.answers.check import check_rows
+from univar.bulk import embed
 from univar.elicit.asks import Ask
 from univar.elicit.local import load_local
 from univar.elicit.models import read_models
 from univar.elicit.project import Elicitation, gather_questions
-from univar.engine import embed
+from univar.encoder.encoder import Encoder
 from univar.errors import DataError, UsageError
-from univar.index import Index
-from univar.model.encoder import Encoder
+from univar.search import Index, attribute
 from univar.store import Store
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "elicit" / "models.toml"

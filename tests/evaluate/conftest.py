@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-
 from tests.index.stores import write_store
 
 Rows = list[dict[str, str]]

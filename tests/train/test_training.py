@@ -12,12 +12,12 @@ import pytest
 from tests.cli.conftest import Run
 from tests.train.conftest import losses, metrics, quick, run, styled_rows, weights_of, write_rows
 from univar import Encoder
-from univar.data.views import build_corpus
+from univar.encoder.tokenizer import load_tokenizer
 from univar.errors import UsageError
-from univar.model.tokenizer import load_tokenizer
 from univar.train.gradients import Backpropagation
 from univar.train.metrics import open_tracker
 from univar.train.validation import Validation, Validator, split_questions
+from univar.train.views import build_corpus
 
 TEXTS = ["Q: why law ? A: we care", "Q: who ? A: trust and duty , keep calm", "Q: a A: b"]
 

@@ -11,7 +11,7 @@ from univar.cli.output import Output, output_options, printable
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
-    from univar.data.rows import RefusedRow
+    from univar.answers.rows import RefusedRow
 
 _SHOWN = 160
 """Characters of a text in the readable form; --json has all of it."""
@@ -56,7 +56,7 @@ def attribute(
         univar attribute runs/answers < unknown.jsonl
         univar attribute runs/answers unknown.jsonl -k 20 --by model --json
     """
-    from univar.attribution import attribute_answers
+    from univar.search import attribute_answers
     from univar.store import Store
 
     refused = 0

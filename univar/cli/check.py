@@ -12,7 +12,7 @@ from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
-    from univar.data.check import CheckReport
+    from univar.answers.check import CheckReport
 
 
 @click.command()
@@ -48,8 +48,8 @@ def check(
         univar check answers.csv.gz --map answer=response --json
         univar check answers.jsonl --drop clean.jsonl --force
     """
-    from univar.data.check import check_rows
-    from univar.data.clean import CleanCopy
+    from univar.answers.check import check_rows
+    from univar.answers.clean import CleanCopy
 
     if clean is None:
         report = check_rows(inputs, format=format, rename=rename)

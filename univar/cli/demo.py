@@ -25,7 +25,7 @@ def demo(folder: str, spec: str, output: Output) -> None:
     """
     from univar.cli.evaluate_text import evaluation_text
     from univar.demo import run_demo
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
 
     facts = run_demo(folder, Encoder(spec), output.note)
     text = "\n".join([evaluation_text(facts["evaluation"]), "", *_examples(facts), *_next_steps(facts)])

@@ -33,12 +33,12 @@ def doctor(dtype: str | None, spec: str, output: Output) -> None:
         univar doctor --json
         univar doctor --dtype int8
     """
-    from univar.model.report import installation
+    from univar.encoder.report import installation
 
     facts = installation()
     if dtype is not None:
-        from univar.elicit.questions import passages
-        from univar.model.precision import measure_dtype
+        from univar.encoder.precision import measure_dtype
+        from univar.questions import passages
 
         facts["measured"] = measure_dtype(spec, dtype, passages())
     output.result(facts, _text(facts))

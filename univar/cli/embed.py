@@ -91,19 +91,19 @@ def embed(
         univar embed answers.csv.gz -o runs/csv --map answer=response
         cat answers.jsonl | univar embed - -o runs/multilingual --encoder e5-multilingual
     """
-    from univar import engine
+    from univar import bulk
     from univar.cli.progress import ProgressReporter
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
 
     encoder = Encoder(spec, dtype=dtype, device=device, max_length=max_length, threads=threads)
     worker = parse_shard(shard)
     if dry_run:
-        plan = engine.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
+        plan = bulk.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
         output.result(plan.facts(), plan.summary())
         return
-    engine.hoard_little()
+    bulk.hoard_little()
     with ProgressReporter(inputs, format, output) as reporter:
-        report = engine.embed(
+        report = bulk.embed(
             inputs,
             store,
             encoder=encoder,

@@ -119,12 +119,13 @@ def evaluate(
         univar evaluate runs/train runs/eval --compare last.json --fail-under model=0.1
         univar evaluate runs/train --protocol paper --target source
     """
+    from univar import files
     from univar.evaluate import FORMAT
     from univar.evaluate import compare as against_old
     from univar.evaluate import evaluate as run
     from univar.evaluate.compare import read_report
     from univar.evaluate.other_encoder import other_stores
-    from univar.store import Store, fs
+    from univar.store import Store
 
     limits = parse_limits(fail_under, targets)
     if out is not None and out.exists() and not force:
@@ -147,7 +148,7 @@ def evaluate(
     if compared:
         report["compared"] = {"with": str(compare), "targets": compared}
     if out is not None:
-        with fs.new_file(out) as file:
+        with files.new_file(out) as file:
             file.write(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False).encode())
     text = [evaluation_text(report), *([comparison_text(compared, str(compare))] if compared else [])]
     output.result(report, "\n\n".join(text))

@@ -20,8 +20,8 @@ def export_model(spec: str, folder: str, max_length: int | None, force: bool, ou
     Example:
         univar export-model minilm -o runs/minilm
     """
-    from univar.model import export
-    from univar.model.spec import resolve
+    from univar.encoder import export
+    from univar.encoder.spec import resolve
 
     source = resolve(spec)
     export.export_model(source, folder, max_length=max_length, force=force)

@@ -39,8 +39,8 @@ def import_(
     Example:
         univar import model_outputs.json --from alpaca-eval -o imported.jsonl --force
     """
-    from univar.data.importers import Origin, import_rows
-    from univar.store.fs import new_file
+    from univar.answers.importers import Origin, import_rows
+    from univar.files import new_file
 
     path = Path(out)
     if path.suffix != ".jsonl":

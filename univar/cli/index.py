@@ -29,7 +29,7 @@ def index(store: str, kind: str, threads: int | None, output: Output) -> None:
         univar index runs/answers
         univar index runs/answers --type hnsw --json
     """
-    from univar.index import Index
+    from univar.search import Index
     from univar.store import Store
 
     built = Index.build(Store(store, check="blocks"), kind, threads)

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from univar.answers import estimate_rows
 from univar.cli.output import Output, printable
-from univar.data import estimate_rows
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from typing_extensions import Self
 
-    from univar.engine import EmbedReport
+    from univar.bulk import EmbedReport
 
 LINE_EVERY_S = 30.0
 REFUSALS_SHOWN = 20

@@ -17,11 +17,11 @@ from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
-    from univar.elicit.questions import Question
-    from univar.elicit.questions.check import QuestionReport
-    from univar.elicit.questions.generate import Ask, Drafts
-    from univar.elicit.questions.near import Encode
     from univar.elicit.run import OnProgress
+    from univar.questions import Question
+    from univar.questions.check import QuestionReport
+    from univar.questions.generate import Ask, Drafts
+    from univar.questions.near import Encode
 
 
 @click.group()
@@ -55,7 +55,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         wordings: int | None,
         **kwargs: Any,
     ) -> Any:
-        from univar.elicit.questions import gather, select
+        from univar.questions import gather, select
 
         asked = parse_languages(languages)
         found = select(gather(source), languages=asked, values=values, wordings=wordings)
@@ -102,7 +102,7 @@ def sample(
     Example:
         univar questions sample 88 -o one-per-value.jsonl
     """
-    from univar.elicit.questions import sample, write_questions
+    from univar.questions import sample, write_questions
 
     drawn = sample(found, number, seed)
     write_questions(drawn, out, force)
@@ -121,7 +121,7 @@ def export(found: tuple[Question, ...], out: str, force: bool, output: Output) -
         univar questions export core --languages eng,spa -o core.jsonl
         univar questions export all -o questions.csv
     """
-    from univar.elicit.questions import write_questions
+    from univar.questions import write_questions
 
     write_questions(found, out, force)
     output.note(f"{_counts(found)} -> {out}")
@@ -159,8 +159,8 @@ def generate(
     Example:
         univar questions generate --value terminal-wisdom --models models.toml --model small -o new.jsonl
     """
-    from univar.elicit.questions.generate import generate_questions
-    from univar.elicit.values import load_taxonomy
+    from univar.questions.generate import generate_questions
+    from univar.questions.values import load_taxonomy
 
     chosen = load_taxonomy(extra).select(ids=values)
     drafts = generate_questions(chosen, number, _asker(models_file, name, out, force, output))
@@ -192,7 +192,7 @@ def paraphrase(
     Example:
         univar questions paraphrase new.jsonl --models models.toml --model small -o more.jsonl
     """
-    from univar.elicit.questions.generate import paraphrase_questions
+    from univar.questions.generate import paraphrase_questions
 
     drafts = paraphrase_questions(found, number, _asker(models_file, name, out, force, output))
     _write_drafts(drafts, len(drafts.questions) - len(found), out, force, output)
@@ -225,10 +225,10 @@ def check(
     Example:
         univar questions check
     """
-    from univar.elicit.questions import gather
-    from univar.elicit.questions.check import check_questions
-    from univar.elicit.questions.near import NEAR_DUPLICATE
-    from univar.elicit.values import load_taxonomy
+    from univar.questions import gather
+    from univar.questions.check import check_questions
+    from univar.questions.near import NEAR_DUPLICATE
+    from univar.questions.values import load_taxonomy
 
     found = gather(source, format=format, rename=rename)
     report = check_questions(found, load_taxonomy(extra), _encode(spec), threshold or NEAR_DUPLICATE)
@@ -241,7 +241,7 @@ def _encode(spec: str) -> Encode | None:
     """The encoder's `encode`; None for "none"."""
     if spec == "none":
         return None
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
 
     return Encoder(spec).encode
 
@@ -251,7 +251,7 @@ def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -
     from univar.cli.elicit_progress import ElicitProgress
     from univar.elicit.models import choose, read_models
     from univar.elicit.prompts import ask_prompts
-    from univar.elicit.tables import check_target
+    from univar.questions.tables import check_target
 
     target = check_target(out, force)
     (model,) = choose(read_models(models_file, os.environ), [name])
@@ -276,7 +276,7 @@ def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -
 
 def _write_drafts(drafts: Drafts, new: int, out: str, force: bool, output: Output) -> None:
     """Write what there is, and say how many texts are `new` and what became of the other answers."""
-    from univar.elicit.questions import write_questions
+    from univar.questions import write_questions
 
     write_questions(drafts.questions, out, force)
     lost = sum(drafts.discarded.values())

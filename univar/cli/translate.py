@@ -15,7 +15,7 @@ from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
-    from univar.elicit.translation import TranslationReport
+    from univar.translate import TranslationReport
 
 
 @click.command()
@@ -58,7 +58,7 @@ def translate(
         univar translate spanish.jsonl --to eng --with apertium -o english.jsonl
     """
     from univar.elicit.models import read_models
-    from univar.elicit.translation import load_translator, translate_file
+    from univar.translate import load_translator, translate_file
 
     languages = parse_languages(targets)
     if not languages:

@@ -34,8 +34,8 @@ def values(
         univar values --family hofstede
         univar values --search nature -o values.csv
     """
-    from univar.elicit.tables import write_table
-    from univar.elicit.values import load_taxonomy
+    from univar.questions.tables import write_table
+    from univar.questions.values import load_taxonomy
 
     taxonomy = load_taxonomy(extra)
     found = taxonomy.select(families, search=search)

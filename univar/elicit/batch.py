@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from univar.data.lines import split_lines
+from univar.answers.lines import split_lines
 from univar.elicit.apis import chat_body, read_chat, usable
 from univar.elicit.asks import Ask, AskFailed, Outcome, Reply
 from univar.elicit.models import Model
 from univar.elicit.state import BATCHED, Source, State
 from univar.errors import DataError, UsageError
-from univar.store.fs import make_folder, new_file
+from univar.files import make_folder, new_file
 
 MAX_REQUESTS = 50_000
 MAX_BYTES = 190 << 20

@@ -23,9 +23,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from univar.elicit.keys import Key, read_key
-from univar.elicit.toml import read_toml
 from univar.errors import DataError, UsageError
 from univar.schema import normalize_language
+from univar.toml_files import read_toml
 
 REMOTE_APIS = {
     "openai": "https://api.openai.com/v1",

@@ -13,11 +13,11 @@ from typing import Any
 from univar.elicit.batch import ImportReport, export_batches, import_batches
 from univar.elicit.models import Model
 from univar.elicit.plan import Plan, plan_of
-from univar.elicit.questions import Question, gather, select
 from univar.elicit.run import OnProgress, Run, RunReport
 from univar.elicit.state import BATCHED, DONE, FAILED, PENDING, Source, State
 from univar.errors import UsageError
-from univar.store.fs import new_file
+from univar.files import new_file
+from univar.questions import Question, gather, select
 from univar.store.lock import StoreLock
 
 MAX_REQUESTS = 50_000_000

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 from univar.elicit.models import Model
 from univar.elicit.project import Elicitation
-from univar.elicit.questions import Question
 from univar.elicit.run import OnProgress
+from univar.questions import Question
 
 Watch = Callable[[dict[str, int]], OnProgress]
 """Told how many prompts wait, by the model's name, before they are asked; gives what is told of progress."""

@@ -19,8 +19,8 @@ from typing import Any
 
 from univar.elicit.asks import Ask, Outcome
 from univar.elicit.models import Model, Persona
-from univar.elicit.questions import Question
 from univar.errors import DataError, UsageError
+from univar.questions import Question
 
 FORMAT = "univar-elicit/1"
 PENDING, DONE, FAILED, BATCHED = range(4)

@@ -11,15 +11,15 @@ import numpy as np
 
 from univar.errors import DataError, UsageError
 from univar.evaluate import figures, gap, retrieval, split
-from univar.evaluate.culture import culture as human_cultures
-from univar.evaluate.culture import tables as culture_tables
 from univar.evaluate.encoded import Encoded, encoded, matched
 from univar.evaluate.settings import Settings
+from univar.evaluate.studies.culture import culture as human_cultures
+from univar.evaluate.studies.culture import tables as culture_tables
 from univar.evaluate.task import GroupTask, Judged, together
 from univar.evaluate.text_tests import TextTests
 
 if TYPE_CHECKING:
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
     from univar.store import Store
 
 FORMAT = "univar-evaluation/2"

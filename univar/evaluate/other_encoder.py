@@ -11,7 +11,7 @@ from univar.errors import DataError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
     from univar.store import Store
 
 
@@ -41,7 +41,7 @@ def other_stores(
             f"{given!r} is no store: to embed the rows with the encoder of that name, say with --work FOLDER "
             "where its stores are kept"
         )
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
 
     encoder = Encoder(given)
     if encoder.info["id"] == stores[0].encoder["id"]:
@@ -56,8 +56,9 @@ def _embedded(
     """The store's rows embedded with another encoder; continues or reuses what is in `folder`."""
     import pyarrow.parquet as pq
 
-    from univar.engine import embed
-    from univar.store import Store, encoder_differences, fs
+    from univar import files
+    from univar.bulk import embed
+    from univar.store import Store, encoder_differences
 
     made_by = [f"{name}={value!r}" for name, value, _ in encoder_differences(encoder.info, {})]
     identity = "\n".join([*made_by, store.fingerprint])
@@ -67,13 +68,13 @@ def _embedded(
         return Store(target)
     if on_progress is not None:
         on_progress(f"embedding {len(store):,} rows of {store.path} with {encoder.info['id']} into {target}")
-    fs.make_folder(folder)
-    with fs.new_file(texts) as file:
+    files.make_folder(folder)
+    with files.new_file(texts) as file:
         tables = store.iter_tables()
         first = next(tables)
         with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
             for table in (first, *tables):
                 writer.write_table(table)
     embed([texts], target, encoder=encoder)
-    fs.remove(texts)
+    files.remove(texts)
     return Store(target)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from univar.data.refusals import is_refusal
+from univar.answers.declined import is_refusal
 from univar.evaluate import bags, metrics, neighbours, split, strengths
 from univar.evaluate.baseline import tfidf
 from univar.evaluate.encoded import Encoded

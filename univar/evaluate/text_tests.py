@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from univar.attribution.answers import check_encoder, store_encoder
 from univar.errors import DataError, UsageError
 from univar.evaluate.encoded import Encoded
-from univar.evaluate.fulcra import fulcra, read_labelled
 from univar.evaluate.settings import Settings
 from univar.evaluate.split import Setting
-from univar.evaluate.style import style_control
-from univar.evaluate.translationese import read_sides, translationese
+from univar.evaluate.studies.fulcra import fulcra, read_labelled
+from univar.evaluate.studies.style import style_control
+from univar.evaluate.studies.translationese import read_sides, translationese
+from univar.search.answers import check_encoder, store_encoder
 
 if TYPE_CHECKING:
-    from univar.model.encoder import Encoder
+    from univar.encoder.encoder import Encoder
     from univar.store import Store
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from univar import files
 from univar.errors import UsageError
-from univar.store import fs
 from univar.store.columns import is_text
 from univar.store.reader import Store
 from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED
@@ -38,19 +38,19 @@ def export(
     out = Path(out)
     write = _WRITERS[_format_of(out, format)]
     beside = [] if write is _write_parquet else [out.with_suffix(".rows.parquet")]
-    files = [*beside, out]
-    for file in files:
+    written = [*beside, out]
+    for file in written:
         if file.exists() and not force:
             raise UsageError(f"{file} exists: choose another name, or overwrite it with --force")
-    fs.make_folder(out.parent)
+    files.make_folder(out.parent)
     sizes = []
-    for file in files:
-        with fs.new_file(file) as target:
+    for file in written:
+        with files.new_file(file) as target:
             (write if file is out else _write_rows)(store, target)
             sizes.append(target.size_bytes)
     return {
         "format": _format_of(out, format),
-        "files": [str(file) for file in files],
+        "files": [str(file) for file in written],
         "rows": len(store),
         "size_bytes": sum(sizes),
     }
@@ -66,15 +66,15 @@ def _format_of(out: Path, format: str | None) -> str:
     raise UsageError(f"{wrong} is not known: use {', '.join(FORMATS)}")
 
 
-def _write_parquet(store: Store, target: fs.NewFile) -> None:
+def _write_parquet(store: Store, target: files.NewFile) -> None:
     _write_tables(store, target, with_embeddings=True)
 
 
-def _write_rows(store: Store, target: fs.NewFile) -> None:
+def _write_rows(store: Store, target: files.NewFile) -> None:
     _write_tables(store, target, with_embeddings=False)
 
 
-def _write_tables(store: Store, target: fs.NewFile, *, with_embeddings: bool) -> None:
+def _write_tables(store: Store, target: files.NewFile, *, with_embeddings: bool) -> None:
     import pyarrow.parquet as pq
 
     tables = _tables(store, with_embeddings)
@@ -127,7 +127,7 @@ def _input_name(column: str, columns: list[str]) -> str:
     return name
 
 
-def _write_npy(store: Store, target: fs.NewFile) -> None:
+def _write_npy(store: Store, target: files.NewFile) -> None:
     header = io.BytesIO()
     facts = {"descr": store.embeddings.dtype.str, "fortran_order": False, "shape": store.embeddings.shape}
     np.lib.format.write_array_header_1_0(header, facts)
@@ -136,7 +136,7 @@ def _write_npy(store: Store, target: fs.NewFile) -> None:
         target.write(block)
 
 
-def _write_faiss(store: Store, target: fs.NewFile) -> None:
+def _write_faiss(store: Store, target: files.NewFile) -> None:
     import faiss
 
     index = faiss.IndexFlatIP(store.dim)
@@ -145,7 +145,7 @@ def _write_faiss(store: Store, target: fs.NewFile) -> None:
     faiss.write_index(index, faiss.PyCallbackIOWriter(target.write))  # type: ignore[attr-defined]
 
 
-_WRITERS: dict[str, Callable[[Store, fs.NewFile], None]] = {
+_WRITERS: dict[str, Callable[[Store, files.NewFile], None]] = {
     "parquet": _write_parquet,
     "npy": _write_npy,
     "faiss": _write_faiss,

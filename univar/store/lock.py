@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from univar import files
 from univar.errors import StoreCorrupt, StoreLocked
-from univar.store import fs
 
 
 class StoreLock:
@@ -24,8 +24,8 @@ class StoreLock:
         if self.path.is_symlink():
             raise StoreCorrupt(f"{self.path} is a link: remove it, a lock has to be a file of its own")
         try:
-            fs.os_call(lambda: self._lock.acquire(timeout=timeout_s))
-            fs.os_call(lambda: self.path.write_text(f"{os.getpid()}\n"))
+            files.os_call(lambda: self._lock.acquire(timeout=timeout_s))
+            files.os_call(lambda: self.path.write_text(f"{os.getpid()}\n"))
         except Timeout:
             raise StoreLocked(
                 f"{self.store} is being written by {self._holder()}: wait until that is done or stop it, "
@@ -33,7 +33,7 @@ class StoreLock:
             ) from None
         except OSError as error:
             self._lock.release()
-            raise fs.failure("lock", self.path, error) from error
+            raise files.failure("lock", self.path, error) from error
 
     def release(self) -> None:
         """Give the lock back; the file stays, as removing it would let two writers in."""

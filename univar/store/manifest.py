@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from univar import schema
+from univar import files, schema
 from univar.errors import DataError, StoreCorrupt
-from univar.store import columns, fs
+from univar.store import columns
 
 STORE_FORMAT = "univar-store/1"
 BLOCK_BYTES = 4 << 20
@@ -117,7 +117,7 @@ def shard_prefix(worker: tuple[int, int]) -> str:
 
 def manifest_names(store: Path) -> list[str]:
     """File names of the manifests in a folder; none where there is no store."""
-    return [name for name in fs.list_folder(store) if _MANIFEST_NAME.fullmatch(name)]
+    return [name for name in files.list_folder(store) if _MANIFEST_NAME.fullmatch(name)]
 
 
 def read_manifests(store: Path) -> list[Manifest]:
@@ -162,7 +162,7 @@ def disagreement(one: Manifest, other: Manifest) -> str | None:
 
 def read_manifest(path: Path) -> Manifest:
     """One manifest file, checked; StoreCorrupt says what is wrong with it."""
-    data = fs.read_file(path, _LIMIT_BYTES)
+    data = files.read_file(path, _LIMIT_BYTES)
     try:
         _check_seal(data)
         facts = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)

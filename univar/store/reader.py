@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from univar import schema
 from univar.errors import StoreCorrupt, UsageError
+from univar.store.embeddings import Embeddings
 from univar.store.manifest import manifest_names, read_manifests
 from univar.store.rows import DERIVED_COLUMN
 from univar.store.shard import ShardFile
-from univar.store.view import Embeddings
 from univar.store.writer import SHARDS_FOLDER
 
 

@@ -83,7 +83,7 @@ def _check_table(table: pa.Table) -> None:
     names = table.column_names
     missing = [name for name in schema.IDENTITY_COLUMNS if name not in names]
     if missing:
-        raise DataError(f"rows without {', '.join(missing)}: read them with univar.data.read_rows")
+        raise DataError(f"rows without {', '.join(missing)}: read them with univar.answers.read_rows")
     if DERIVED_COLUMN in names:
         raise DataError(
             f"a column is called {DERIVED_COLUMN!r}, which here is (model, language): rename it, e.g. to "

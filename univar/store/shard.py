@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from univar import files
 from univar.errors import StoreCorrupt
-from univar.store import columns, fs
+from univar.store import columns
 from univar.store.layout import lay_out
 from univar.store.manifest import BLOCK_BYTES, DIGEST_BYTES, DatasetInfo, ShardInfo, fixed_datasets
 from univar.store.rows import PendingRows
@@ -32,7 +33,7 @@ def write_shard(path: Path, pending: PendingRows) -> ShardInfo:
     skeleton, offsets = lay_out({name: (dtype, shape) for name, (dtype, shape, _) in datasets.items()})
     infos = {name: DatasetInfo(offsets[name], dtype, shape) for name, (dtype, shape, _) in datasets.items()}
     checksums = BlockChecksums()
-    with fs.new_file(path) as file:
+    with files.new_file(path) as file:
         for buffer in _front_to_back(skeleton, infos, datasets):
             file.write(buffer)
             checksums.update(buffer)
@@ -114,7 +115,7 @@ class ShardFile:
 
     def check_size(self) -> None:
         """Raise StoreCorrupt unless the file is there with the size in the manifest."""
-        size = fs.file_size(self.path)
+        size = files.file_size(self.path)
         if size != self.info.size_bytes:
             raise self.corrupt(f"it has {size} bytes, the manifest says {self.info.size_bytes}")
 
@@ -200,7 +201,7 @@ class ShardFile:
 
     @functools.cached_property
     def _memory(self) -> mmap.mmap:
-        return fs.map_file(self.path, self.info.size_bytes)
+        return files.map_file(self.path, self.info.size_bytes)
 
     def _has(self, folder: str) -> bool:
         return f"{folder}/offsets" in self.info.datasets

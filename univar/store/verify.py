@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from univar import schema
+from univar import files, schema
 from univar._native import HashIndex
 from univar.errors import StoreCorrupt
-from univar.store import fs
 from univar.store.manifest import Manifest, read_manifests
 from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED, UNIT_TOLERANCE, not_unit
 from univar.store.shard import ShardFile
@@ -140,7 +139,7 @@ def _repeated_rows(shard: ShardFile, known: HashIndex, first_row: int) -> list[s
 
 def _notes(path: Path, manifests: list[Manifest]) -> list[str]:
     named = {shard.file for manifest in manifests for shard in manifest.shards}
-    strays = [name for name in fs.list_folder(path / SHARDS_FOLDER) if name not in named]
+    strays = [name for name in files.list_folder(path / SHARDS_FOLDER) if name not in named]
     notes = []
     unfinished = [name for name in strays if _SHARD_LIKE.fullmatch(name)]
     if unfinished:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from univar import schema
+from univar import files, schema
 from univar._native import HashIndex
 from univar.errors import DataError, UsageError
-from univar.store import fs
 from univar.store.lock import StoreLock
 from univar.store.manifest import (
     DTYPES,
@@ -53,7 +52,7 @@ class StoreWriter:
         wanted = Manifest(_checked_encoder(encoder), dtype, text_format, _checked_worker(worker))
         if dtype not in DTYPES:
             raise UsageError(f"embeddings are stored as float16 or float32, not as {dtype!r}")
-        fs.make_folder(self.path / SHARDS_FOLDER)
+        files.make_folder(self.path / SHARDS_FOLDER)
         index, workers = wanted.worker
         self._lock = StoreLock(self.path / f".lock-{index}-of-{workers}", self.path)
         self._lock.acquire()
@@ -185,7 +184,7 @@ class StoreWriter:
             setup.release()
 
     def _write_manifest(self, manifest: Manifest) -> None:
-        with fs.new_file(self.path / manifest_name(manifest.worker)) as file:
+        with files.new_file(self.path / manifest_name(manifest.worker)) as file:
             file.write(manifest.to_json())
 
     def _remove_strays(self) -> None:
@@ -193,18 +192,18 @@ class StoreWriter:
         worker = self._manifest.worker
         manifest, prefix = re.escape(manifest_name(worker)), re.escape(shard_prefix(worker))
         named = {shard.file for shard in self._manifest.shards}
-        for name in fs.list_folder(self.path):
+        for name in files.list_folder(self.path):
             if re.fullmatch(rf"\.{manifest}\.[0-9a-f]+\.tmp", name):
-                fs.remove(self.path / name)
+                files.remove(self.path / name)
         folder = self.path / SHARDS_FOLDER
-        for name in fs.list_folder(folder):
+        for name in files.list_folder(folder):
             is_ours = re.fullmatch(rf"{prefix}\d{{8,12}}\.h5|\.{prefix}\d{{8,12}}\.h5\.[0-9a-f]+\.tmp", name)
             if is_ours and name not in named:
-                fs.remove(folder / name)
+                files.remove(folder / name)
 
     def _next_shard_path(self) -> Path:
         folder, prefix = self.path / SHARDS_FOLDER, shard_prefix(self._manifest.worker)
-        taken = set(fs.list_folder(folder))
+        taken = set(files.list_folder(folder))
         number = len(self._manifest.shards)
         while f"{prefix}{number:08d}.h5" in taken:
             number += 1

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from univar.errors import DataError, ProviderError
-from univar.store.fs import make_folder, os_call, reported, sync_folder
+from univar.files import make_folder, os_call, reported, sync_folder
 from univar.train.step import Stepper
 
 KEPT = 2

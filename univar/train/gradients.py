@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from univar.model.packing import Layout, micro_batches
-from univar.model.trainable import TrainableEncoder
+from univar.encoder.packing import Layout, micro_batches
+from univar.train.trainable import TrainableEncoder
 
 Chunk = tuple[np.ndarray, np.ndarray, Layout]
 
@@ -25,8 +25,8 @@ KEPT_CHUNKS = 3
 class Backpropagation:
     """Runs a batch through an encoder and back.
 
-    workers: threads that torch runs with one thread each (`univar.model.encoder`); chunk i belongs to worker
-             i modulo their number, so that sums are made in the same order every time
+    workers: threads that torch runs with one thread each (`univar.encoder.encoder`); chunk i belongs to
+             worker i modulo their number, so that sums are made in the same order every time
     """
 
     def __init__(

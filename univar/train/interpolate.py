@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from univar.model.trainable import TrainableEncoder
+from univar.train.trainable import TrainableEncoder
 
 
 @torch.no_grad()

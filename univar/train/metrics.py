@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from univar.errors import UsageError
-from univar.store.fs import reported
+from univar.files import reported
 
 TRACKERS = ("tensorboard", "trackio", "wandb")
 

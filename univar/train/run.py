@@ -12,28 +12,28 @@ from typing import Any
 import numpy as np
 import torch
 
-from univar import ops
-from univar.data.views import TokenCorpus, ViewSampler, build_corpus
-from univar.engine.memory import release_freed_memory
+from univar import runtime
+from univar.bulk.memory import release_freed_memory
+from univar.encoder.adapter import adapted_weights
+from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.forward import TORCH_DTYPES
+from univar.encoder.forward_torch import one_threaded_workers
+from univar.encoder.spec import ResolvedSpec, resolve
+from univar.encoder.tokenizer import load_tokenizer
+from univar.encoder.weights import lowest_layers
 from univar.errors import UsageError
-from univar.model.adapter import adapted_weights
-from univar.model.config import ModelConfig, read_config
-from univar.model.forward import TORCH_DTYPES
-from univar.model.low_rank import attach
-from univar.model.spec import ResolvedSpec, resolve
-from univar.model.tokenizer import load_tokenizer
-from univar.model.torch_forward import one_threaded_workers
-from univar.model.trainable import TrainableEncoder
-from univar.model.weights import lowest_layers
-from univar.store.fs import make_folder
+from univar.files import make_folder
 from univar.train import checkpoint
 from univar.train.interpolate import mix_in_base
+from univar.train.low_rank import attach
 from univar.train.metrics import MetricsFile, Tracker, open_tracker
 from univar.train.optimizer import learning_rate
 from univar.train.processes import Processes
 from univar.train.settings import TrainSettings
 from univar.train.step import StepFacts, Stepper
+from univar.train.trainable import TrainableEncoder
 from univar.train.validation import Validator, split_questions
+from univar.train.views import TokenCorpus, ViewSampler, build_corpus
 
 FORMAT = 2
 """Of what a checkpoint holds; a run begun under another one is not continued."""
@@ -99,9 +99,9 @@ class Run:
         layers = self.settings.layers_kept(self._base_config.layers)
         self.config: ModelConfig = replace(self._base_config, layers=layers)
         self.max_length = min(settings.max_length, self.config.positions)
-        self.device = torch.device(ops.choose_device(device))
-        self.dtype = ops.choose_dtype(settings.dtype, self.device.type).chosen
-        self.threads = (threads or ops.usable_cpus()) if self.device.type == "cpu" else 1
+        self.device = torch.device(runtime.choose_device(device))
+        self.dtype = runtime.choose_dtype(settings.dtype, self.device.type).chosen
+        self.threads = (threads or runtime.usable_cpus()) if self.device.type == "cpu" else 1
         make_folder(folder)
         tokenizer = load_tokenizer(self.config.folder, self.max_length, self.threads)
         if (settings.loss == "value_aware") != bool(non_value):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Literal
 
-from univar.data.views import ViewSettings
 from univar.errors import UsageError
+from univar.train.views import ViewSettings
 
 LOSSES = ("info_nce", "barlow_twins", "value_aware")
 SAME_SOURCE = ("negatives", "drop", "multipos")
@@ -19,7 +19,7 @@ PAPER_LENGTHS = {1: 256, 5: 1024, 20: 2048, 80: 8192}
 class TrainSettings:
     """A training run. With the same corpus, settings and machine it is the same run, step for step.
 
-    base:           encoder that is trained (see `univar.model.spec.resolve`)
+    base:           encoder that is trained (see `univar.encoder.spec.resolve`)
     where:          column to the values that are wanted in it, e.g. of source_corpus
     mask_names:     put a placeholder for the names of models and makers in answers
     batch:          pairs of a step, over all processes
@@ -58,7 +58,7 @@ class TrainSettings:
     loss: str = "info_nce"
     temperature: float = 0.05
     learn_temperature: bool = False
-    same_source: str = "drop"
+    same_source: Literal["negatives", "drop", "multipos"] = "drop"
     prototypes: float = 0.5
     symmetric: bool = True
     base_share: float = 0.2

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from univar.data.views import PairBatch, TokenCorpus
 from univar.errors import DataError
-from univar.model.trainable import TrainableEncoder
 from univar.train.gradients import Backpropagation
 from univar.train.objective import Objective
 from univar.train.optimizer import clip, make_optimizer
 from univar.train.processes import Processes
 from univar.train.settings import TrainSettings
+from univar.train.trainable import TrainableEncoder
+from univar.train.views import PairBatch, TokenCorpus
 
 _NAMED_ROWS = 6
 

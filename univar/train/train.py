@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from univar.encoder.adapter import save_adapter
+from univar.encoder.export import export_model
 from univar.errors import UsageError
-from univar.model.adapter import save_adapter
-from univar.model.export import export_model
-from univar.model.low_rank import detach
-from univar.store.fs import reported
+from univar.files import reported
 from univar.train.card import model_card
+from univar.train.low_rank import detach
 from univar.train.run import Progress, Run
 from univar.train.settings import TrainSettings
 

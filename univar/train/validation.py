@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from univar.data.views import TokenCorpus
 from univar.train.gradients import Backpropagation
+from univar.train.views import TokenCorpus
 
 QUERIES = 768
 REFERENCES_PER_SOURCE = 6

@@ -1,0 +1,195 @@
+"""Columns: names, renaming, ids, languages, and what becomes of values that are no text."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from tests.data.conftest import GOOD, lines, read, written
+
+from univar.answers.parquet_text import as_text
+from univar.errors import DataError, UsageError
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_rename_reads_our_column_from_theirs(tmp_path: Path, ending: str) -> None:
+    row = {"llm": "m", "language": "eng", "question": "why?", "response": "because", " note ": "n"}
+    reading = read(
+        written(tmp_path / f"a.{ending}", [row]),
+        rename={"model": "llm", "answer": "response", "remark": "note"},
+    )
+    assert reading.rows[0] | {"question_id": ""} == GOOD | {"id": "", "question_id": "", "remark": "n"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_rename_onto_a_column_that_is_there_needs_a_name_for_it(tmp_path: Path, ending: str) -> None:
+    path = written(tmp_path / f"a.{ending}", [GOOD | {"response": "theirs"}])
+    with pytest.raises(
+        DataError, match=r"'answer' and 'response' are both 'answer' here.*--map other_answer=answer"
+    ):
+        read(path, rename={"answer": "response"})
+    (row,) = read(path, rename={"answer": "response", "other_answer": "answer"}).rows
+    assert (row["answer"], row["other_answer"]) == ("theirs", "because")
+
+
+@pytest.mark.parametrize(
+    ("rename", "message"),
+    [
+        ({"answer": "x", "question": "x"}, "'x' is mapped twice"),
+        ({"a/b": "x"}, "'/'"),
+        ({" ": "x"}, "no name"),
+    ],
+)
+def test_impossible_rename_is_told_at_once(rename: dict[str, str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        read(lines(tmp_path / "a.jsonl", GOOD), rename=rename)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_source_is_kept_as_source_corpus(tmp_path: Path, ending: str) -> None:
+    (row,) = read(written(tmp_path / f"a.{ending}", [GOOD | {"source": "wvs"}])).rows
+    assert row["source_corpus"] == "wvs"
+    assert "source" not in row
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_source_beside_source_corpus_is_an_error(tmp_path: Path, ending: str) -> None:
+    path = written(tmp_path / f"a.{ending}", [GOOD | {"source": "a", "source_corpus": "b"}])
+    with pytest.raises(DataError, match=r"'source' and 'source_corpus' are both 'source_corpus'"):
+        read(path)
+
+
+@pytest.mark.parametrize("given", ["en", "eng", "EN", " eng ", "eng_Latn", "en-US"])
+def test_language_becomes_iso_639_3(tmp_path: Path, given: str) -> None:
+    assert read(lines(tmp_path / "a.jsonl", GOOD | {"language": given})).rows[0]["language"] == "eng"
+
+
+def test_a_question_without_id_gets_one_from_its_text(tmp_path: Path) -> None:
+    rows = [{}, {"question": "  why?\n"}, {"question_id": "q7"}, {"question_id": " "}, {"question": "how?"}]
+    ids = [
+        row["question_id"] for row in read(lines(tmp_path / "a.jsonl", *(GOOD | row for row in rows))).rows
+    ]
+    expected = "q-" + hashlib.blake2b(b"why?", digest_size=8).hexdigest()
+    assert ids[:4] == [expected, expected, "q7", expected]
+    assert ids[4] not in (expected, "")
+
+
+def test_model_is_stripped_and_texts_are_not(tmp_path: Path) -> None:
+    (row,) = read(lines(tmp_path / "a.jsonl", GOOD | {"model": " org/m ", "answer": " a\n"})).rows
+    assert (row["model"], row["answer"]) == ("org/m", " a\n")
+
+
+def test_values_of_other_columns_become_json_text(tmp_path: Path) -> None:
+    values = {
+        "id": 17,
+        "number": 0.5,
+        "flag": False,
+        "none": None,
+        "text": "é",
+        "nested": {"b": [1, None], "a": "é"},
+    }
+    texts = ["17", "0.5", "false", "", "é", '{"a": "é", "b": [1, null]}']
+    (row,) = read(lines(tmp_path / "a.jsonl", GOOD | values)).rows
+    assert [row[name] for name in values] == texts
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (pa.array([17]), "17"),
+        (pa.array([17], pa.uint8()), "17"),
+        (pa.array([17.0]), "17.0"),
+        (pa.array([math.nan]), "NaN"),
+        (pa.array([0.7], pa.float32()), "0.7"),
+        (pa.array([True]), "true"),
+        (pa.array([None]), ""),
+        (pa.array([None], pa.int64()), ""),
+        (pa.array([[1, 2]]), "[1, 2]"),
+        (pa.array([{"b": "é", "a": None}]), '{"a": null, "b": "é"}'),
+        (pa.array([["x"]]), '["x"]'),
+        (pa.array(["x"]).dictionary_encode(), "x"),
+        (pa.array([17]).dictionary_encode(), "17"),
+        (pa.array(["x"], pa.large_string()), "x"),
+        (pa.array(["x"], pa.string_view()), "x"),
+        (pa.array([datetime.date(2026, 11, 22)]), "2026-11-22"),
+        (pa.array([decimal.Decimal("1.50")]), "1.50"),
+    ],
+    ids=lambda value: str(value.type) if isinstance(value, pa.Array) else "",
+)
+@pytest.mark.parametrize("store_schema", [True, False])
+def test_parquet_types_become_text(tmp_path: Path, values: pa.Array, text: str, store_schema: bool) -> None:
+    table = pa.Table.from_pylist([GOOD]).append_column("extra", values)
+    pq.write_table(table, tmp_path / "a.parquet", store_schema=store_schema)
+    assert read(tmp_path / "a.parquet").rows[0]["extra"] == text
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "kind"),
+    [
+        ("answer", pa.array([3]), "int64"),
+        ("answer", pa.array([["because"]]), "list"),
+        ("model", pa.array([{"name": "m"}]), "struct"),
+        ("question", pa.array([b"why?"]), "binary"),
+        ("extra", pa.array([b"\x00\x01"]), "binary"),
+        ("extra", pa.array([bytes(16)], pa.uuid()), "fixed_size_binary"),
+        ("extra", pa.array([b"\x00\x01"], pa.binary(2)), "fixed_size_binary"),
+    ],
+)
+def test_parquet_type_that_cannot_be_kept_names_column_and_type(
+    tmp_path: Path, column: str, values: pa.Array, kind: str
+) -> None:
+    table = pa.Table.from_pylist([GOOD | {"extra": "x"}])
+    pq.write_table(
+        table.set_column(table.schema.get_field_index(column), column, values), tmp_path / "a.parquet"
+    )
+    with pytest.raises(DataError, match=rf"a\.parquet: column '{column}' has type {kind}"):
+        read(tmp_path / "a.parquet")
+
+
+def test_a_code_outside_of_its_dictionary_is_an_error_not_wrong_text() -> None:
+    codes = pa.array([0, 2, None], pa.int32())
+    broken = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b"]), safe=False)
+    for values in (broken, pa.ListArray.from_arrays(pa.array([0, 3], pa.int32()), broken)):
+        with pytest.raises(DataError, match="damaged"):
+            as_text("topic", values)
+
+
+def test_nested_bytes_are_an_error_that_names_the_column(tmp_path: Path) -> None:
+    table = pa.Table.from_pylist([GOOD | {"image": {"bytes": b"\xff"}}])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="image holds values that have no JSON text"):
+        read(tmp_path / "a.parquet")
+
+
+def test_nameless_csv_column_is_called_by_its_place(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(",model,language,question,answer\n0,m,eng,why?,because\n")
+    assert read(tmp_path / "a.csv").rows[0]["unnamed_1"] == "0"
+
+
+def test_columns_of_rows_that_differ_are_empty_where_missing(tmp_path: Path) -> None:
+    reading = read(lines(tmp_path / "a.jsonl", GOOD | {"a": "1"}, GOOD | {"b": "2"}))
+    assert [(row["a"], row["b"]) for row in reading.rows] == [("1", ""), ("", "2")]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv", "parquet"])
+def test_answers_of_unknown_sources_need_nothing_else(tmp_path: Path, ending: str) -> None:
+    reading = read(written(tmp_path / f"a.{ending}", [{"answer": "because"}]), required=("answer",))
+    assert reading.rows == [
+        {"id": "", "model": "", "language": "", "question_id": "", "question": "", "answer": "because"}
+    ]
+
+
+def test_optional_columns_are_still_checked_when_they_say_something(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [{"language": "xx"}, {"question": 7}, {"language": "fi"}, {"model": None}]
+    reading = read(
+        lines(tmp_path / "a.jsonl", *({"answer": "a"} | row for row in rows)), required=("answer",)
+    )
+    assert list(reading.reasons) == [1, 2]
+    assert [row["language"] for row in reading.rows] == ["fin", ""]

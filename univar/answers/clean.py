@@ -1,0 +1,102 @@
+"""A clean copy of answers: the rows in which nothing was found, and a report of the others."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from univar.answers.rows import RefusedRow, RowBatch
+from univar.errors import DataError, UsageError
+
+DROPPABLE = (
+    "duplicates",
+    "short_answers",
+    "refusals",
+    "wrong_language",
+    "label_leaks",
+    "echoes",
+    "truncated",
+    "shared_answers",
+)
+DROPPED = DROPPABLE[:6]
+"""What is dropped if nobody says otherwise: half of an answer is still an answer."""
+
+
+class CleanCopy:
+    """Writes `path` (.jsonl) and `path`.dropped.jsonl, each whole or not at all; a context manager.
+
+    kinds: findings of `check_rows` for which a row is left out. Raises UsageError for an unknown kind and
+    for a file that is there already, unless `force`; DataError where it cannot be written.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], kinds: Collection[str] = DROPPED, force: bool = False
+    ) -> None:
+        self.path, self.kinds = Path(path), tuple(kinds)
+        self.report_path = self.path.with_name(self.path.name + ".dropped.jsonl")
+        self.kept, self.dropped = 0, Counter[str]()
+        unknown = sorted(set(kinds) - set(DROPPABLE))
+        if unknown:
+            raise UsageError(f"unknown finding {unknown[0]!r}: choose of {', '.join(DROPPABLE)}")
+        if self.path.suffix != ".jsonl":
+            raise UsageError(f"{self.path} does not end in .jsonl: name the clean copy so")
+        if self.path.exists() and not force:
+            raise UsageError(f"{self.path} is there already: name another file or add --force")
+        self._files: list[IO[str]] = []
+
+    def __enter__(self) -> CleanCopy:
+        try:
+            self._files = [_temporary(path).open("w", encoding="utf-8") for path in self._paths]
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot be written ({error.strerror}): name another place"
+            ) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files:
+            file.close()
+        for path in self._paths:
+            if kind is None:
+                os.replace(_temporary(path), path)
+            else:
+                _temporary(path).unlink(missing_ok=True)
+
+    @property
+    def _paths(self) -> tuple[Path, Path]:
+        return self.path, self.report_path
+
+    def refuse(self, row: RefusedRow) -> None:
+        """Report a row that could not be read."""
+        self._report(row.file, row.row, [row.reason])
+        self.dropped["refused"] += 1
+
+    def add(self, batch: RowBatch, found: Mapping[str, np.ndarray]) -> None:
+        """Take a batch in. found: kind to (n,) bool."""
+        clean, _ = self._files
+        masks = {kind: found[kind] for kind in self.kinds if kind in found}
+        for place, record in enumerate(batch.table.to_pylist()):
+            reasons = [kind for kind, mask in masks.items() if mask[place]]
+            if reasons:
+                self._report(batch.file, int(batch.rows[place]), reasons)
+                self.dropped.update(reasons)
+            else:
+                clean.write(json.dumps(record, ensure_ascii=False) + "\n")
+                self.kept += 1
+
+    def _report(self, file: str, row: int, reasons: list[str]) -> None:
+        record = {"file": file, "row": row, "reasons": reasons}
+        self._files[1].write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")

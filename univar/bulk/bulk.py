@@ -1,0 +1,173 @@
+"""The bulk engine: read | tokenise | forward | write, overlapped, resumable, every row counted.
+
+Three threads and two short queues: one thread reads, hashes and tokenises ahead, the caller's runs the
+encoder, one writes shards. Memory is bounded by a few windows and one shard, plus 64 to 128 bytes a stored
+row for the two hash indexes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from univar import __version__
+from univar.answers import read_rows
+from univar.bulk.background import Ahead, Behind
+from univar.bulk.rejected import RefusalLog
+from univar.bulk.report import EmbedReport
+from univar.bulk.sink import Sink, WindowResult
+from univar.bulk.windows import Admission, Window
+from univar.encoder.packing import take_texts
+from univar.errors import UsageError
+from univar.store import Store, StoreWriter
+
+if TYPE_CHECKING:
+    from univar.encoder.encoder import Encoder
+
+WINDOW_ROWS, WINDOW_ROWS_ON_CUDA = 1024, 4096
+"""Rows that are read, tokenised and embedded together; several windows are in memory at once."""
+WINDOW_BYTES = 4 << 20
+"""About as many bytes of text that a window has at most."""
+SHARD_ROWS = 65_536
+FLUSH_S = 30.0
+
+
+def embed(
+    inputs: Sequence[str | Path],
+    store: str | Path,
+    *,
+    encoder: Encoder,
+    dtype: str = "float16",
+    worker: tuple[int, int] = (0, 1),
+    format: str | None = None,
+    rename: dict[str, str] | None = None,
+    shard_rows: int = SHARD_ROWS,
+    flush_s: float = FLUSH_S,
+    on_refused: Callable[[str], None] | None = None,
+    on_progress: Callable[[EmbedReport], None] | None = None,
+    stop: threading.Event | None = None,
+) -> EmbedReport:
+    """Embed every answer row of `inputs` into the store at `store`; the same call again continues.
+
+    inputs:      JSONL, CSV, TSV or Parquet files, plain, .gz or .zst; "-" is stdin
+    dtype:       of the stored embeddings, "float16" or "float32"
+    worker:      (i, n): embed the i-th of n parts, i in [0, n); identical texts fall into one part
+    rename:      {our column: the input's column}
+    shard_rows:  rows after which a shard is closed; also closed after `flush_s` seconds
+    on_refused:  gets one sentence for every row that cannot be embedded
+    on_progress: gets the running report after every batch
+    stop:        when set, the current batch is finished and everything done so far is stored
+    Raises DataError for an input or a store that cannot be used, StoreLocked when another process writes.
+    """
+    index, workers = worker
+    if not 0 <= index < workers:
+        raise UsageError(
+            f"shard {index}/{workers} does not exist: give i/n with 0 <= i < n, e.g. 0/{workers}"
+        )
+    stop = stop or threading.Event()
+    report = EmbedReport(store=str(store))
+    started = time.monotonic()
+    with StoreWriter(store, encoder=encoder.info, dtype=dtype, worker=worker) as writer:
+        refusals = RefusalLog(Path(store), worker, report, on_refused)
+        with refusals:
+            admission = Admission(writer.known_rows, writer.known_texts, writer.rows, worker)
+            batches = read_rows(
+                inputs,
+                format=format,
+                rename=rename,
+                on_refused=refusals,
+                batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
+                batch_bytes=WINDOW_BYTES,
+            )
+            windows = admission.windows(batches, encoder.tokenizer, report)
+            sink = Sink(writer, report, shard_rows, flush_s)
+
+            def progress() -> None:
+                report.seconds = time.monotonic() - started
+                if on_progress is not None:
+                    on_progress(report)
+
+            try:
+                _run(windows, encoder, sink, report, progress, stop)
+            finally:
+                writer.flush()
+        _finish(report, writer, inputs, refusals, time.monotonic() - started, interrupted=stop.is_set())
+    stored = Store(store)
+    report.store_rows, report.shards = len(stored), len(stored.shards)
+    return report
+
+
+def _run(
+    windows: Iterator[Window],
+    encoder: Encoder,
+    sink: Sink,
+    report: EmbedReport,
+    progress: Callable[[], None],
+    stop: threading.Event,
+) -> None:
+    """Pull windows through the encoder into the sink until they end or `stop` is set."""
+    ahead = Ahead(windows, depth=2)
+    behind: Behind[WindowResult] = Behind(sink.write, depth=2)
+    try:
+        for window in ahead:
+            behind.put(_forward(window, encoder, report, progress, stop))
+            if stop.is_set():
+                break
+    finally:
+        ahead.close()
+        behind.close()
+
+
+def _forward(
+    window: Window, encoder: Encoder, report: EmbedReport, progress: Callable[[], None], stop: threading.Event
+) -> WindowResult:
+    """Run the window's new texts through the encoder, batch by batch."""
+    vectors = np.zeros((len(window), encoder.dim), dtype=np.float32)
+    done = np.zeros(len(window), dtype=bool)
+    new = window.new
+    ids, cu_seqlens = take_texts(window.tokens.ids, window.tokens.cu_seqlens, new)
+    lengths = np.diff(cu_seqlens)
+    for batch, embeddings in encoder.forward_batches(ids, cu_seqlens):
+        vectors[new[batch]] = embeddings
+        done[new[batch]] = True
+        report.encoded += len(batch)
+        report.tokens += int(lengths[batch].sum())
+        progress()
+        if stop.is_set():
+            break
+    return WindowResult(window, vectors, done)
+
+
+def _finish(
+    report: EmbedReport,
+    writer: StoreWriter,
+    inputs: Sequence[str | Path],
+    refusals: RefusalLog,
+    seconds: float,
+    interrupted: bool,
+) -> None:
+    """Close the books: what an interruption left undone, the sums, the run's record in the manifest."""
+    report.seconds = seconds
+    report.interrupted = interrupted
+    report.refused_log = refusals.path_if_any
+    if interrupted:
+        report.unfinished = report.rows_read - report.accounted
+    else:
+        assert report.accounted == report.rows_read, f"rows unaccounted for: {report}"
+    if report.embedded:
+        counts = {name: value for name, value in report.facts().items() if isinstance(value, int | float)}
+        finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        writer.flush(
+            run={
+                "inputs": [str(path) for path in inputs],
+                "finished": finished,
+                "univar": __version__,
+                "counts": counts,
+            }
+        )

@@ -1,0 +1,85 @@
+"""What a bulk run would do, without the encoder's forward and without writing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from univar._native import HashIndex
+from univar.answers import read_rows
+from univar.bulk.report import EmbedReport
+from univar.bulk.windows import Admission
+from univar.store import Store
+
+if TYPE_CHECKING:
+    from univar.encoder.encoder import Encoder
+
+
+@dataclass
+class Plan:
+    """Rows a run would embed and tokens it would compute, besides the counts of an EmbedReport."""
+
+    report: EmbedReport
+    to_embed: int = 0
+    tokens: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """The plan as JSON-ready facts."""
+        names = (
+            "rows_read",
+            "already_stored",
+            "duplicate",
+            "other_workers",
+            "refused",
+            "truncated",
+            "reused",
+        )
+        counts = {name: getattr(self.report, name) for name in names}
+        return {"to_embed": self.to_embed, "tokens": self.tokens, **counts}
+
+    def summary(self) -> str:
+        """The plan in a line."""
+        report = self.report
+        return (
+            f"would embed {self.to_embed:,} of {report.rows_read:,} rows ({self.tokens:,} tokens; "
+            f"{report.already_stored:,} already stored, {report.duplicate:,} duplicate, "
+            f"{report.refused:,} refused, {report.truncated:,} truncated, {report.reused:,} reused)"
+        )
+
+
+def plan(
+    inputs: Sequence[str | Path],
+    store: str | Path,
+    *,
+    encoder: Encoder,
+    worker: tuple[int, int] = (0, 1),
+    format: str | None = None,
+    rename: dict[str, str] | None = None,
+) -> Plan:
+    """Read and tokenise everything and count what `embed` with the same arguments would do."""
+    known_rows, known_texts, n_stored = HashIndex(), HashIndex(), 0
+    if Store.exists(store):
+        stored = Store(store)
+        n_stored = len(stored)
+        rows = np.arange(n_stored, dtype=np.int64)
+        known_rows.insert(stored.row_hash, rows)
+        known_texts.insert(stored.text_hash, rows)
+    result = Plan(EmbedReport(store=str(store)))
+
+    def count_refused(refused: object) -> None:
+        result.report.rows_read += 1
+        result.report.refused += 1
+
+    admission = Admission(known_rows, known_texts, n_stored, worker)
+    batches = read_rows(inputs, format=format, rename=rename, on_refused=count_refused)
+    for window in admission.windows(batches, encoder.tokenizer, result.report):
+        result.to_embed += len(window)
+        lengths = np.diff(window.tokens.cu_seqlens)
+        result.tokens += int(lengths[window.new].sum())
+        result.report.truncated += int(np.count_nonzero(window.tokens.truncated))
+        result.report.reused += int(np.count_nonzero(window.origin >= 0))
+    return result

@@ -1,6 +1,0 @@
-"""Translation of answers and questions: sentence by sentence, every text once, the originals kept."""
-
-from univar.elicit.translation.engines import load_translator
-from univar.elicit.translation.files import TranslationReport, translate_file
-
-__all__ = ["TranslationReport", "load_translator", "translate_file"]

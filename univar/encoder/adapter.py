@@ -1,0 +1,122 @@
+"""Value adapters: low-rank changes of an encoder's matrices, in peft's files, merged when they are loaded.
+
+For each matrix W (out, in): W + (alpha / rank) B A with A (rank, in) and B (out, rank). A folder holds
+`adapter_config.json` and `adapter_model.safetensors`, which peft opens on the same base too, and
+`univar_adapter.json` with the base's revision and how it was trained.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from univar.encoder.config import ModelConfig
+from univar.encoder.names import layer_names
+from univar.encoder.spec import ResolvedSpec
+from univar.encoder.weights import Affine, Weights, load_weights, read_tensors
+from univar.errors import DataError
+
+PARTS = ("qkv", "out", "up", "down")
+_PREFIX = "base_model.model."
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """matrices: for each module of the base its A (rank, in) and B (out, rank), float32."""
+
+    rank: int
+    alpha: float
+    matrices: dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def save_adapter(adapter: Adapter, folder: Path, base: str, facts: dict[str, Any]) -> None:
+    """Write an adapter's three files, the matrices in float16."""
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"{_PREFIX}{name}.lora_{side}.weight": np.ascontiguousarray(matrix, np.float16)
+        for name, pair in adapter.matrices.items()
+        for side, matrix in zip("AB", pair, strict=True)
+    }
+    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    targets = sorted({name.split(".", 3)[3] for name in adapter.matrices})
+    config = {
+        "peft_type": "LORA",
+        "task_type": "FEATURE_EXTRACTION",
+        "base_model_name_or_path": base,
+        "r": adapter.rank,
+        "lora_alpha": adapter.alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "target_modules": targets,
+    }
+    for name, content in (("adapter_config.json", config), ("univar_adapter.json", facts)):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_adapter(folder: Path) -> Adapter:
+    """Read what `save_adapter` or peft wrote; DataError for a kind that is not plain LoRA on matrices."""
+    from safetensors import SafetensorError
+
+    try:
+        config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+        tensors = read_tensors(folder / "adapter_model.safetensors")
+        rank, alpha = int(config["r"]), float(config["lora_alpha"])
+        plain = config["peft_type"] == "LORA" and not any(
+            config.get(name) for name in ("use_dora", "fan_in_fan_out", "rank_pattern", "alpha_pattern")
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DataError(f"{folder} is no adapter that univar can read: {error}") from None
+    pairs: dict[str, dict[str, np.ndarray]] = {}
+    for name, tensor in tensors.items():
+        module, _, side = name.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
+        if not module or side not in ("A", "B") or tensor.ndim != 2:
+            raise DataError(f"{folder}: {name} is no matrix of a LoRA adapter, the only kind univar reads")
+        pairs.setdefault(module, {})[side] = tensor
+    if not plain or any(len(pair) != 2 for pair in pairs.values()):
+        raise DataError(f"{folder} is not a plain LoRA adapter, the only kind univar reads")
+    if config.get("use_rslora"):
+        alpha *= math.sqrt(rank)
+    return Adapter(rank, alpha, {name: (pair["A"], pair["B"]) for name, pair in pairs.items()})
+
+
+def adapted_weights(source: ResolvedSpec, config: ModelConfig) -> Weights:
+    """The weights of an encoder, its adapter merged if it has one."""
+    weights = load_weights(config)
+    return weights if source.adapter is None else merge(weights, config, read_adapter(source.adapter))
+
+
+def merge(weights: Weights, config: ModelConfig, adapter: Adapter) -> Weights:
+    """`weights` with the adapter added; DataError where it was made for another base."""
+    left = dict(adapter.matrices)
+    layers = []
+    for number, layer in enumerate(weights.layers):
+        names = layer_names(config, number)
+        changed = {part: _added(getattr(layer, part), names.matrices(part), left, adapter) for part in PARTS}
+        layers.append(replace(layer, **changed))
+    if left:
+        raise DataError(f"the adapter has a part for {next(iter(left))}, which {config.folder} lacks")
+    return replace(weights, layers=layers)
+
+
+def _added(affine: Affine, names: tuple[str, ...], left: dict[str, Any], adapter: Adapter) -> Affine:
+    blocks = []
+    for name, block in zip(names, np.split(affine.weight, len(names)), strict=True):
+        pair = left.pop(name, None)
+        if pair is not None:
+            a, b = pair
+            if (b.shape[0], a.shape[1]) != block.shape or b.shape[1] != a.shape[0]:
+                raise DataError(
+                    f"the adapter's part for {name} is {b.shape[0]} x {a.shape[1]}, not {block.shape}"
+                )
+            block = block + (adapter.alpha / adapter.rank) * (b @ a)
+        blocks.append(block)
+    return Affine(np.concatenate(blocks), affine.bias)

@@ -1,0 +1,222 @@
+"""Texts in, value embeddings out: `Encoder`, the library's front to tokenizer, packer and forward."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from univar import runtime
+from univar.encoder.adapter import adapted_weights
+from univar.encoder.config import read_config
+from univar.encoder.forward_native import NativeForward, finished
+from univar.encoder.spec import resolve
+from univar.encoder.tokenizer import NativeTokenizer, Tokenizer, load_tokenizer
+from univar.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from univar.encoder.forward_cuda import CudaForward
+    from univar.encoder.forward_torch import TorchForward
+
+logger = logging.getLogger("univar")
+
+
+class Encoder:
+    """A text encoder by name, folder or hub id. Rows it gives always have length 1.
+
+    spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face
+                  folder, a hub id, or one of these with an adapter: "minilm+folder"
+    dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
+                  "fp16", on the CPU "int8" (faster, cosine to fp32 about 0.995: measure before you use it)
+    device:       "auto", "cpu", "cuda" or "cuda:N"
+    max_length:   tokens of a text that are read, special tokens included; default what the model's folder
+                  says
+    truncate_dim: keep the first dims of each embedding (Matryoshka models) and bring the row to length 1
+                  again
+    threads:      worker threads on the CPU, each with batches of its own; default: the processors that
+                  affinity and cgroup leave to the process
+    Raises UsageError, DataError or ProviderError (see `univar.encoder.spec.resolve`).
+    """
+
+    def __init__(
+        self,
+        spec: str | Path = "minilm",
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        max_length: int | None = None,
+        truncate_dim: int | None = None,
+        threads: int | None = None,
+    ):
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}")
+        self._device = runtime.choose_device(device)
+        self._dtype = runtime.choose_dtype(dtype, self._device).chosen
+        self._source = resolve(spec)
+        self._config = read_config(self._source.folder)
+        self.max_length: int = self._checked_max_length(max_length)
+        self.dim: int = self._checked_dim(truncate_dim)
+        self._threads = threads or runtime.usable_cpus()
+        self.tokenizer: Tokenizer = load_tokenizer(self._config.folder, self.max_length, self._threads)
+        self._forward = self._load()
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What identifies the encoder (`id`, `revision`, `dim`, `max_length`, `pooling`) and how it runs."""
+        return {
+            "id": self._source.id,
+            "revision": self._source.revision,
+            "dim": self.dim,
+            "max_length": self.max_length,
+            "pooling": self._config.pooling,
+            "dtype": self._dtype,
+            "device": self._device,
+        }
+
+    def tokenize(self, sentences: Sequence[str] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+        """Token ids (T,) int32 of all texts, special tokens included, and cu_seqlens (n + 1,) int64."""
+        tokens = self.tokenizer.encode(self._texts(sentences))
+        return tokens.ids, tokens.cu_seqlens
+
+    def encode(
+        self,
+        sentences: str | Sequence[str] | pa.Array,
+        batch_size: int | None = None,
+        show_progress_bar: bool = False,
+        normalize_embeddings: bool = True,
+    ) -> np.ndarray:
+        """Embeddings (n, dim) float32 of n texts, rows of length 1; one string is a list of one.
+
+        The parameters are those of sentence-transformers: `batch_size` is accepted and ignored, since batches
+        are cut by tokens and results do not depend on them; `normalize_embeddings=False` raises UsageError.
+        How many texts were cut to `max_length` tokens is logged once per call.
+        """
+        if not normalize_embeddings:
+            raise UsageError("univar's embeddings always have length 1: leave normalize_embeddings at True")
+        texts = self._texts([sentences] if isinstance(sentences, str) else sentences)
+        if isinstance(self._forward, NativeForward) and isinstance(self.tokenizer, NativeTokenizer):
+            run = self._forward.embed(self.tokenizer, texts)
+            embeddings = self._collect(finished(run), len(texts), show_progress_bar)
+            truncated = run.truncated
+        else:
+            tokens = self.tokenizer.encode(texts)
+            embeddings = self._embed(tokens.ids, tokens.cu_seqlens, show_progress_bar)
+            truncated = tokens.truncated
+        if cut := int(truncated.sum()):
+            logger.warning(
+                "%d of %d texts were longer than %d tokens and cut", cut, len(texts), self.max_length
+            )
+        return embeddings
+
+    def forward_packed(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> np.ndarray:
+        """Embeddings (n, dim) float32 of packed texts, in their order, rows of length 1.
+
+        ids: (T,) int32; cu_seqlens: (n + 1,) int64, text i is ids[cu_seqlens[i]:cu_seqlens[i + 1]], none is
+        empty. Any number of texts: they are sorted by length and cut into micro-batches here.
+        Raises UsageError where the arrays don't fit together or to the model.
+        """
+        lengths = np.diff(cu_seqlens)
+        if len(cu_seqlens) == 0 or cu_seqlens[0] != 0 or cu_seqlens[-1] != len(ids) or (lengths < 1).any():
+            raise UsageError("cu_seqlens must rise from 0 to the number of ids, with no text empty")
+        if lengths.max(initial=0) > self._config.positions:
+            raise UsageError(f"a text has {lengths.max()} tokens, the model reads {self._config.positions}")
+        if len(ids) and not 0 <= ids.min() <= ids.max() < self._config.vocab_size:
+            raise UsageError(
+                f"token ids must be in 0..{self._config.vocab_size - 1}: from another tokenizer?"
+            )
+        return self._embed(ids, cu_seqlens, show_progress_bar=False)
+
+    def forward_batches(
+        self, ids: np.ndarray, cu_seqlens: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The same batch by batch, so that a caller can stop between two: rows (b,), embeddings (b, dim)."""
+        for rows, embeddings in self._forward.batches(ids, cu_seqlens):
+            yield rows, self._shorten(embeddings)
+
+    def save(self, folder: str | Path, *, force: bool = False) -> None:
+        """Write a folder that `SentenceTransformer(folder)` opens (see `univar.encoder.export`)."""
+        from univar.encoder.export import export_model
+
+        export_model(self._source, folder, max_length=self.max_length, force=force)
+
+    def _load(self) -> NativeForward | TorchForward | CudaForward:
+        weights = adapted_weights(self._source, self._config)
+        choice = runtime.choose_forward(self._device, self._dtype, self._config)
+        if choice.chosen == "torch" and self._dtype == "int8":
+            raise UsageError(f"dtype int8 does not run here: {choice.why}; give fp32, bf16 or auto")
+        if choice.chosen in runtime.ISAS:
+            return NativeForward(self._config, weights, self._dtype, choice.chosen, self._threads)
+        import torch
+
+        device = torch.device(self._device)
+        if choice.chosen == "cuda":
+            from univar.encoder.forward_cuda import CudaForward
+
+            return CudaForward(self._config, weights, self._dtype, device)
+        from univar.encoder.forward_torch import TorchForward
+
+        return TorchForward(self._config, weights, self._dtype, device, self._threads)
+
+    def _checked_max_length(self, wanted: int | None) -> int:
+        if wanted is None:
+            return self._config.max_length
+        if not 3 <= wanted <= self._config.positions:
+            raise UsageError(
+                f"max_length must be in 3..{self._config.positions} for {self._source.id}, got {wanted}"
+            )
+        return wanted
+
+    def _checked_dim(self, truncate_dim: int | None) -> int:
+        if truncate_dim is None:
+            return self._config.dim
+        if not 1 <= truncate_dim <= self._config.dim:
+            raise UsageError(
+                f"truncate_dim must be in 1..{self._config.dim} for {self._source.id}, got {truncate_dim}"
+            )
+        return truncate_dim
+
+    def _texts(self, sentences: Sequence[str] | pa.Array) -> pa.Array:
+        if isinstance(sentences, (pa.Array, pa.ChunkedArray)):
+            return sentences
+        try:
+            texts = pa.array(sentences, pa.large_string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise UsageError(f"sentences must be strings: {error}") from None
+        if texts.null_count:
+            raise DataError(f"{texts.null_count} of {len(texts)} texts are None: leave those out")
+        return texts
+
+    def _embed(self, ids: np.ndarray, cu_seqlens: np.ndarray, show_progress_bar: bool) -> np.ndarray:
+        return self._collect(self._forward.batches(ids, cu_seqlens), len(cu_seqlens) - 1, show_progress_bar)
+
+    def _collect(
+        self, batches: Iterator[tuple[np.ndarray, np.ndarray]], n: int, show_progress_bar: bool
+    ) -> np.ndarray:
+        out = np.empty((n, self.dim), np.float32)
+        for rows, embeddings in _with_bar(batches, n) if show_progress_bar else batches:
+            out[rows] = self._shorten(embeddings)
+        return out
+
+    def _shorten(self, embeddings: np.ndarray) -> np.ndarray:
+        if self.dim == self._config.dim:
+            return embeddings
+        short = embeddings[:, : self.dim]
+        return short / np.maximum(np.linalg.norm(short, axis=1, keepdims=True), 1e-12)
+
+
+def _with_bar(
+    batches: Iterator[tuple[np.ndarray, np.ndarray]], total: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pass batches on, with a bar on stderr."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("embed", total=total)
+        for rows, embeddings in batches:
+            progress.update(task, advance=len(rows))
+            yield rows, embeddings

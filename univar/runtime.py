@@ -1,0 +1,214 @@
+"""Which device, dtype and implementation runs, and why. Decided here alone; `univar doctor` prints it."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+from univar import _native
+from univar._native import choose_isa as native_isa
+from univar.errors import UsageError
+
+DTYPES = ("auto", "fp32", "bf16", "fp16", "int8")
+DEVICES = ("auto", "cpu", "cuda", "cuda:N")
+ISAS = ("portable", "avx2", "avx512", "amx")
+"""Instruction sets of the native forward, worst first."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen, in a word, and why, in half a sentence."""
+
+    chosen: str
+    why: str
+
+
+def choose_device(name: str = "auto") -> str:
+    """The device to run on, "cpu", "cuda" or "cuda:N": "auto" is CUDA where there is one, else the CPU.
+
+    torch, which takes more than a second to import, is asked only where it may find a CUDA device. Raises
+    UsageError for a device that is not there.
+    """
+    if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
+        return "cpu"
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r}: give one of {', '.join(DEVICES)}") from None
+    if device.type == "cpu":
+        return "cpu"
+    if device.type != "cuda":
+        raise UsageError(f"device {name!r} is not supported: give one of {', '.join(DEVICES)}")
+    if (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"no CUDA device for {name!r} here: found {torch.cuda.device_count()}; give --device cpu"
+        )
+    return str(device)
+
+
+def _has_gpu_driver() -> bool:
+    """False only where torch cannot find a CUDA device: no driver of NVIDIA's, nor ROCm's on Linux."""
+    if sys.platform == "darwin":
+        return False
+    if os.path.exists("/dev/kfd"):
+        return True
+    try:
+        ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def choose_dtype(name: str, device: str) -> Choice:
+    """fp32, bf16, fp16 or int8, which is for the CPU and never chosen unasked.
+
+    "auto" is bf16 on CUDA and where the CPU multiplies bf16 faster than fp32: in AMX tiles, or by an
+    AVX512-BF16 dot product at the rate of its FMA (AMD from Zen 4 on; Intel's has half that). Else fp32.
+    """
+    if name not in DTYPES:
+        raise UsageError(f"unknown dtype {name!r}: give one of {', '.join(DTYPES)}")
+    if name == "fp16" and device == "cpu":
+        raise UsageError(
+            "dtype fp16 is no faster than fp32 on a CPU and loses range: give fp32, bf16 or auto"
+        )
+    if name == "int8" and device != "cpu":
+        raise UsageError("dtype int8 is for the CPU: give bf16, fp16, fp32 or auto")
+    if name != "auto":
+        return Choice(name, "asked for")
+    if device != "cpu":
+        return Choice("bf16", "CUDA device")
+    if isa := bf16_isa():
+        return Choice("bf16", f"the CPU has {_BF16_ISAS[isa]}")
+    if bf16_isa(ISAS[-1]):
+        return Choice("fp32", f"UNIVAR_ISA={isa_limit()}")
+    return Choice("fp32", "the CPU has no AMX-BF16, nor AVX512-BF16 that is faster than fp32")
+
+
+_BF16_ISAS = {"amx": "AMX-BF16", "avx512": "AVX512-BF16 at twice the rate of fp32"}
+
+
+def bf16_isa(limit: str | None = None) -> str | None:
+    """The instruction set by which the CPU multiplies bf16 faster than fp32; None where it does not.
+
+    limit: the best one to use, by default UNIVAR_ISA's.
+    """
+    features, allowed = cpu_features(), ISAS[: ISAS.index(limit or isa_limit()) + 1]
+    if "amx" in allowed and features["amx_bf16"]:
+        return "amx"
+    return "avx512" if "avx512" in allowed and features["avx512_bf16_fast"] else None
+
+
+def cpu_features() -> dict[str, bool]:
+    """CPU instruction sets that decide between implementations, as the operating system lets us use them."""
+    return dict(_native.cpu_features())
+
+
+def isa_limit() -> str:
+    """The best instruction set the native forward may use: the environment's UNIVAR_ISA, else "amx"."""
+    limit = os.environ.get("UNIVAR_ISA", ISAS[-1])
+    if limit not in ISAS:
+        raise UsageError(f"UNIVAR_ISA={limit} is unknown: give one of {', '.join(ISAS)}")
+    return limit
+
+
+def usable_cpus() -> int:
+    """Processors that this process may use: its affinity, and at most what its cgroup grants."""
+    return int(_native.usable_cpus())
+
+
+class ModelSizes(Protocol):
+    """What of a model decides which forward takes it (a `univar.encoder.config.ModelConfig`)."""
+
+    @property
+    def family(self) -> str: ...
+    @property
+    def dim(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def intermediate(self) -> int: ...
+
+
+def choose_forward(device: str, dtype: str, config: ModelSizes | None = None) -> Choice:
+    """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch".
+
+    Without `config` for the usual models.
+    """
+    if device != "cpu":
+        return _choose_cuda_forward(device, dtype, config)
+    if config is not None and config.family == "mpnet":
+        return Choice("torch", "the native forward has no bias by distance (mpnet)")
+    if dtype == "bf16" and config and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
+        return Choice("torch", "the native bf16 forward needs dims in multiples of 32")
+    limit = isa_limit()
+    if dtype == "int8" and limit == "amx" and config and not _fills_byte_tiles(config):
+        limit = "avx512"
+    try:
+        chosen = native_isa(dtype, limit)
+    except ValueError as error:
+        return Choice("torch", str(error))
+    allowed = "" if isa_limit() == ISAS[-1] else f" that UNIVAR_ISA={isa_limit()} allows"
+    return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
+
+
+def _fills_byte_tiles(config: ModelSizes) -> bool:
+    return not (config.dim % 64 or config.head_dim % 32 or config.intermediate % 64)
+
+
+def _choose_cuda_forward(device: str, dtype: str, config: ModelSizes | None) -> Choice:
+    import torch
+
+    from univar.kernels.launch import can_launch
+
+    if choose_attention(device, dtype).chosen != "varlen":
+        return Choice("torch", choose_attention(device, dtype).why)
+    if config is not None and config.family == "mpnet":
+        return Choice("torch", "attention over packed texts has no bias by distance (mpnet)")
+    if not can_launch(torch.device(device)):
+        return Choice("torch", "no triton package, or a device before compute capability 8.0")
+    return Choice("cuda", "packed texts, copies beside computing")
+
+
+def mkldnn_linear_works() -> bool:
+    """Whether torch's oneDNN linear with prepacked weights, a private operator, is there."""
+    import torch
+
+    try:
+        weight, x = torch.eye(16, dtype=torch.float32), torch.ones(2, 16)
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, 2)
+        made = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
+    except (AttributeError, RuntimeError, NotImplementedError):
+        return False
+    return bool(torch.equal(made, x))
+
+
+def choose_linear(device: str) -> Choice:
+    """ "mkldnn": oneDNN with prepacked weights; "torch": torch.nn.functional.linear."""
+    if device != "cpu":
+        return Choice("torch", "CUDA device")
+    if not mkldnn_linear_works():
+        return Choice("torch", "this torch has no oneDNN linear with prepacked weights")
+    return Choice("mkldnn", "weights packed once")
+
+
+def choose_attention(device: str, dtype: str) -> Choice:
+    """How attention runs in torch.
+
+    "varlen": one CUDA kernel over packed texts; "sdpa": torch,
+    one call per run of equally long texts.
+    """
+    if device == "cpu":
+        return Choice("sdpa", f"{dtype} on a CPU")
+    if dtype == "fp32":
+        return Choice("sdpa", "varlen kernels take no fp32")
+    if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):
+        return Choice("varlen", "one kernel over packed texts")
+    return Choice("sdpa", "neither this torch nor flash_attn has a varlen kernel")

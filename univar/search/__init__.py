@@ -1,0 +1,16 @@
+"""Nearest rows of a store, exact or through FAISS, and what their votes say of an answer's source."""
+
+from univar.search.answers import Witnesses, attribute_answers, store_encoder
+from univar.search.index import IVF_FROM_ROWS, TYPES, Index
+from univar.search.vote import Attribution, attribute
+
+__all__ = [
+    "IVF_FROM_ROWS",
+    "TYPES",
+    "Attribution",
+    "Index",
+    "Witnesses",
+    "attribute",
+    "attribute_answers",
+    "store_encoder",
+]

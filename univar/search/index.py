@@ -1,0 +1,182 @@
+"""`Index`: the nearest rows of a store, by one protocol whatever searches behind it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from univar.errors import DataError, UsageError
+from univar.search import cache
+from univar.search.exact import ExactSearch
+
+if TYPE_CHECKING:
+    from univar.store import Store
+
+TYPES = ("auto", "exact", "flat", "ivf", "hnsw")
+IVF_FROM_ROWS = 200_000
+"""`auto` searches every row below this, and inverted lists from here on."""
+
+
+class Search(Protocol):
+    """What finds the rows: queries (Q, D) float32 -> scores (Q, k) float32, rows (Q, k) int64."""
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+class Index:
+    """The nearest rows of a store.
+
+    `type` is "exact" (every row, block by block from the store's files), "flat" (every row, in memory),
+    "ivf" or "hnsw" (some of the rows; `recall` says how many of the true nearest ten are found). Make one
+    with `Index.build`, `Index.load` or `Index.open`.
+    """
+
+    def __init__(self, store: Store, type: str, search: Search, seconds: float | None = None) -> None:
+        self.store, self.type = store, type
+        self._search = search
+        self._seconds = seconds
+        self._saved: dict[str, Any] = {}
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def recall(self) -> float:
+        """Measured share of the true 10 nearest rows that a search finds; 1.0 where every row is compared."""
+        measured = getattr(self._search, "recall", None)
+        return 1.0 if measured is None else measured
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """type, rows, dim, recall_at_10, effort (lists or nodes visited), seconds and bytes where known."""
+        return {
+            "type": self.type,
+            "rows": len(self),
+            "dim": self.store.dim,
+            "recall_at_10": self.recall,
+            "effort": getattr(self._search, "effort", 1),
+            "seconds": self._seconds,
+            "size_bytes": self._saved.get("size_bytes"),
+        }
+
+    @classmethod
+    def build(cls, store: Store, type: str = "auto", threads: int | None = None) -> Index:
+        """An index over all rows of the store.
+
+        type:    "auto" (exact below 200,000 rows, else ivf), "exact", "flat", "ivf" or "hnsw"
+        threads: of FAISS while it builds and searches; None for all
+        """
+        started = time.perf_counter()
+        type = resolve(type, len(store))
+        search: Search
+        if type == "exact":
+            search = ExactSearch(store.embeddings, store.dim)
+        else:
+            from univar.search.approximate import build
+
+            search = build(type, store.embeddings, store.dim, threads)
+        return cls(store, type, search, time.perf_counter() - started)
+
+    @classmethod
+    def load(cls, store: Store, threads: int | None = None) -> Index:
+        """The index saved inside the store.
+
+        Raises DataError if there is none or the store has other rows by now, StoreCorrupt if its files are
+        not what was written.
+        """
+        facts = cache.read_facts(store.path)
+        if facts is None:
+            raise cache.missing(store.path)
+        if not _is_fresh(facts, store):
+            raise DataError(
+                f"the index in {store.path} was built over {facts['rows']} rows of an earlier state, "
+                f"the store has {len(store)} now; {cache.remedy(store.path)}"
+            )
+        return cls._from_facts(store, facts, threads)
+
+    @classmethod
+    def open(cls, store: Store, type: str = "auto", threads: int | None = None) -> Index:
+        """The saved index if it is of this type (any, for "auto") and fresh, else a new one, not saved."""
+        facts = cache.read_facts(store.path)
+        if facts is not None and _is_fresh(facts, store) and type in ("auto", facts["type"]):
+            return cls._from_facts(store, facts, threads)
+        return cls.build(store, type, threads)
+
+    @classmethod
+    def _from_facts(cls, store: Store, facts: dict[str, Any], threads: int | None) -> Index:
+        if facts["type"] not in TYPES[1:]:
+            raise cache.broken(store.path, "its type is unknown")
+        arrays = cache.read_arrays(store.path, facts)
+        search: Search
+        if facts["type"] == "exact":
+            search = ExactSearch(store.embeddings, store.dim)
+        else:
+            from univar.search.approximate import from_arrays
+
+            try:
+                search = from_arrays(facts["type"], arrays, store.embeddings, store.dim, threads)
+            except (KeyError, ValueError) as error:
+                raise cache.broken(store.path, str(error)) from error
+            search.set_effort(facts["effort"], float(facts["recall_at_10"]))
+        index = cls(store, facts["type"], search)
+        index._saved = facts
+        return index
+
+    def save(self) -> None:
+        """Keep the index inside the store's folder, whole or not at all."""
+        from univar.search import approximate
+
+        search = self._search
+        arrays = approximate.to_arrays(search) if isinstance(search, approximate.FaissSearch) else {}
+        self._saved = cache.write(
+            self.store.path, {**self.info, "fingerprint": self.store.fingerprint}, arrays
+        )
+
+    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest rows of each query by dot product: cosine similarity, as embeddings have length 1.
+
+        queries: (Q, D) float32
+        returns: scores (Q, k) float32 and indices (Q, k) int64, best first, equal scores in order of rows;
+                 -inf and -1 where the store has fewer than k rows or an approximate search found fewer
+        Raises DataError for queries of another dimension or with values that are not finite.
+        """
+        if k < 1:
+            raise UsageError(f"k must be at least 1, got {k}")
+        queries = self._checked(queries)
+        width = min(k, len(self))
+        scores, indices = self._search.search(queries, width)
+        padding = ((0, 0), (0, k - width))
+        return (
+            np.pad(scores, padding, constant_values=-np.inf),
+            np.pad(indices, padding, constant_values=-1),
+        )
+
+    def _checked(self, queries: np.ndarray) -> np.ndarray:
+        queries = np.ascontiguousarray(queries, dtype=np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self.store.dim:
+            encoder = self.store.encoder.get("id", "the store's encoder")
+            raise DataError(
+                f"queries have shape {queries.shape}, but {self.store.path} holds {self.store.dim} dims. "
+                f"Embed them with {encoder}, or search a store made with your encoder."
+            )
+        bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"query {bad[0]} has values that are not finite ({len(bad)} such rows); embed it again"
+            )
+        return queries
+
+
+def resolve(type: str, rows: int) -> str:
+    """What `type` means for a store of `rows` rows."""
+    if type not in TYPES:
+        raise UsageError(f"unknown index type {type!r}: choose one of {', '.join(TYPES)}")
+    if type == "auto" or rows == 0:
+        return "ivf" if rows >= IVF_FROM_ROWS else "exact"
+    return type
+
+
+def _is_fresh(facts: dict[str, Any], store: Store) -> bool:
+    return (facts["fingerprint"], facts["rows"], facts["dim"]) == (store.fingerprint, len(store), store.dim)

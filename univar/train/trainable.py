@@ -1,0 +1,207 @@
+"""The packed forward with gradients: parameters in float32, matrix products in the dtype asked for.
+
+The same layers as `univar.encoder.forward`, written without anything that works in place; texts are packed
+here too, so that training computes no padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from univar.encoder.attention import relative_bias
+from univar.encoder.config import ModelConfig
+from univar.encoder.packing import Layout
+from univar.encoder.weights import Affine, LayerWeights, Weights
+from univar.kernels.reference import pool_normalize
+from univar.train.packed_attention import packed_attention
+from univar.train.trainable_linear import linear
+
+
+class TrainableAffine(nn.Module):
+    """Weight (out, in) and bias (out,) of a linear layer, or both (dim,) of a LayerNorm, as parameters."""
+
+    def __init__(self, affine: Affine) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(affine.weight))
+        self.bias = None if affine.bias is None else nn.Parameter(torch.tensor(affine.bias))
+        self.delta: nn.Module | None = None
+        """What an adapter adds to the weight, (out, in) float32."""
+
+    def linear(self, x: Tensor, fixed: slice | None = None) -> Tensor:
+        """x (T, in) -> (T, out), in x's dtype; no gradient reaches the part `fixed` of the bias."""
+        bias: Tensor | None = self.bias
+        if bias is not None and fixed is not None:
+            bias = torch.cat([bias[: fixed.start], bias[fixed].detach(), bias[fixed.stop :]])
+        return linear(x, self.whole(), bias)
+
+    def normalize(self, x: Tensor, eps: float) -> Tensor:
+        """LayerNorm of x (T, dim), in x's dtype."""
+        assert self.bias is not None
+        return F.layer_norm(x, self.weight.shape, self.weight.to(x.dtype), self.bias.to(x.dtype), eps)
+
+    def whole(self) -> Tensor:
+        """The weight with what the adapter adds."""
+        return self.weight if self.delta is None else self.weight + self.delta()
+
+    def affine(self) -> Affine:
+        """As the forward without gradients and the export take it."""
+        return Affine(_array(self.whole()), None if self.bias is None else _array(self.bias))
+
+
+class TrainableLayer(nn.Module):
+    """One transformer layer; `qkv` and SwiGLU's `up` are stacked as in `LayerWeights`."""
+
+    def __init__(self, weights: LayerWeights, config: ModelConfig) -> None:
+        super().__init__()
+        self._config = config
+        self.qkv, self.out = TrainableAffine(weights.qkv), TrainableAffine(weights.out)
+        self.attention_norm = TrainableAffine(weights.attention_norm)
+        self.up, self.down = TrainableAffine(weights.up), TrainableAffine(weights.down)
+        self.output_norm = TrainableAffine(weights.output_norm)
+
+    def forward(
+        self,
+        x: Tensor,
+        layout: Layout,
+        angles: tuple[Tensor, Tensor] | None,
+        bias: Callable[[int], Tensor] | None,
+    ) -> Tensor:
+        """x: (rows, dim); returns the same shape and dtype."""
+        config = self._config
+        # A bias of all keys adds the same to all scores of a query, so its gradient is 0; the rounding errors
+        # left of it would be blown up by Adam. Rotation makes it matter.
+        keys = slice(config.dim, 2 * config.dim) if angles is None else None
+        qkv = self.qkv.linear(x, fixed=keys).view(len(x), 3, config.heads, config.head_dim)
+        if angles is not None:
+            qkv = torch.cat([_rotated(qkv[:, :2], *angles), qkv[:, 2:]], dim=1)
+        attended = packed_attention(qkv, layout) if bias is None else attend(qkv, layout, bias)
+        x = self.attention_norm.normalize(x + self.out.linear(attended), config.norm_eps)
+        hidden = _activated(self.up.linear(x), config.activation)
+        return self.output_norm.normalize(x + self.down.linear(hidden), config.norm_eps)
+
+    def weights(self) -> LayerWeights:
+        """As they are now, copied."""
+        parts = ("qkv", "out", "attention_norm", "up", "down", "output_norm")
+        return LayerWeights(**{name: getattr(self, name).affine() for name in parts})
+
+
+class TrainableEncoder(nn.Module):
+    """An encoder to train.
+
+    dtype:         of the matrix products; parameters and their gradients stay float32
+    checkpointing: keep only each layer's input for the backward and compute the rest again
+    normalize:     False gives rows as they are pooled, whose lengths a loss may use
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        weights: Weights,
+        dtype: torch.dtype,
+        checkpointing: bool = False,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        self.config, self.dtype, self.checkpointing = config, dtype, checkpointing
+        self._normalize = normalize
+        self.word = nn.Parameter(torch.tensor(weights.word))
+        self.position = None if weights.position is None else nn.Parameter(torch.tensor(weights.position))
+        # The one token type is trained as a vector of its own, as everywhere else. It lies in a table
+        # already, so this is what is added to it.
+        token_type = torch.zeros(1, config.dim) if weights.has_token_type else None
+        self.token_type = None if token_type is None else nn.Parameter(token_type)
+        bias = weights.relative_bias
+        self.relative_bias = None if bias is None else nn.Parameter(torch.tensor(bias))
+        self.embedding_norm = TrainableAffine(weights.embedding_norm)
+        self.layers = nn.ModuleList(TrainableLayer(layer, config) for layer in weights.layers)
+
+    def forward(self, ids: np.ndarray, layout: Layout) -> Tensor:
+        """ids: (layout.rows,) int32 of texts sorted by length; returns (n, dim) float32.
+
+        The gradient of `word` is sparse: a chunk of texts has a few thousand of its words.
+        """
+        device = self.word.device
+        x = F.embedding(torch.from_numpy(ids).to(device), self.word, sparse=True)
+        if self.position is not None:
+            x = x + F.embedding(layout.positions.to(device), self.position)
+        if self.token_type is not None:
+            x = x + self.token_type
+        x = self.embedding_norm.normalize(x, self.config.norm_eps).to(self.dtype)
+        angles = None if self.config.rotary_base is None else rotary_angles(self.config, layout, device)
+        bias = None if self.relative_bias is None else relative_bias(self.relative_bias.to(self.dtype))
+        for layer in self.layers:
+            if self.checkpointing and torch.is_grad_enabled():
+                x = checkpoint(layer, x, layout, angles, bias, use_reentrant=False)
+            else:
+                x = layer(x, layout, angles, bias)
+        cu_seqlens = torch.from_numpy(layout.cu_seqlens).to(device)
+        if self._normalize:
+            return pool_normalize(x[: layout.tokens], cu_seqlens, self.config.pooling)
+        if self.config.pooling == "cls":
+            return x.index_select(0, cu_seqlens[:-1].long()).float()
+        return torch.segment_reduce(x[: layout.tokens].float(), "mean", lengths=cu_seqlens.diff().long())
+
+    def weights(self) -> Weights:
+        """As they are now, adapters merged, copied."""
+        word, position = _array(self.word), None if self.position is None else _array(self.position)
+        if self.token_type is not None:
+            table = word if position is None else position
+            table += _array(self.token_type)
+        return Weights(
+            word=word,
+            position=position,
+            embedding_norm=self.embedding_norm.affine(),
+            relative_bias=None if self.relative_bias is None else _array(self.relative_bias),
+            layers=[layer.weights() for layer in self.layers],  # type: ignore[operator]
+            has_token_type=self.token_type is not None,
+        )
+
+
+def _array(x: Tensor) -> np.ndarray:
+    """A copy, as the forward without gradients and the export take it."""
+    return x.detach().cpu().numpy().copy()
+
+
+def attend(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor:
+    """`packed_attention` with MPNet's bias by distance, which gets its gradient from torch."""
+    rows, _, heads, head_dim = qkv.shape
+    sizes = [texts * length for _, texts, length in layout.groups]
+    parts = qkv.split([*sizes, rows - layout.tokens])
+    out = []
+    for part, (_, texts, length) in zip(parts, layout.groups, strict=False):
+        q, k, v = part.view(texts, length, 3, heads, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias(length)[None])
+        out.append(attended.transpose(1, 2).reshape(texts * length, heads * head_dim))
+    out.append(qkv.new_zeros(rows - layout.tokens, heads * head_dim))
+    return torch.cat(out)
+
+
+def rotary_angles(config: ModelConfig, layout: Layout, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the rotary embedding, each (rows, 1, 1, head_dim / 2) float32."""
+    assert config.rotary_base is not None
+    steps = torch.arange(0, config.head_dim, 2, device=device, dtype=torch.float32)
+    frequencies = config.rotary_base ** (-steps / config.head_dim)
+    angles = layout.positions.to(device).float()[:, None, None, None] * frequencies
+    return angles.cos(), angles.sin()
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Each pair (i, i + head_dim / 2) of x (T, 2, heads, head_dim) turned by its angle, in fp32."""
+    left, right = x.float().chunk(2, dim=-1)
+    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1).to(x.dtype)
+
+
+def _activated(x: Tensor, activation: str) -> Tensor:
+    """x: (T, F), or (T, 2 F) for "swiglu", whose second half is the gate; returns (T, F)."""
+    if activation == "swiglu":
+        value, gate = x.chunk(2, dim=1)
+        return F.silu(gate) * value
+    if activation == "relu":
+        return F.relu(x)
+    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")

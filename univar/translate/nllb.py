@@ -1,0 +1,152 @@
+"""NLLB-200 and other models of its kind, through CTranslate2 or transformers; a folder tells which by its
+files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from univar.errors import DataError, ProviderError, UsageError
+from univar.schema import normalize_language
+from univar.translate.engines import Translator, unknown_pair
+
+BATCH_TOKENS = 2048
+MAX_TOKENS = 256
+"""Of one sentence: what the model was trained for. `sentences.MAX_CHARS` keeps nearly all below."""
+
+_CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
+_PREFERRED = ("Latn", "Hans", "Arab", "Cyrl", "Deva", "Jpan", "Hang")
+
+
+def load_nllb(model: str) -> Translator:
+    """The model in a folder or of a hub id. Raises UsageError for a missing package, ProviderError for no
+    model.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise UsageError(
+            "nllb needs the package transformers: pip install 'univar-embed[translate]'"
+        ) from None
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        if (Path(model) / "model.bin").exists():
+            return _CTranslate2Nllb(model, tokenizer)
+        return _TransformersNllb(model, tokenizer)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ProviderError(f"the translation model {model!r} cannot be loaded ({reason})") from None
+
+
+class _Nllb:
+    """Language codes, and batches of sentences of like length."""
+
+    sentencewise = True
+
+    def __init__(self, model: str, tokenizer: Any) -> None:
+        self.name = f"nllb:{Path(model).name}"
+        self._tokenizer = tokenizer
+        self._codes: dict[str, str] = {}
+        found = (token for token in tokenizer.get_vocab() if _CODE.fullmatch(token))
+        for code in sorted(found, key=_preference):
+            try:
+                self._codes.setdefault(normalize_language(code), code)
+            except DataError:
+                continue  # a language that ISO has dropped
+
+    def check_pair(self, source: str, target: str) -> None:
+        """Raise UsageError for a language that the model has no token for."""
+        if source not in self._codes or target not in self._codes or source == target:
+            languages = ", ".join(sorted(self._codes))
+            raise unknown_pair(self.name, source, target, {"each of these": [languages]})
+
+    def translate(self, texts: Sequence[str], source: str, target: str) -> list[str | None]:
+        """The translation of each sentence."""
+        self.check_pair(source, target)
+        self._tokenizer.src_lang = self._codes[source]
+        ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        translations: list[str | None] = [None] * len(texts)
+        for rows in _batches([len(row) for row in ids]):
+            done = self._translate([ids[row] for row in rows], self._codes[target])
+            for row, tokens in zip(rows, done, strict=True):
+                own = tokens[: _longest([ids[row]])]  # whatever else is in the batch
+                text = self._tokenizer.decode(own, skip_special_tokens=True).strip()
+                translations[row] = text or None
+        return translations
+
+    def _translate(self, ids: list[list[int]], target: str) -> list[list[int]]:
+        raise NotImplementedError
+
+
+class _TransformersNllb(_Nllb):
+    def __init__(self, model: str, tokenizer: Any) -> None:
+        import torch
+        from transformers import AutoModelForSeq2SeqLM
+
+        super().__init__(model, tokenizer)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = AutoModelForSeq2SeqLM.from_pretrained(model, trust_remote_code=False, use_safetensors=True)
+        self._network = network.to(self._device).eval()
+
+    def _translate(self, ids: list[list[int]], target: str) -> list[list[int]]:
+        import torch
+
+        batch = self._tokenizer.pad({"input_ids": ids}, return_tensors="pt").to(self._device)
+        with torch.inference_mode():
+            done = self._network.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                forced_bos_token_id=self._tokenizer.convert_tokens_to_ids(target),
+                max_new_tokens=_longest(ids) + 1,  # the language counts
+                num_beams=1,
+                do_sample=False,
+            )
+        return done[:, 2:].tolist()  # what comes first is the start and the language
+
+
+class _CTranslate2Nllb(_Nllb):
+    def __init__(self, model: str, tokenizer: Any) -> None:
+        try:
+            import ctranslate2
+        except ImportError:
+            raise UsageError(
+                "this folder is for CTranslate2: pip install 'univar-embed[translate]'"
+            ) from None
+        super().__init__(model, tokenizer)
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        self._network = ctranslate2.Translator(model, device=device)
+
+    def _translate(self, ids: list[list[int]], target: str) -> list[list[int]]:
+        done = self._network.translate_batch(
+            [self._tokenizer.convert_ids_to_tokens(row) for row in ids],
+            target_prefix=[[target]] * len(ids),
+            beam_size=1,
+            max_decoding_length=_longest(ids) + 1,
+        )
+        return [self._tokenizer.convert_tokens_to_ids(one.hypotheses[0][1:]) for one in done]
+
+
+def _preference(code: str) -> tuple[int, str]:
+    """Of a language in two scripts, the more usual one first."""
+    script = code.partition("_")[2]
+    return (_PREFERRED.index(script) if script in _PREFERRED else len(_PREFERRED), code)
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Rows by length, so many at once that padding and all they have at most BATCH_TOKENS."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if batch and lengths[row] * (len(batch) + 1) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _longest(ids: Sequence[Sequence[int]]) -> int:
+    """How long a translation may be: three times its source, as the paper has it."""
+    return min(3 * max(map(len, ids)) + 8, 2 * MAX_TOKENS)
