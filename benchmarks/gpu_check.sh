@@ -66,7 +66,7 @@ export PYTHONPATH="$parts/lib${PYTHONPATH:+:$PYTHONPATH}"
 cd "$parts/tree" || exit 2
 
 # test_aot.py needs no device, and asks for machine code that a machine without one can look at.
-selected=(-m "not slow" --ignore tests/kernels/test_aot.py tests/kernels tests/model/test_cuda.py)
+selected=(-m "not slow" --ignore tests/kernels/test_aot.py tests/kernels tests/encoder/test_cuda.py)
 if [ ${#dry[@]} -gt 0 ]; then
   selected=(-m "not slow and not gpu" "${selected[@]:2}")
 elif "$PYTHON" -c "import xdist" 2>/dev/null; then

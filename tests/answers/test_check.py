@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.data.conftest import GOOD, lines
 
+from tests.answers.conftest import GOOD, lines
 from univar.answers.check import CheckReport, SourceFacts, check_rows
 from univar.answers.faults import wrong_language
 from univar.errors import DataError

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.conftest import GOOD, lines
 
+from tests.answers.conftest import GOOD, lines
 from univar.answers.check import check_rows
 from univar.answers.clean import CleanCopy
 from univar.errors import DataError, UsageError

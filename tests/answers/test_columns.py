@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.data.conftest import GOOD, lines, read, written
 
+from tests.answers.conftest import GOOD, lines, read, written
 from univar.answers.parquet_text import as_text
 from univar.errors import DataError, UsageError
 

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.data.conftest import GOOD, WRITERS, jsonl, lines, parquet, read, written, zstd
 
+from tests.answers.conftest import GOOD, WRITERS, jsonl, lines, parquet, read, written, zstd
 from univar.answers import RefusedRow, read_rows
 from univar.errors import DataError, UsageError
 
@@ -158,7 +158,7 @@ def read_damaged(path: Path, tries: int) -> None:
 def test_a_damaged_parquet_file_is_an_error_or_whole_text(tmp_path: Path) -> None:
     rows = [GOOD | {"answer": f"because é {number}", "more": [str(number)]} for number in range(50)]
     path = written(tmp_path / "a.parquet", rows)
-    call = f"from tests.data.test_files import *; read_damaged(Path({str(path)!r}), 1500)"
+    call = f"from tests.answers.test_files import *; read_damaged(Path({str(path)!r}), 1500)"
     child = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True)
     assert child.returncode == 0, child.stderr  # a crash of the process would be seen here
 

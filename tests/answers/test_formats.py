@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.data.conftest import GOOD, WRITERS, jsonl, parquet, read, written, zstd
+
+from tests.answers.conftest import GOOD, WRITERS, jsonl, parquet, read, written, zstd
 
 TEXT = st.text(
     st.one_of(

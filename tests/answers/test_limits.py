@@ -10,8 +10,8 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.data.conftest import GOOD, jsonl, lines, read, zstd
 
+from tests.answers.conftest import GOOD, jsonl, lines, read, zstd
 from univar.answers import read_rows
 from univar.answers.rows import MAX_ROW_BYTES
 from univar.errors import DataError

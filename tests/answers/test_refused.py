@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.data.conftest import GOOD, WRITERS, lines, read, written
+
+from tests.answers.conftest import GOOD, WRITERS, lines, read, written
 
 
 def without(name: str) -> dict[str, Any]:

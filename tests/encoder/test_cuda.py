@@ -15,8 +15,7 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 pytest.importorskip("triton", reason="kernels need the package triton")
 
-from tests.model.conftest import VOCAB, hugging_face_folder
-
+from tests.encoder.conftest import VOCAB, hugging_face_folder
 from univar import Encoder, runtime
 from univar.encoder.config import read_config
 from univar.encoder.forward_cuda import CudaForward, pad_batch

@@ -12,9 +12,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.model.conftest import edit_json
 
 from tests.conftest import answer_rows
+from tests.encoder.conftest import edit_json
 from univar import Encoder, runtime
 from univar.encoder.steps import TorchSteps
 from univar.errors import DataError, UsageError

@@ -12,7 +12,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.numpy import load_file, save_file
-from tests.model.conftest import (
+
+from tests.encoder.conftest import (
     DIM,
     HEADS,
     INNER,
@@ -21,7 +22,6 @@ from tests.model.conftest import (
     hugging_face_folder,
     hugging_face_means,
 )
-
 from univar import Encoder, runtime
 
 Packed = tuple[np.ndarray, np.ndarray]

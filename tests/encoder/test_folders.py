@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 from safetensors.torch import save_file as torch_save_file
-from tests.model.conftest import edit_json
 
 from tests.conftest import answer_rows
+from tests.encoder.conftest import edit_json
 from univar import Encoder
 from univar.errors import DataError
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from tests.index.stores import write_store
+
+from tests.search.stores import write_store
 
 Rows = list[dict[str, str]]
 

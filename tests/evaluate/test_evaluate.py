@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.index.stores import write_store
 
 from tests.evaluate.conftest import qa_rows
+from tests.search.stores import write_store
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
 

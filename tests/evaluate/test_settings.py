@@ -137,9 +137,8 @@ def test_a_gain_that_is_the_same_without_values_fails_the_control(pair, other):
 
 
 def test_a_gain_on_values_alone_passes_the_control(pair, tmp_path):
-    from tests.index.stores import write_store
-
     from tests.evaluate.conftest import vectors
+    from tests.search.stores import write_store
 
     def stores(name: str, signals: dict[str, float]):
         made = []

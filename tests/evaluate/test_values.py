@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from sklearn.metrics import roc_auc_score
-from tests.index.stores import write_store
 
 from tests.conftest import answer_rows, write_jsonl
 from tests.evaluate.conftest import qa_rows
+from tests.search.stores import write_store
 from univar.answers.maker_names import MASK
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate

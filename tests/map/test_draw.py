@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.index.stores import write_store
 
 from tests.evaluate.conftest import qa_rows
+from tests.search.stores import write_store
 from univar.errors import ProviderError, UsageError
 from univar.map import MapPoints, draw, draw_map, points_of
 from univar.map.colours import model_family, palette

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.index.conftest import ArrayEmbeddings
 
+from tests.search.conftest import ArrayEmbeddings
 from univar.errors import DataError
 from univar.map import project, projection
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tests.index.stores import write_store
 
 from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from tests.conftest import answer_rows, write_jsonl
+from tests.search.stores import write_store
 from univar.errors import DataError
 from univar.search import Index, Witnesses, attribute_answers
 

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from tests.index.stores import write_store
 
 from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from tests.evaluate.conftest import qa_rows
+from tests.search.stores import write_store
 from univar.search import Index
 from univar.store import Store
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.index.stores import write_store
 
+from tests.search.stores import write_store
 from univar.errors import UsageError
 from univar.search import Index, attribute
 from univar.search.vote import NO_LABEL, ranked, votes

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.model.conftest import hugging_face_folder
 
+from tests.encoder.conftest import hugging_face_folder
 from univar import Encoder
 from univar.encoder.attention import sdpa_groups
 from univar.encoder.config import read_config

@@ -9,7 +9,7 @@ import numpy as np
 
 from univar import schema
 from univar.errors import DataError, UsageError
-from univar.search import Index
+from univar.search.index import Index
 from univar.search.vote import neighbour_labels, ranked, votes
 
 if TYPE_CHECKING:
