@@ -31,7 +31,7 @@ from univar._native import HashIndex
 from univar.answers import read_rows
 from univar.bulk.bulk import WINDOW_BYTES, WINDOW_ROWS
 from univar.bulk.report import EmbedReport
-from univar.bulk.windows import Admission
+from univar.bulk.windows import RowFilter
 from univar.encoder.packing import take_texts
 from univar.encoder.spec import resolve
 
@@ -67,8 +67,8 @@ class Cost:
 def windows_of(path: Path, encoder: Encoder) -> list[tuple[np.ndarray, np.ndarray]]:
     """The packed tokens that `univar embed` gives the encoder, window by window."""
     limits = {"batch_rows": WINDOW_ROWS, "batch_bytes": WINDOW_BYTES}
-    batches = read_rows([path], on_refused=lambda row: None, **limits)
-    admission = Admission(HashIndex(), HashIndex(), 0, (0, 1))
+    batches = read_rows([path], on_rejected=lambda row: None, **limits)
+    admission = RowFilter(HashIndex(), HashIndex(), 0, (0, 1))
     windows = admission.windows(batches, encoder.tokenizer, EmbedReport())
     return [take_texts(window.tokens.ids, window.tokens.cu_seqlens, window.new) for window in windows]
 

@@ -41,7 +41,7 @@ class Block:
         return torch.promote_types(self.anchor.dtype, torch.float32)
 
     @property
-    def is_tame(self) -> bool:
+    def exp_fits_float32(self) -> bool:
         """Whether exp(logit) can be summed as it is: then one exponential serves rows and columns.
 
         So it is up to a scale of 75 at 64k pairs; above, sums are taken relative to maxima.

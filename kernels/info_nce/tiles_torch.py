@@ -26,7 +26,7 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
     """See `univar.kernels.info_nce.block.Tiles`."""
     rows, cols = _sums(block, block.anchor), _sums(block, block.positive)
     for row, col, logits in _tiles(block):
-        if block.is_tame:
+        if block.exp_fits_float32:
             powers = _leave_out(logits.exp_(), block, row, col, 0.0)
             rows[row] += powers.sum(dim=1)
             cols[col] += powers.sum(dim=0)
@@ -35,7 +35,7 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
             rows[row] = torch.logaddexp(rows[row], logits.logsumexp(dim=1))
             cols[col] = torch.logaddexp(cols[col], logits.logsumexp(dim=0))
     rows, cols = rows.double(), cols.double()
-    return (rows.log(), cols.log()) if block.is_tame else (rows, cols)
+    return (rows.log(), cols.log()) if block.exp_fits_float32 else (rows, cols)
 
 
 def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradients:
@@ -45,7 +45,9 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     d_positive = torch.zeros(positive.shape, dtype=block.accumulator, device=anchor.device)
     dot = torch.zeros((), dtype=torch.float64, device=anchor.device)
     for row, col, logits in _tiles(block):
-        weights = _weights(logits, block.is_tame, lse_rows[row], None if lse_cols is None else lse_cols[col])
+        weights = _weights(
+            logits, block.exp_fits_float32, lse_rows[row], None if lse_cols is None else lse_cols[col]
+        )
         _leave_out(weights, block, row, col, 0.0)
         dot += torch.dot(weights.view(-1), logits.view(-1))
         weights = weights.to(anchor.dtype)
@@ -56,14 +58,14 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
 
 def _sums(block: Block, side: Tensor) -> Tensor:
     """Empty sums of one side: of exponentials, or their logarithms."""
-    start = 0.0 if block.is_tame else -torch.inf
+    start = 0.0 if block.exp_fits_float32 else -torch.inf
     return torch.full(side.shape[:1], start, dtype=block.accumulator, device=side.device)
 
 
-def _weights(logits: Tensor, is_tame: bool, lse_rows: Tensor, lse_cols: Tensor | None) -> Tensor:
+def _weights(logits: Tensor, exp_fits_float32: bool, lse_rows: Tensor, lse_cols: Tensor | None) -> Tensor:
     """exp(logits - lse_rows) + exp(logits - lse_cols), by one exponential where that is safe."""
     dtype = logits.dtype
-    if is_tame:
+    if exp_fits_float32:
         factors = lse_rows.neg().exp().to(dtype)[:, None]
         if lse_cols is not None:
             factors = factors + lse_cols.neg().exp().to(dtype)[None, :]

@@ -1,7 +1,7 @@
 """Tiles of `info_nce` in Triton: the logits never leave the chip, only sums and stripes of their gradient do.
 
-Forward: a program makes one tile of logits, one exponential each (two above `Block.is_tame`), and writes the
-sums of its rows and of its columns. They are added up by torch in a fixed order: no atomics, the same bits
+Forward: a program makes one tile of logits, one exponential each (two above `Block.exp_fits_float32`), and writes
+the sums of its rows and of its columns. They are added up by torch in a fixed order: no atomics, the same bits
 in every run. Backward: a program makes its tile again and writes W (see `univar.kernels.info_nce.block`) in
 the inputs' dtype; two matrix products by torch make gradients of each stripe of W, at most `WORKSPACE_BYTES`.
 """
@@ -71,8 +71,8 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
             dim,
             **_options(block, config),
         )
-        log_rows[rows] = _log_total(row_parts, block.is_tame)
-        log_cols = torch.logaddexp(log_cols, _log_total(col_parts, block.is_tame))
+        log_rows[rows] = _log_total(row_parts, block.exp_fits_float32)
+        log_cols = torch.logaddexp(log_cols, _log_total(col_parts, block.exp_fits_float32))
     return log_rows, log_cols
 
 
@@ -85,7 +85,10 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     d_anchor, d_positive = torch.empty(m, dim, **float32), torch.zeros(n, dim, **float32)
     dot = torch.zeros((), dtype=torch.float64, device=anchor.device)
     lift = 1024.0 if anchor.dtype == torch.float16 else 1.0  # or most weights would be too small for float16
-    row_lse, col_lse = _as_read(lse_rows, block.is_tame), _as_read(lse_cols, block.is_tame, like=positive)
+    row_lse, col_lse = (
+        _as_read(lse_rows, block.exp_fits_float32),
+        _as_read(lse_cols, block.exp_fits_float32, like=positive),
+    )
     row_bytes = -(-n * anchor.element_size() // 16) * 16
     step = _stripe_rows(m, row_bytes, config.block_m)
     stripe = torch.empty(step, row_bytes // anchor.element_size(), dtype=anchor.dtype, device=anchor.device)
@@ -151,7 +154,7 @@ def _tiles(config: Config, m: int, n: int) -> tuple[int]:
 def _options(block: Block, config: Config) -> dict[str, object]:
     may_round = torch.get_float32_matmul_precision() != "highest"
     return {
-        "TAME": block.is_tame,
+        "TAME": block.exp_fits_float32,
         "DROP": block.row_labels is not None,
         "BLOCK_M": config.block_m,
         "BLOCK_N": config.block_n,
@@ -178,20 +181,20 @@ def _labels(block: Block, rows: slice) -> tuple[Tensor, Tensor]:
     return block.row_labels[rows], block.col_labels
 
 
-def _log_total(parts: Tensor, is_tame: bool) -> Tensor:
+def _log_total(parts: Tensor, exp_fits_float32: bool) -> Tensor:
     """log of the total of each column of parts (P, x): of sums, or of their log2; float64."""
-    if is_tame:
+    if exp_fits_float32:
         return parts.sum(dim=0, dtype=torch.float64).log()
     return (parts.double() / LOG2_E).logsumexp(dim=0)
 
 
-def _as_read(lse: Tensor | None, is_tame: bool, like: Tensor | None = None) -> Tensor:
+def _as_read(lse: Tensor | None, exp_fits_float32: bool, like: Tensor | None = None) -> Tensor:
     """What the backward kernel reads for each row or column; without an lse, what makes its part 0."""
     if lse is None:
         assert like is not None
-        nothing = 0.0 if is_tame else math.inf
+        nothing = 0.0 if exp_fits_float32 else math.inf
         return torch.full(like.shape[:1], nothing, dtype=torch.float32, device=like.device)
-    return (lse.neg().exp() if is_tame else lse * LOG2_E).float()
+    return (lse.neg().exp() if exp_fits_float32 else lse * LOG2_E).float()
 
 
 def _stripe_rows(m: int, row_bytes: int, block_m: int) -> int:

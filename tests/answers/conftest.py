@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from univar.answers import RefusedRow, read_rows
+from univar.answers import RejectedRow, read_rows
 
 Row = Mapping[str, Any]
 
@@ -23,26 +23,26 @@ GOOD: dict[str, Any] = {"model": "m", "language": "eng", "question": "why?", "an
 
 @dataclass(frozen=True)
 class Reading:
-    """All that one reading gave: the rows as dicts, their numbers, the refused."""
+    """All that one reading gave: the rows as dicts, their numbers, the rejected."""
 
     rows: list[dict[str, str]]
     numbers: list[int]
-    refused: list[RefusedRow]
+    rejected: list[RejectedRow]
 
     @property
     def reasons(self) -> dict[int, str]:
-        return {row.row: row.reason for row in self.refused}
+        return {row.row: row.reason for row in self.rejected}
 
 
 def read(inputs: Any, **options: Any) -> Reading:
     """Read everything at once."""
-    refused: list[RefusedRow] = []
+    rejected: list[RejectedRow] = []
     rows: list[dict[str, str]] = []
     numbers: list[int] = []
-    for batch in read_rows(inputs, on_refused=refused.append, **options):
+    for batch in read_rows(inputs, on_rejected=rejected.append, **options):
         rows += batch.table.to_pylist()
         numbers += batch.rows.tolist()
-    return Reading(rows, numbers, refused)
+    return Reading(rows, numbers, rejected)
 
 
 def jsonl(rows: Sequence[Row]) -> bytes:

@@ -34,11 +34,11 @@ def rows_of(finding: Any) -> list[int]:
 def test_clean_rows_have_no_findings(tmp_path: Path) -> None:
     report = report_on(tmp_path, FINE, FINE | {"model": "n", "answer": "for another reason"})
     found = (
-        report.refused,
+        report.rejected,
         report.duplicates,
         report.shared_answers,
         report.short_answers,
-        report.label_leaks,
+        report.maker_names,
     )
     assert [finding.count for finding in found] == [0] * 5
     assert (report.rows, report.notes) == (2, [])
@@ -62,18 +62,18 @@ def test_short_answers_have_fewer_than_twelve_characters(tmp_path: Path) -> None
     assert rows_of(report.short_answers) == [2]
 
 
-def test_label_leaks_are_own_names_as_words_in_any_case(tmp_path: Path) -> None:
+def test_maker_names_are_own_names_as_words_in_any_case(tmp_path: Path) -> None:
     answers = ["I am GPT-4.", "it is gpt-45, you see", "a LLaMA, you see", "As org/GPT-4 I say"]
     report = report_on(tmp_path, *(FINE | {"model": "org/gpt-4", "answer": answer} for answer in answers))
-    assert rows_of(report.label_leaks) == [1, 4]
+    assert rows_of(report.maker_names) == [1, 4]
 
 
 def test_refused_rows_are_listed_with_reasons_and_empty_answers_counted(tmp_path: Path) -> None:
     report = report_on(
         tmp_path, FINE, FINE | {"answer": " "}, FINE | {"language": "xx"}, FINE | {"question": ""}
     )
-    assert rows_of(report.refused) == [2, 3, 4]
-    assert report.refused.first[0] == {
+    assert rows_of(report.rejected) == [2, 3, 4]
+    assert report.rejected.first[0] == {
         "file": str(tmp_path / "a.jsonl"),
         "row": 2,
         "reason": "answer is empty",
@@ -83,8 +83,8 @@ def test_refused_rows_are_listed_with_reasons_and_empty_answers_counted(tmp_path
 
 def test_only_the_first_twenty_places_are_kept(tmp_path: Path) -> None:
     report = report_on(tmp_path, FINE, *([FINE | {"answer": ""}] * 50))
-    assert report.refused.count == 50
-    assert [place["row"] for place in report.refused.first] == list(range(2, 22))
+    assert report.rejected.count == 50
+    assert [place["row"] for place in report.rejected.first] == list(range(2, 22))
 
 
 def test_sources_have_rows_questions_and_median_length(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_cut_answers_are_those_the_model_says_or_that_have_no_end(tmp_path: Path
         FINE | {"finish": "length"},
         FINE | {"answer": long, "finish": "stop"},
     )
-    assert rows_of(report.truncated) == [2, 3]
+    assert rows_of(report.cut_off) == [2, 3]
 
 
 def test_echoes_begin_with_the_question_or_are_little_more(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_counts_agree_with_an_independent_count(name: str, real_data: Path) -> N
         questions[source].add(row["question_id"])
         shared += first_of.setdefault((row["question"], row["answer"]), row["model"]) != row["model"]
     assert report.rows == len(rows) > 16_000
-    assert report.refused.count == 0
+    assert report.rejected.count == 0
     assert report.shared_answers.count == shared
     assert report.duplicates.count == len(rows) - len({tuple(row.values()) for row in rows})
     assert report.short_answers.count == sum(len(row["answer"]) < 12 for row in rows)

@@ -31,8 +31,8 @@ def test_rows_with_findings_are_left_out_and_reported(tmp_path: Path) -> None:
     ]
     report = {row["row"]: row["reasons"] for row in jsonl(tmp_path / "clean.jsonl.dropped.jsonl")}
     assert report.pop(4)[0].startswith("not JSON")
-    assert report == {2: ["refusals"], 3: ["duplicates"]}
-    assert (copy.kept, copy.dropped) == (2, {"refusals": 1, "duplicates": 1, "refused": 1})
+    assert report == {2: ["declined"], 3: ["duplicates"]}
+    assert (copy.kept, copy.dropped) == (2, {"declined": 1, "duplicates": 1, "rejected": 1})
 
 
 def test_only_the_kinds_asked_for_are_left_out(tmp_path: Path) -> None:

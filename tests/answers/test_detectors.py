@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from univar.answers.declined import REFUSAL_LANGUAGES, is_refusal
+from univar.answers.declined import LANGUAGES, is_declined
 from univar.answers.maker_names import own_names
 from univar.schema import normalize_language
 
@@ -64,7 +64,7 @@ def fresh(kind: str, real_data: Path) -> tuple[pa.Table, np.ndarray]:
 
 def refusals_found(table: pa.Table) -> np.ndarray:
     return np.array(
-        [is_refusal(row["answer"], normalize_language(row["language"])) for row in table.to_pylist()]
+        [is_declined(row["answer"], normalize_language(row["language"])) for row in table.to_pylist()]
     )
 
 
@@ -79,8 +79,8 @@ def labelled(kind: str, real_data: Path) -> tuple[pa.Table, np.ndarray]:
 
 
 def test_every_language_has_a_refusal_that_is_found() -> None:
-    assert set(REFUSALS) == set(REFUSAL_LANGUAGES)
-    assert [language for language, text in REFUSALS.items() if not is_refusal(text, language)] == []
+    assert set(REFUSALS) == set(LANGUAGES)
+    assert [language for language, text in REFUSALS.items() if not is_declined(text, language)] == []
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_every_language_has_a_refusal_that_is_found() -> None:
     ],
 )
 def test_opinions_are_no_refusals(answer: str) -> None:
-    assert not is_refusal(answer, "eng")
+    assert not is_declined(answer, "eng")
 
 
 def test_refusals_are_found_with_precision_and_recall_above_nine_tenths(real_data: Path) -> None:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.answers.conftest import GOOD, WRITERS, jsonl, lines, parquet, read, written, zstd
-from univar.answers import RefusedRow, read_rows
+from univar.answers import RejectedRow, read_rows
 from univar.errors import DataError, UsageError
 
 ROWS = [GOOD | {"answer": f"because {number}"} for number in range(500)]
@@ -89,9 +89,9 @@ def test_bad_column_name_of_a_table(tmp_path: Path, ending: str) -> None:
 @pytest.mark.parametrize("ending", WRITERS)
 def test_all_rows_refused_names_the_first_reason(tmp_path: Path, ending: str) -> None:
     path = written(tmp_path / f"a.{ending}", [GOOD | {"language": "xx"}] * 30)
-    told: list[RefusedRow] = []
-    with pytest.raises(DataError, match=r"all 30 rows were refused, the first .*unknown language 'xx'"):
-        list(read_rows(path, on_refused=told.append, batch_rows=4))
+    told: list[RejectedRow] = []
+    with pytest.raises(DataError, match=r"all 30 rows were rejected, the first .*unknown language 'xx'"):
+        list(read_rows(path, on_rejected=told.append, batch_rows=4))
     assert len(told) == 30
 
 
@@ -116,7 +116,7 @@ def test_the_fault_says_after_which_row_it_is(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl.gz").write_bytes(data[: len(data) * 9 // 10])
     read_before: list[int] = []
     with pytest.raises(DataError, match="after row ") as raised:
-        for batch in read_rows(tmp_path / "a.jsonl.gz", on_refused=print, batch_rows=100):
+        for batch in read_rows(tmp_path / "a.jsonl.gz", on_rejected=print, batch_rows=100):
             read_before += batch.rows.tolist()
     assert read_before == list(range(1, len(read_before) + 1))
     assert f"after row {len(read_before)} " in str(raised.value)
@@ -146,7 +146,7 @@ def read_damaged(path: Path, tries: int) -> None:
             damaged[rng.randrange(start, len(data))] = rng.randrange(256)
         path.write_bytes(damaged)
         try:
-            for batch in read_rows(path, on_refused=lambda row: None):
+            for batch in read_rows(path, on_rejected=lambda row: None):
                 for column in batch.table.columns:
                     column.validate(full=True)
             outcomes.add("read")
@@ -181,7 +181,7 @@ def test_csv_that_cannot_be_told_apart(tmp_path: Path, text: bytes, part: str) -
 def test_rows_of_earlier_files_come_before_a_fault(tmp_path: Path) -> None:
     good = written(tmp_path / "a.jsonl", ROWS)
     (tmp_path / "b.parquet").write_bytes(parquet(ROWS)[:-100])
-    batches = read_rows([good, tmp_path / "b.parquet"], on_refused=print)
+    batches = read_rows([good, tmp_path / "b.parquet"], on_rejected=print)
     assert len(next(batches).rows) == 500
     with pytest.raises(DataError, match=r"b\.parquet"):
         next(batches)
@@ -190,7 +190,7 @@ def test_rows_of_earlier_files_come_before_a_fault(tmp_path: Path) -> None:
 def test_faults_that_can_be_seen_at_once_come_before_any_row(tmp_path: Path) -> None:
     good = written(tmp_path / "a.jsonl", ROWS)
     with pytest.raises(DataError, match="does not exist"):
-        read_rows([good, tmp_path / "nothing.csv"], on_refused=print)
+        read_rows([good, tmp_path / "nothing.csv"], on_rejected=print)
 
 
 @pytest.mark.parametrize(
@@ -215,4 +215,4 @@ def test_call_that_makes_no_sense(
         if name != "-":
             Path(name).write_bytes(b"x")
     with pytest.raises(UsageError, match=message):
-        read_rows(inputs, on_refused=print, **options)
+        read_rows(inputs, on_rejected=print, **options)

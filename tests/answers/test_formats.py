@@ -51,7 +51,7 @@ def test_written_rows_are_read_back(tmp_path: Path, ending: str, rows: list[dict
     if sys.version_info < (3, 11) and ("csv" in ending or "tsv" in ending):  # its csv module knows no NUL
         rows = [{name: text.replace("\0", "") for name, text in row.items()} for row in rows]
     reading = read(written(tmp_path / f"rows.{ending}", rows))
-    assert reading.refused == []
+    assert reading.rejected == []
     assert reading.rows == rows
 
 
@@ -73,7 +73,7 @@ def test_no_batch_has_more_rows_than_asked_for(tmp_path: Path) -> None:
 
     for ending in ("jsonl", "csv", "parquet"):
         path = written(tmp_path / f"rows.{ending}", [GOOD] * 25)
-        batches = list(read_rows(path, on_refused=print, batch_rows=10))
+        batches = list(read_rows(path, on_rejected=print, batch_rows=10))
         assert [len(batch.rows) for batch in batches] == [10, 10, 5]
         assert [batch.file for batch in batches] == [str(path)] * 3
         assert [row for batch in batches for row in batch.rows.tolist()] == (
@@ -88,7 +88,7 @@ def test_tables_hold_large_strings_without_nulls_in_a_fixed_order(tmp_path: Path
 
     for ending in WRITERS:
         path = written(tmp_path / f"rows.{ending}", [{"topic": "t", **GOOD}])
-        (batch,) = read_rows(path, on_refused=print)
+        (batch,) = read_rows(path, on_rejected=print)
         assert batch.table.column_names == [
             "id", "model", "language", "question_id", "question", "answer", "topic"
         ]  # fmt: skip
@@ -156,6 +156,6 @@ def test_blank_lines_count_but_are_no_rows(tmp_path: Path) -> None:
 def test_real_answers_are_read_whole(real_data: Path) -> None:
     reading = read(real_data / "answers_eval.parquet")
     assert len(reading.rows) == 16_484
-    assert reading.refused == []
+    assert reading.rejected == []
     assert {row["language"] for row in reading.rows} == {"eng", "fin", "spa", "jpn", "zho"}
     assert {"source_corpus", "question_id"} <= set(reading.rows[0])

@@ -26,7 +26,7 @@ def growth(path: Path, batches: int | None = None, **options: int) -> tuple[int,
     process = psutil.Process()
     before = process.memory_info().rss
     n = most = 0
-    for number, batch in enumerate(read_rows(path, on_refused=lambda row: None, **options)):
+    for number, batch in enumerate(read_rows(path, on_rejected=lambda row: None, **options)):
         n += len(batch.rows)
         most = max(most, process.memory_info().rss - before, pa.total_allocated_bytes())
         if number + 1 == batches:

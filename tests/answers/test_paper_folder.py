@@ -20,9 +20,11 @@ def corpus(folder: Path, kind: str, *models: str) -> None:
 
 
 def rows(*inputs: Path) -> list[dict[str, str]]:
-    refused: list[object] = []
-    found = [row for batch in read_rows(inputs, on_refused=refused.append) for row in batch.table.to_pylist()]
-    assert not refused
+    rejected: list[object] = []
+    found = [
+        row for batch in read_rows(inputs, on_rejected=rejected.append) for row in batch.table.to_pylist()
+    ]
+    assert not rejected
     return found
 
 

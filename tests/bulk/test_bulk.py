@@ -91,12 +91,12 @@ def test_refused_rows_are_listed_and_the_rest_is_embedded(tmp_path: Path, encode
         [write_jsonl(tmp_path / "a.jsonl", rows)],
         tmp_path / "store",
         encoder=encoder,
-        on_refused=sentences.append,
+        on_rejected=sentences.append,
     )
-    assert (report.embedded, report.refused, report.accounted) == (8, 2, 10)
+    assert (report.embedded, report.rejected, report.accounted) == (8, 2, 10)
     assert "row 3" in sentences[0]
     assert "row 8" in sentences[1]
-    assert len((tmp_path / "store" / "refused.jsonl").read_text().splitlines()) == 2
+    assert len((tmp_path / "store" / "rejected.jsonl").read_text().splitlines()) == 2
 
 
 def test_rows_before_a_broken_file_are_kept(tmp_path: Path, encoder: Encoder) -> None:
@@ -181,11 +181,11 @@ def test_plan_counts_what_embed_then_does(tmp_path: Path, encoder: Encoder) -> N
     planned = plan([source], tmp_path / "store", encoder=encoder)
     done = embed([source], tmp_path / "store", encoder=encoder)
     assert (planned.to_embed, planned.tokens) == (done.embedded, done.tokens) == (41, done.tokens)
-    for name in ("rows_read", "already_stored", "duplicate", "refused", "truncated", "reused"):
+    for name in ("rows_read", "already_stored", "duplicate", "rejected", "truncated", "reused"):
         assert getattr(planned.report, name) == getattr(done, name)
 
 
 def test_report_accounts_for_every_row() -> None:
-    report = EmbedReport(rows_read=10, embedded=4, already_stored=2, duplicate=1, other_workers=1, refused=2)
+    report = EmbedReport(rows_read=10, embedded=4, already_stored=2, duplicate=1, other_workers=1, rejected=2)
     assert report.accounted == 10
     assert "10 rows read" in report.summary()

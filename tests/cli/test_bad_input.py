@@ -50,12 +50,12 @@ def test_a_bad_row_is_named_and_the_rest_is_embedded(
     answers.write_bytes(b"\n".join([*lines[:16], line, *lines[16:]]) + b"\n")
     finished = embed(univar, answers, tmp_path / "store", tiny_bert, "--json")
     assert finished.exit_code == 4
-    told = next(text for text in finished.stderr.splitlines() if "refused" in text)
+    told = next(text for text in finished.stderr.splitlines() if "rejected" in text)
     assert "answers.jsonl" in told
     assert "row 17" in told
     assert reason in told
     facts = json.loads(finished.stdout)
-    assert (facts["rows_read"], facts["embedded"], facts["refused"]) == (41, 40, 1)
+    assert (facts["rows_read"], facts["embedded"], facts["rejected"]) == (41, 40, 1)
 
 
 def test_a_row_of_50_megabytes_is_refused(

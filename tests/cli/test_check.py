@@ -21,7 +21,7 @@ def test_refused_rows_exit_4_and_are_named(univar: Run, tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", [*rows, rows[0] | {"answer": ""}])
     finished = univar("check", path)
     assert finished.exit_code == 4
-    assert f"refused {path}:6: answer is empty" in finished.stdout
+    assert f"rejected {path}:6: answer is empty" in finished.stdout
 
 
 def test_unusable_file_exits_3(univar: Run, tmp_path: Path) -> None:

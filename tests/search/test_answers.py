@@ -12,7 +12,7 @@ from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from tests.conftest import answer_rows, write_jsonl
 from tests.search.stores import write_store
 from univar.errors import DataError
-from univar.search import Index, Witnesses, attribute_answers
+from univar.search import Attributor, Index, attribute_answers
 
 ANSWERS = '{"id": "u1", "question": "why?", "answer": "we care"}\n{"answer": "no"}\n{"answer": ""}\n'
 
@@ -55,9 +55,9 @@ def unknown(tmp_path):
 
 
 def test_all_levels_come_from_one_search(small, unknown):
-    refused = []
+    rejected = []
     found = list(
-        attribute_answers(small, unknown, k=3, on_refused=refused.append, encoder=FakeEncoder(), evidence=2)
+        attribute_answers(small, unknown, k=3, on_rejected=rejected.append, encoder=FakeEncoder(), evidence=2)
     )
     assert [(facts["row"], facts["id"]) for facts in found] == [(1, "u1"), (2, "")]
     assert found[0]["sources"] == [
@@ -70,12 +70,12 @@ def test_all_levels_come_from_one_search(small, unknown):
     assert found[0]["evidence"][0] == {
         "row": 0, "score": 1.0, "model": "a", "language": "eng", "question": "why?", "answer": "so 0",
     }  # fmt: skip
-    assert [(row.row, row.reason) for row in refused] == [(3, "answer is empty")]
+    assert [(row.row, row.reason) for row in rejected] == [(3, "answer is empty")]
 
 
 def test_answers_are_embedded_in_the_form_of_the_store(small, unknown):
     encoder = FakeEncoder()
-    list(attribute_answers(small, unknown, on_refused=lambda row: None, encoder=encoder))
+    list(attribute_answers(small, unknown, on_rejected=lambda row: None, encoder=encoder))
     assert encoder.texts[0] == "Q: why? A: we care"
 
 
@@ -83,12 +83,12 @@ def test_answers_are_embedded_in_the_form_of_the_store(small, unknown):
 def test_another_encoder_is_refused_with_both_names(small, unknown, changed):
     ((name, value),) = changed.items()
     with pytest.raises(DataError, match=rf"{name}.*{value}") as caught:
-        list(attribute_answers(small, unknown, on_refused=lambda row: None, encoder=FakeEncoder(**changed)))
+        list(attribute_answers(small, unknown, on_rejected=lambda row: None, encoder=FakeEncoder(**changed)))
     assert str(small.encoder[name]) in str(caught.value)
 
 
 def test_a_store_smaller_than_k_gives_the_evidence_it_has(small):
-    (facts,) = Witnesses(Index.build(small), k=50).ask(np.eye(3, dtype=np.float32)[:1], top=9, evidence=9)
+    (facts,) = Attributor(Index.build(small), k=50).ask(np.eye(3, dtype=np.float32)[:1], top=9, evidence=9)
     assert len(facts["evidence"]) == 4
     assert sum(entry["share"] for entry in facts["sources"]) == pytest.approx(1, abs=1e-5)
 

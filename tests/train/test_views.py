@@ -60,10 +60,10 @@ def test_duplicates_and_shared_answers_are_left_out_and_counted(build: Build) ->
     unusable = {**rows[1], "answer": ""}
     corpus = build([*rows, again, stolen, refusing, unusable])
     counts = corpus.counts
-    found = (counts.read, counts.kept, counts.duplicates, counts.shared_answers, counts.refused)
+    found = (counts.read, counts.kept, counts.duplicates, counts.shared_answers, counts.rejected)
     assert found == (10, 7, 1, 1, 1)
-    assert (counts.refusals, counts.naming_models) == (1, 1)
-    assert counts.first_refused.endswith("row 10: answer is empty")
+    assert (counts.declined, counts.naming_models) == (1, 1)
+    assert counts.first_rejected.endswith("row 10: answer is empty")
     assert corpus.place(6).endswith("rows.jsonl row 9")
 
 

@@ -100,7 +100,7 @@ def test_rows_without_translation_are_left_out_and_counted(tmp_path: Path) -> No
     rows = [answer("m", "spa", "qué?", "uno."), answer("m", "spa", "qué?", "dos. bad."), {"language": "spa"}]
     path = write_jsonl(tmp_path / "a.jsonl", rows)
     report = translate_file(path, tmp_path / "b.jsonl", ["eng"], Upper(fails="bad"))
-    assert (report.translated, report.failed, len(report.refused)) == (1, 1, 1)
+    assert (report.translated, report.failed, len(report.rejected)) == (1, 1, 1)
 
 
 def test_quality_tells_lengths_copies_and_languages(tmp_path: Path) -> None:

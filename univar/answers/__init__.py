@@ -2,6 +2,6 @@
 
 from univar.answers.estimate import estimate_rows
 from univar.answers.read import read_rows
-from univar.answers.rows import RefusedRow, RowBatch
+from univar.answers.rows import RejectedRow, RowBatch
 
-__all__ = ["RefusedRow", "RowBatch", "estimate_rows", "read_rows"]
+__all__ = ["RejectedRow", "RowBatch", "estimate_rows", "read_rows"]

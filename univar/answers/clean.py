@@ -12,17 +12,17 @@ from typing import IO
 
 import numpy as np
 
-from univar.answers.rows import RefusedRow, RowBatch
+from univar.answers.rows import RejectedRow, RowBatch
 from univar.errors import DataError, UsageError
 
 DROPPABLE = (
     "duplicates",
     "short_answers",
-    "refusals",
+    "declined",
     "wrong_language",
-    "label_leaks",
+    "maker_names",
     "echoes",
-    "truncated",
+    "cut_off",
     "shared_answers",
 )
 DROPPED = DROPPABLE[:6]
@@ -75,10 +75,10 @@ class CleanCopy:
     def _paths(self) -> tuple[Path, Path]:
         return self.path, self.report_path
 
-    def refuse(self, row: RefusedRow) -> None:
+    def reject(self, row: RejectedRow) -> None:
         """Report a row that could not be read."""
         self._report(row.file, row.row, [row.reason])
-        self.dropped["refused"] += 1
+        self.dropped["rejected"] += 1
 
     def add(self, batch: RowBatch, found: Mapping[str, np.ndarray]) -> None:
         """Take a batch in. found: kind to (n,) bool."""

@@ -136,11 +136,11 @@ _COMPILED = {
     language: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE | re.DOTALL)
     for language, patterns in _PATTERNS.items()
 }
-REFUSAL_LANGUAGES = tuple(sorted(_PATTERNS))
-"""Languages whose refusals are known; answers in others are looked at for English ones."""
+LANGUAGES = tuple(sorted(_PATTERNS))
+"""Languages whose refusals are recognised; answers in other languages are searched for English refusals."""
 
 
-def is_refusal(answer: str, language: str) -> bool:
+def is_declined(answer: str, language: str) -> bool:
     """Whether `answer` declines to answer. language: ISO 639-3; English refusals are found in all of them."""
     looked_at = answer if len(answer) <= SHORT_CHARS else answer[:OPENING_CHARS]
     return any(

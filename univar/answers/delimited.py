@@ -64,9 +64,9 @@ def read_delimited(
     columns = list(ours.values())
     while header and not lines.ended:
         with _long_fields():
-            rows, records, refused = _records(reader, lines, len(columns), batch_rows, batch_bytes)
+            rows, records, rejected = _records(reader, lines, len(columns), batch_rows, batch_bytes)
         values = zip(*records, strict=True) if records else ((),) * len(columns)
-        yield RawBatch(rows, {c: list(v) for c, v in zip(columns, values, strict=True)}, refused)
+        yield RawBatch(rows, {c: list(v) for c, v in zip(columns, values, strict=True)}, rejected)
 
 
 @contextmanager
@@ -102,9 +102,9 @@ def _records(
 ) -> tuple[list[int], list[list[str]], list[tuple[int, str]]]:
     rows: list[int] = []
     records: list[list[str]] = []
-    refused: list[tuple[int, str]] = []
+    rejected: list[tuple[int, str]] = []
     size = 0
-    while len(rows) + len(refused) < batch_rows and size < batch_bytes:
+    while len(rows) + len(rejected) < batch_rows and size < batch_bytes:
         lines.begin_row()
         try:
             fields = next(reader)
@@ -115,16 +115,16 @@ def _records(
                 raise DataError(
                     f"line {lines.row}: a quoted field starts in this row and never ends: close the quote"
                 ) from None
-            refused.append((lines.row, lines.fault or f"not CSV: {error}"))
+            rejected.append((lines.row, lines.fault or f"not CSV: {error}"))
             continue
         if lines.fault:
-            refused.append((lines.row, lines.fault))
+            rejected.append((lines.row, lines.fault))
         elif not fields:
             continue
         elif len(fields) != width:
-            refused.append((lines.row, f"{len(fields)} fields, but the header has {width}"))
+            rejected.append((lines.row, f"{len(fields)} fields, but the header has {width}"))
         else:
             rows.append(lines.row)
             records.append(fields)
             size += lines.size
-    return rows, records, refused
+    return rows, records, rejected

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
-from univar.answers.declined import is_refusal
+from univar.answers.declined import is_declined
 
 CUT_CHARS = 200
 """A shorter answer without an end may just be a title or a list."""
@@ -27,12 +27,12 @@ _ENDS = tuple(".!?…。！？।؟۔:;)]}>\"'»”’」』*`|_~")
 _SPACES = re.compile(r"\s+")
 
 
-def refusals(answers: pa.Array, languages: pa.Array) -> np.ndarray:
+def declined(answers: pa.Array, languages: pa.Array) -> np.ndarray:
     """(n,) bool: the answer declines to answer."""
-    return _mask(map(is_refusal, answers.to_pylist(), languages.to_pylist()), len(answers))
+    return _mask(map(is_declined, answers.to_pylist(), languages.to_pylist()), len(answers))
 
 
-def truncated(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:
+def cut_off(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:
     """(n,) bool: cut at the token limit, as column `finish` says or, where it says nothing, by a missing
     end.
     """

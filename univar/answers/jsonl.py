@@ -22,24 +22,24 @@ def read_jsonl(
     """Batches of rows; blank lines are skipped."""
     rows: list[int] = []
     records: list[dict[str, Any]] = []
-    refused: list[tuple[int, str]] = []
+    rejected: list[tuple[int, str]] = []
     size = 0
     for number, line in enumerate(split_lines(stream), start=1):
         try:
             record = _parse(line)
         except DataError as error:
-            refused.append((number, str(error)))
+            rejected.append((number, str(error)))
         else:
             if record is None:
                 continue
             rows.append(number)
             records.append(record)
             size += len(line)
-        if len(rows) + len(refused) >= batch_rows or size >= batch_bytes:
-            yield _batch(rows, records, refused, names)
-            rows, records, refused, size = [], [], [], 0
-    if rows or refused:
-        yield _batch(rows, records, refused, names)
+        if len(rows) + len(rejected) >= batch_rows or size >= batch_bytes:
+            yield _batch(rows, records, rejected, names)
+            rows, records, rejected, size = [], [], [], 0
+    if rows or rejected:
+        yield _batch(rows, records, rejected, names)
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
@@ -66,27 +66,27 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _batch(
-    rows: list[int], records: list[dict[str, Any]], refused: list[tuple[int, str]], names: ColumnNames
+    rows: list[int], records: list[dict[str, Any]], rejected: list[tuple[int, str]], names: ColumnNames
 ) -> RawBatch:
     try:
         ours = names.resolve(dict.fromkeys(chain.from_iterable(records)))
     except DataError:
-        rows, records = _renamed(rows, records, refused, names)
+        rows, records = _renamed(rows, records, rejected, names)
         ours = {column: column for column in dict.fromkeys(chain.from_iterable(records))}
     columns = {column: [record.get(name) for record in records] for name, column in ours.items()}
-    return RawBatch(rows, columns, refused)
+    return RawBatch(rows, columns, rejected)
 
 
 def _renamed(
-    rows: list[int], records: list[dict[str, Any]], refused: list[tuple[int, str]], names: ColumnNames
+    rows: list[int], records: list[dict[str, Any]], rejected: list[tuple[int, str]], names: ColumnNames
 ) -> tuple[list[int], list[dict[str, Any]]]:
-    """The records under our names, one by one: those with an impossible name go to `refused`."""
+    """The records under our names, one by one: those with an impossible name go to `rejected`."""
     kept_rows, kept = [], []
     for row, record in zip(rows, records, strict=True):
         try:
             ours = names.resolve(record)
         except DataError as error:
-            refused.append((row, str(error)))
+            rejected.append((row, str(error)))
             continue
         kept_rows.append(row)
         kept.append({ours[name]: value for name, value in record.items()})

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from univar.answers.rows import OnRefused, RawBatch, RefusedRow, RowBatch, is_empty
+from univar.answers.rows import OnRejected, RawBatch, RejectedRow, RowBatch, is_empty
 from univar.errors import DataError
 from univar.schema import IDENTITY_COLUMNS, REQUIRED_COLUMNS, normalize_language
 
@@ -25,8 +25,10 @@ _KINDS: dict[type, str] = {
 }
 
 
-def normalize(raw: RawBatch, file: str, required: Collection[str], on_refused: OnRefused) -> RowBatch | None:
-    """The rows of `raw` that can be used, None if there are none; the others go to `on_refused` in order."""
+def normalize(
+    raw: RawBatch, file: str, required: Collection[str], on_rejected: OnRejected
+) -> RowBatch | None:
+    """The rows of `raw` that can be used, None if there are none; the others go to `on_rejected` in order."""
     n = len(raw.rows)
     bad: dict[int, str] = {}  # place in the batch -> the first thing found wrong
     columns = {name: _text(name, values, required, bad) for name, values in raw.columns.items()}
@@ -38,9 +40,9 @@ def normalize(raw: RawBatch, file: str, required: Collection[str], on_refused: O
     columns["model"] = pc.utf8_trim_whitespace(columns["model"])
     columns["language"] = _languages(columns["language"], bad)
 
-    refused = raw.refused + [(raw.rows[place], reason) for place, reason in bad.items()]
-    for row, reason in sorted(refused):
-        on_refused(RefusedRow(file, row, reason))
+    rejected = raw.rejected + [(raw.rows[place], reason) for place, reason in bad.items()]
+    for row, reason in sorted(rejected):
+        on_rejected(RejectedRow(file, row, reason))
     if len(bad) == n:
         return None
     rows = np.array(raw.rows, dtype=np.int64)

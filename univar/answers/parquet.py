@@ -81,7 +81,7 @@ def _length(columns: Columns) -> int:
 
 
 def _batches(columns: Columns, first: int, batch_bytes: int) -> Iterator[RawBatch]:
-    """The rows, cut where they are over `batch_bytes`; those too long or not UTF-8 are refused."""
+    """The rows, cut where they are over `batch_bytes`; those too long or not UTF-8 are rejected."""
     size = np.zeros(_length(columns), dtype=np.int64)
     for values in columns.values():
         size += pc.binary_length(values).fill_null(0).to_numpy(zero_copy_only=False)

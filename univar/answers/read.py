@@ -14,7 +14,7 @@ from univar.answers.names import ColumnNames
 from univar.answers.normalize import normalize
 from univar.answers.paper_folder import COLUMNS, answer_files, of_corpus
 from univar.answers.parquet import read_parquet
-from univar.answers.rows import BATCH_BYTES, BATCH_ROWS, OnRefused, RawBatch, RefusedRow, RowBatch
+from univar.answers.rows import BATCH_BYTES, BATCH_ROWS, OnRejected, RawBatch, RejectedRow, RowBatch
 from univar.errors import DataError, UsageError
 from univar.schema import REQUIRED_COLUMNS
 
@@ -24,7 +24,7 @@ Path = str | os.PathLike[str]
 def read_rows(
     inputs: Path | Iterable[Path],
     *,
-    on_refused: OnRefused,
+    on_rejected: OnRejected,
     format: str | None = None,
     rename: Mapping[str, str] | None = None,
     required: Collection[str] = REQUIRED_COLUMNS,
@@ -35,7 +35,7 @@ def read_rows(
 
     inputs: .jsonl, .ndjson, .csv, .tsv (each also .gz or .zst) and .parquet files; "-" is stdin (JSONL);
         a folder of UniVaR's layout (`univar.answers.paper_folder`), which gives `source_corpus` too.
-    on_refused: called with every RefusedRow, in the order of the rows; reading goes on.
+    on_rejected: called with every RejectedRow, in the order of the rows; reading goes on.
     format: "jsonl", "csv", "tsv" or "parquet" whatever the endings say.
     rename: our column to the input's, {"answer": "response"} if the input calls the answers `response`.
     required: columns that must be there and not blank; others of `schema.IDENTITY_COLUMNS` may be "".
@@ -45,7 +45,7 @@ def read_rows(
     without `question_id` gets one made from its question. `source` is called `source_corpus`.
 
     Raises UsageError, at once, for a call that makes no sense; DataError for a file that cannot be used: it
-    is missing, empty or cut short, lacks a required column, or all of its rows were refused.
+    is missing, empty or cut short, lacks a required column, or all of its rows were rejected.
     """
     given = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     if not given:
@@ -61,27 +61,27 @@ def read_rows(
         for source, corpus in found:
             names = ColumnNames(rename if corpus is None else {**COLUMNS, **(rename or {})})
             raw = _raw_batches(source, names, tuple(required), batch_rows, batch_bytes)
-            for batch in _usable(raw, source.label, required, on_refused):
+            for batch in _usable(raw, source.label, required, on_rejected):
                 yield batch if corpus is None else of_corpus(batch, corpus)
 
     return all_files()
 
 
 def _usable(
-    raw_batches: Iterable[RawBatch], file: str, required: Collection[str], on_refused: OnRefused
+    raw_batches: Iterable[RawBatch], file: str, required: Collection[str], on_rejected: OnRejected
 ) -> Iterator[RowBatch]:
     """One file's batches; DataError if it turns out that none of its rows can be used."""
-    usable = refused = 0
-    first: RefusedRow | None = None
+    usable = rejected = 0
+    first: RejectedRow | None = None
 
-    def refuse(row: RefusedRow) -> None:
-        nonlocal refused, first
-        refused += 1
+    def reject(row: RejectedRow) -> None:
+        nonlocal rejected, first
+        rejected += 1
         first = first or row
-        on_refused(row)
+        on_rejected(row)
 
     for raw in raw_batches:
-        batch = normalize(raw, file, required, refuse)
+        batch = normalize(raw, file, required, reject)
         if batch is not None:
             usable += len(batch.rows)
             yield batch
@@ -89,7 +89,7 @@ def _usable(
         raise DataError(f"{file} is empty, there are no rows in it: give a file with answers")
     if not usable and first is not None:
         raise DataError(
-            f"{file}: all {refused} rows were refused, the first (row {first.row}) because: {first.reason}. "
+            f"{file}: all {rejected} rows were rejected; the first, row {first.row}: {first.reason}. "
             "If the columns have other names, say so with --map answer=COLUMN"
         )
 
@@ -102,7 +102,7 @@ def _raw_batches(
     try:
         for raw in _format_batches(source, names, required, batch_rows, batch_bytes):
             yield raw
-            last = max([last, *raw.rows[-1:], *(row for row, _ in raw.refused[-1:])])
+            last = max([last, *raw.rows[-1:], *(row for row, _ in raw.rejected[-1:])])
     except DataError as error:
         raise DataError(f"{source.label}: {error}") from None
     except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException) as error:

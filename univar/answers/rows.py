@@ -1,4 +1,4 @@
-"""What passes through the readers: raw batches, finished batches, refused rows; and their limits."""
+"""What passes through the readers: raw batches, finished batches, rejected rows; and their limits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BATCH_ROWS = 4096
 BATCH_BYTES = 16 << 20
 MAX_ROW_BYTES = 32 << 20
-"""A longer row is refused without being held whole."""
+"""A longer row is rejected without being held whole."""
 
 MAX_COLUMNS = 256
 MAX_COLUMN_NAME = 64
@@ -23,7 +23,7 @@ TOO_LONG = f"the row is longer than {MAX_ROW_BYTES >> 20} MiB"
 
 
 def is_empty(column: str) -> str:
-    """Why a row is refused that has nothing in `column`."""
+    """Why a row is rejected that has nothing in `column`."""
     return f"{column} is empty"
 
 
@@ -43,7 +43,7 @@ class RowBatch:
 
 
 @dataclass(frozen=True)
-class RefusedRow:
+class RejectedRow:
     """A row that cannot be used: `row` as in `RowBatch.rows`, `reason` as a sentence without the place."""
 
     file: str
@@ -51,7 +51,7 @@ class RefusedRow:
     reason: str
 
 
-OnRefused = Callable[[RefusedRow], Any]
+OnRejected = Callable[[RejectedRow], Any]
 
 
 @dataclass
@@ -59,9 +59,9 @@ class RawBatch:
     """Rows as a format's reader found them; names are already ours.
 
     rows: as in RowBatch. columns: name to one value per row, a list of Python values or a large_string array,
-    either with nulls. refused: (row, reason) of rows that could not even be taken apart.
+    either with nulls. rejected: (row, reason) of rows that could not even be taken apart.
     """
 
     rows: list[int] = field(default_factory=list)
     columns: dict[str, Any] = field(default_factory=dict)
-    refused: list[tuple[int, str]] = field(default_factory=list)
+    rejected: list[tuple[int, str]] = field(default_factory=list)

@@ -19,10 +19,10 @@ import numpy as np
 from univar import __version__
 from univar.answers import read_rows
 from univar.bulk.background import Ahead, Behind
-from univar.bulk.rejected import RefusalLog
+from univar.bulk.rejected import RejectedLog
 from univar.bulk.report import EmbedReport
 from univar.bulk.sink import Sink, WindowResult
-from univar.bulk.windows import Admission, Window
+from univar.bulk.windows import RowFilter, Window
 from univar.encoder.packing import take_texts
 from univar.errors import UsageError
 from univar.store import Store, StoreWriter
@@ -49,7 +49,7 @@ def embed(
     rename: dict[str, str] | None = None,
     shard_rows: int = SHARD_ROWS,
     flush_s: float = FLUSH_S,
-    on_refused: Callable[[str], None] | None = None,
+    on_rejected: Callable[[str], None] | None = None,
     on_progress: Callable[[EmbedReport], None] | None = None,
     stop: threading.Event | None = None,
 ) -> EmbedReport:
@@ -60,7 +60,7 @@ def embed(
     worker:      (i, n): embed the i-th of n parts, i in [0, n); identical texts fall into one part
     rename:      {our column: the input's column}
     shard_rows:  rows after which a shard is closed; also closed after `flush_s` seconds
-    on_refused:  gets one sentence for every row that cannot be embedded
+    on_rejected:  gets one sentence for every row that cannot be embedded
     on_progress: gets the running report after every batch
     stop:        when set, the current batch is finished and everything done so far is stored
     Raises DataError for an input or a store that cannot be used, StoreLocked when another process writes.
@@ -74,14 +74,14 @@ def embed(
     report = EmbedReport(store=str(store))
     started = time.monotonic()
     with StoreWriter(store, encoder=encoder.info, dtype=dtype, worker=worker) as writer:
-        refusals = RefusalLog(Path(store), worker, report, on_refused)
-        with refusals:
-            admission = Admission(writer.known_rows, writer.known_texts, writer.rows, worker)
+        rejected = RejectedLog(Path(store), worker, report, on_rejected)
+        with rejected:
+            admission = RowFilter(writer.known_rows, writer.known_texts, writer.rows, worker)
             batches = read_rows(
                 inputs,
                 format=format,
                 rename=rename,
-                on_refused=refusals,
+                on_rejected=rejected,
                 batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
                 batch_bytes=WINDOW_BYTES,
             )
@@ -97,7 +97,7 @@ def embed(
                 _run(windows, encoder, sink, report, progress, stop)
             finally:
                 writer.flush()
-        _finish(report, writer, inputs, refusals, time.monotonic() - started, interrupted=stop.is_set())
+        _finish(report, writer, inputs, rejected, time.monotonic() - started, interrupted=stop.is_set())
     stored = Store(store)
     report.store_rows, report.shards = len(stored), len(stored.shards)
     return report
@@ -148,14 +148,14 @@ def _finish(
     report: EmbedReport,
     writer: StoreWriter,
     inputs: Sequence[str | Path],
-    refusals: RefusalLog,
+    rejected: RejectedLog,
     seconds: float,
     interrupted: bool,
 ) -> None:
     """Close the books: what an interruption left undone, the sums, the run's record in the manifest."""
     report.seconds = seconds
     report.interrupted = interrupted
-    report.refused_log = refusals.path_if_any
+    report.rejected_log = rejected.path_if_any
     if interrupted:
         report.unfinished = report.rows_read - report.accounted
     else:

@@ -8,7 +8,7 @@ import ctypes
 import pyarrow as pa
 
 
-def hoard_little() -> None:
+def prefer_jemalloc() -> None:
     """Let Arrow allocate where freed memory soonest goes back to the system: jemalloc, if it was built in.
 
     For a process that embeds and ends: the pool is the whole process's.

@@ -12,7 +12,7 @@ import numpy as np
 from univar._native import HashIndex
 from univar.answers import read_rows
 from univar.bulk.report import EmbedReport
-from univar.bulk.windows import Admission
+from univar.bulk.windows import RowFilter
 from univar.store import Store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Plan:
             "already_stored",
             "duplicate",
             "other_workers",
-            "refused",
+            "rejected",
             "truncated",
             "reused",
         )
@@ -47,7 +47,7 @@ class Plan:
         return (
             f"would embed {self.to_embed:,} of {report.rows_read:,} rows ({self.tokens:,} tokens; "
             f"{report.already_stored:,} already stored, {report.duplicate:,} duplicate, "
-            f"{report.refused:,} refused, {report.truncated:,} truncated, {report.reused:,} reused)"
+            f"{report.rejected:,} rejected, {report.truncated:,} truncated, {report.reused:,} reused)"
         )
 
 
@@ -70,12 +70,12 @@ def plan(
         known_texts.insert(stored.text_hash, rows)
     result = Plan(EmbedReport(store=str(store)))
 
-    def count_refused(refused: object) -> None:
+    def count_rejected(rejected: object) -> None:
         result.report.rows_read += 1
-        result.report.refused += 1
+        result.report.rejected += 1
 
-    admission = Admission(known_rows, known_texts, n_stored, worker)
-    batches = read_rows(inputs, format=format, rename=rename, on_refused=count_refused)
+    admission = RowFilter(known_rows, known_texts, n_stored, worker)
+    batches = read_rows(inputs, format=format, rename=rename, on_rejected=count_rejected)
     for window in admission.windows(batches, encoder.tokenizer, result.report):
         result.to_embed += len(window)
         lengths = np.diff(window.tokens.cu_seqlens)

@@ -10,12 +10,12 @@ from typing import Any
 class EmbedReport:
     """Counts of one run of the bulk engine. Every row read is in exactly one of the next six counts.
 
-    rows_read:      rows of the input, refused ones included
+    rows_read:      rows of the input, rejected ones included
     embedded:       rows written to the store by this run
     already_stored: rows that the store held before
     duplicate:      rows identical to an earlier one of this run
     other_workers:  rows that belong to another worker of `--shard i/n`
-    refused:        rows that cannot be embedded, each reported with file, row and reason
+    rejected:        rows that cannot be embedded, each reported with file, row and reason
     unfinished:     rows read but not embedded when the run was interrupted
     truncated:      of the embedded, rows whose text was cut to the encoder's max_length
     reused:         of the embedded, rows whose text an earlier row had; its embedding was computed once
@@ -29,7 +29,7 @@ class EmbedReport:
     already_stored: int = 0
     duplicate: int = 0
     other_workers: int = 0
-    refused: int = 0
+    rejected: int = 0
     unfinished: int = 0
     truncated: int = 0
     reused: int = 0
@@ -40,7 +40,7 @@ class EmbedReport:
     store_rows: int = 0
     shards: int = 0
     interrupted: bool = False
-    refused_log: str | None = field(default=None)
+    rejected_log: str | None = field(default=None)
 
     @property
     def accounted(self) -> int:
@@ -50,7 +50,7 @@ class EmbedReport:
             + self.already_stored
             + self.duplicate
             + self.other_workers
-            + self.refused
+            + self.rejected
             + self.unfinished
         )
 
@@ -69,7 +69,7 @@ class EmbedReport:
             f"{self.embedded:,} embedded",
             f"{self.already_stored:,} already stored",
             f"{self.duplicate:,} duplicate",
-            f"{self.refused:,} refused",
+            f"{self.rejected:,} rejected",
         ]
         if self.other_workers:
             parts.append(f"{self.other_workers:,} of other workers")

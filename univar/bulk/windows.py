@@ -51,7 +51,7 @@ def owner(text_hash: np.ndarray, workers: int) -> np.ndarray:
     return text_hash[:, 8:16].copy().view("<u8").ravel() % np.uint64(workers)
 
 
-class Admission:
+class RowFilter:
     """Decides for every row whether this run embeds it, and which earlier text it may borrow from."""
 
     def __init__(

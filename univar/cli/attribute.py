@@ -11,7 +11,7 @@ from univar.cli.output import Output, output_options, printable
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
-    from univar.answers.rows import RefusedRow
+    from univar.answers.rows import RejectedRow
 
 _SHOWN = 160
 """Characters of a text in the readable form; --json has all of it."""
@@ -49,7 +49,7 @@ def attribute(
 
     INPUT has a column answer and, better, the question; - is JSONL on stdin. A share is the part of the
     nearest rows that speak for a label: no probability. With --json there is one object a line. Exit code 4
-    means that some rows were refused.
+    means that some rows were rejected.
 
     \b
     Example:
@@ -59,12 +59,12 @@ def attribute(
     from univar.search import attribute_answers
     from univar.store import Store
 
-    refused = 0
+    rejected = 0
 
-    def refuse(row: RefusedRow) -> None:
-        nonlocal refused
-        refused += 1
-        output.note(printable(f"refused {row.file}:{row.row}: {row.reason}"))
+    def reject(row: RejectedRow) -> None:
+        nonlocal rejected
+        rejected += 1
+        output.note(printable(f"rejected {row.file}:{row.row}: {row.reason}"))
 
     column = by.replace("-", "_")
     results = attribute_answers(
@@ -74,14 +74,14 @@ def attribute(
         by=column,
         top=top,
         evidence=evidence,
-        on_refused=refuse,
+        on_rejected=reject,
         format=format,
         rename=rename,
         encoder=encoder,
     )
     for facts in results:
         output.result(facts, _text(facts, column))
-    if refused:
+    if rejected:
         raise SystemExit(EXIT_PARTIAL)
 
 

@@ -15,14 +15,23 @@ if TYPE_CHECKING:
     from univar.answers.check import CheckReport
 
 
+_OLD_NAMES = {
+    "rejected": "refused",
+    "declined": "refusals",
+    "cut_off": "truncated",
+    "maker_names": "label_leaks",
+}
+"""Findings under the names that they had before."""
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("--drop", "clean", metavar="CLEAN", help="Write a copy (.jsonl) without the rows found below.")
 @click.option(
     "--drop-kinds",
-    default="duplicates,short_answers,refusals,wrong_language,label_leaks,echoes",
+    default="duplicates,short_answers,declined,wrong_language,maker_names,echoes",
     show_default=True,
-    help="What is left out; there are also truncated and shared_answers.",
+    help="What is left out; there are also cut_off and shared_answers.",
 )
 @click.option("--force", is_flag=True, help="Overwrite the copy.")
 @input_options
@@ -39,8 +48,8 @@ def check(
     """Read answer files, say what is in them and which rows cannot be used.
 
     INPUTS are JSONL, CSV, TSV (each also .gz or .zst) or Parquet files, or - for stdin. The exit code is 4 if
-    some rows were refused, 3 if a file cannot be used at all. With --drop, CLEAN.dropped.jsonl names each row
-    that was left out, and why.
+    some rows were rejected, 3 if a file cannot be used at all. With --drop, CLEAN.dropped.jsonl names each
+    row that was left out, and why.
 
     \b
     Example:
@@ -53,34 +62,37 @@ def check(
 
     if clean is None:
         report = check_rows(inputs, format=format, rename=rename)
-        output.result(asdict(report), _text(report))
+        output.result(asdict(report), _text(report), _OLD_NAMES)
     else:
-        kinds = tuple(kind.strip() for kind in drop_kinds.split(",") if kind.strip())
+        new_names = {old: new for new, old in _OLD_NAMES.items()}
+        named = (kind.strip() for kind in drop_kinds.split(",") if kind.strip())
+        kinds = tuple(new_names.get(kind, kind) for kind in named)
         with CleanCopy(clean, kinds, force) as copy:
             report = check_rows(inputs, format=format, rename=rename, copy=copy)
         dropped = dict(copy.dropped.most_common())
         facts = {**asdict(report), "kept": copy.kept, "dropped": dropped}
         reasons = ", ".join(f"{kind} {count:,}" for kind, count in dropped.items()) or "none"
-        output.result(facts, f"{_text(report)}\n\nkept {copy.kept:,} rows; left out: {reasons}")
-    if report.refused.count:
+        text = f"{_text(report)}\n\nkept {copy.kept:,} rows; left out: {reasons}"
+        output.result(facts, text, _OLD_NAMES)
+    if report.rejected.count:
         raise SystemExit(EXIT_PARTIAL)
 
 
 def _text(report: CheckReport) -> str:
     counts = [
         ("rows", report.rows, []),
-        ("refused", report.refused.count, report.refused.first),
+        ("rejected", report.rejected.count, report.rejected.first),
         ("  of these with an empty answer", report.empty_answers, []),
         ("duplicates", report.duplicates.count, report.duplicates.first),
         ("answers another model gave too", report.shared_answers.count, report.shared_answers.first),
         ("short answers", report.short_answers.count, report.short_answers.first),
         (
             "answers naming their model, its family or its maker",
-            report.label_leaks.count,
-            report.label_leaks.first,
+            report.maker_names.count,
+            report.maker_names.first,
         ),
-        ("refusals", report.refusals.count, report.refusals.first),
-        ("answers cut off", report.truncated.count, report.truncated.first),
+        ("declined answers", report.declined.count, report.declined.first),
+        ("answers cut off", report.cut_off.count, report.cut_off.first),
         ("answers that repeat the question", report.echoes.count, report.echoes.first),
     ]
     if report.wrong_language is not None:
@@ -99,14 +111,14 @@ def _text(report: CheckReport) -> str:
         ]
         for s in report.sources
     ]
-    refused = [f"{place['file']}:{place['row']}: {place['reason']}" for place in report.refused.first]
+    rejected = [f"{place['file']}:{place['row']}: {place['reason']}" for place in report.rejected.first]
     parts = [
         table(["found", "count", "first at"], found),
         table(
             ["model", "language", "rows", "questions", "characters 5 %", "25 %", "median", "75 %", "95 %"],
             sources,
         ),
-        "\n".join(printable(f"refused {line}") for line in refused),
+        "\n".join(printable(f"rejected {line}") for line in rejected),
         "\n".join(printable(f"note: {note}") for note in report.notes),
     ]
     return "\n\n".join(part for part in parts if part)

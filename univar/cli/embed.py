@@ -36,6 +36,9 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
+_OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
+
+
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--out", "store", required=True, help="Folder of the store; continued if it exists.")
@@ -99,9 +102,9 @@ def embed(
     worker = parse_shard(shard)
     if dry_run:
         plan = bulk.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
-        output.result(plan.facts(), plan.summary())
+        output.result(plan.facts(), plan.summary(), _OLD_NAMES)
         return
-    bulk.hoard_little()
+    bulk.prefer_jemalloc()
     with ProgressReporter(inputs, format, output) as reporter:
         report = bulk.embed(
             inputs,
@@ -111,14 +114,14 @@ def embed(
             worker=worker,
             format=format,
             rename=rename,
-            on_refused=reporter.refused,
+            on_rejected=reporter.rejected,
             on_progress=reporter.update,
             stop=stop_on_signals(),
         )
-    output.result(report.facts(), report.summary())
+    output.result(report.facts(), report.summary(), _OLD_NAMES)
     if report.interrupted:
         output.note("interrupted: what was finished is stored; the same command continues")
         raise SystemExit(EXIT_INTERRUPTED)
-    if report.refused:
-        output.note(f"{report.refused:,} rows refused, listed in {report.refused_log}")
+    if report.rejected:
+        output.note(f"{report.rejected:,} rows rejected, listed in {report.rejected_log}")
         raise SystemExit(EXIT_PARTIAL)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import click
+
+SCHEMA = 2
+"""Of the JSON that commands print; raised when a key changes its name or meaning."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -21,9 +24,16 @@ class Output:
     json: bool
     quiet: bool
 
-    def result(self, facts: Any, text: str | None = None) -> None:
-        """Print the command's result: `facts` as JSON with --json, else `text`."""
+    def result(self, facts: Any, text: str | None = None, old_names: Mapping[str, str] | None = None) -> None:
+        """Print the command's result: `facts` as JSON with --json, else `text`.
+
+        old_names: {key: the name it had before}; `facts`, an object, then carries a `schema` number and both
+        names, the old one for one release.
+        """
         if self.json:
+            if old_names is not None:
+                old = {name: facts[key] for key, name in old_names.items() if key in facts}
+                facts = {"schema": SCHEMA, **facts, **old}
             click.echo(printable(json.dumps(facts, ensure_ascii=False, allow_nan=False)))
         elif text is not None:
             click.echo(text)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from univar.bulk import EmbedReport
 
 LINE_EVERY_S = 30.0
-REFUSALS_SHOWN = 20
+REJECTED_SHOWN = 20
 
 
 class Reporter:
@@ -64,20 +64,20 @@ class ProgressReporter(Reporter):
 
     def __init__(self, inputs: Sequence[str], input_format: str | None, output: Output) -> None:
         self._total = None if output.quiet else estimate_rows(inputs, input_format)
-        self._refusals = 0
+        self._rejected = 0
         super().__init__(output)
 
     def _make_bar(self) -> Progress:
         bar, self._task = line_bar("embedding", self._total)
         return bar
 
-    def refused(self, sentence: str) -> None:
-        """Name a refused row; after the first few only the count goes on."""
-        self._refusals += 1
-        if self._refusals <= REFUSALS_SHOWN:
-            self._output.note(f"refused: {printable(sentence)}")
-        elif self._refusals == REFUSALS_SHOWN + 1:
-            self._output.note("refused: more rows; all are listed in the store's refused.jsonl")
+    def rejected(self, sentence: str) -> None:
+        """Name a rejected row; after the first few only the count goes on."""
+        self._rejected += 1
+        if self._rejected <= REJECTED_SHOWN:
+            self._output.note(f"rejected: {printable(sentence)}")
+        elif self._rejected == REJECTED_SHOWN + 1:
+            self._output.note("rejected: more rows; all are listed in the store's rejected.jsonl")
 
     def update(self, report: EmbedReport) -> None:
         """Take the running report in."""
@@ -89,7 +89,7 @@ class ProgressReporter(Reporter):
     def _line(self, report: EmbedReport) -> str:
         seconds = max(report.seconds, 1e-9)
         of_total = f" of about {self._total:,}" if self._total else ""
-        settled = report.already_stored + report.duplicate + report.refused + report.other_workers
+        settled = report.already_stored + report.duplicate + report.rejected + report.other_workers
         left = ""
         if self._total and report.encoded:
             remaining = max(self._total - settled - report.encoded, 0)

@@ -79,7 +79,7 @@ def translate(
         rename=rename,
     )
     output.result(asdict(report), _text(report))
-    if report.failed or report.refused:
+    if report.failed or report.rejected:
         raise SystemExit(EXIT_PARTIAL)
 
 
@@ -96,12 +96,12 @@ def _text(report: TranslationReport) -> str:
         for pair in report.quality
     ]
     headers = ["languages", "texts", "length ratio", "in the target", "words copied", "unchanged"]
-    refused = [f"refused {row.file}:{row.row}: {row.reason}" for row in report.refused[:20]]
+    rejected = [f"rejected {row.file}:{row.row}: {row.reason}" for row in report.rejected[:20]]
     summary = (
         f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} in the target "
         f"already, "
-        f"{report.failed:,} failed, {len(report.refused):,} refused"
+        f"{report.failed:,} failed, {len(report.rejected):,} rejected"
     )
     return "\n\n".join(
-        part for part in (table(headers, rows), "\n".join(map(printable, refused)), summary) if part
+        part for part in (table(headers, rows), "\n".join(map(printable, rejected)), summary) if part
     )

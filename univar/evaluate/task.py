@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from univar.answers.declined import is_refusal
+from univar.answers.declined import is_declined
 from univar.evaluate import bags, metrics, neighbours, split, strengths
 from univar.evaluate.baseline import tfidf
 from univar.evaluate.encoded import Encoded
@@ -242,7 +242,7 @@ def _votes_of(
 def _refusals(store: Store, rows: np.ndarray, answers: list[str]) -> np.ndarray:
     """(n,) int64: 1 where an answer declines to answer."""
     codes, languages = store.codes("language")
-    found = map(is_refusal, answers, (languages[code] for code in codes[rows].tolist()))
+    found = map(is_declined, answers, (languages[code] for code in codes[rows].tolist()))
     return np.fromiter(found, dtype=np.int64, count=len(rows))
 
 

@@ -24,14 +24,14 @@ def read_questions(
     Only `question` has to be there. `language` defaults to eng, `wording` to 1, `kind` to value, `core` to
     false; a row without `question_id` gets one made from its text. Raises DataError that names the row.
     """
-    from univar.answers import RefusedRow, read_rows
+    from univar.answers import RejectedRow, read_rows
 
-    refused: list[RefusedRow] = []
+    rejected: list[RejectedRow] = []
     batches = list(
-        read_rows(path, on_refused=refused.append, format=format, rename=rename, required=("question",))
+        read_rows(path, on_rejected=rejected.append, format=format, rename=rename, required=("question",))
     )
-    if refused:
-        first = refused[0]
+    if rejected:
+        first = rejected[0]
         raise DataError(f"{first.file}:{first.row}: {first.reason}: mend or remove the row")
     questions = [
         _question(row, f"{batch.file}:{number}")

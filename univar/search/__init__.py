@@ -1,6 +1,6 @@
 """Nearest rows of a store, exact or through FAISS, and what their votes say of an answer's source."""
 
-from univar.search.answers import Witnesses, attribute_answers, store_encoder
+from univar.search.answers import Attributor, attribute_answers, store_encoder
 from univar.search.index import IVF_FROM_ROWS, TYPES, Index
 from univar.search.vote import Attribution, attribute
 
@@ -8,8 +8,8 @@ __all__ = [
     "IVF_FROM_ROWS",
     "TYPES",
     "Attribution",
+    "Attributor",
     "Index",
-    "Witnesses",
     "attribute",
     "attribute_answers",
     "store_encoder",

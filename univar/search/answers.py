@@ -28,7 +28,7 @@ def attribute_answers(
     by: str = "source",
     top: int = 5,
     evidence: int = 3,
-    on_refused: Callable[[Any], Any],
+    on_rejected: Callable[[Any], Any],
     format: str | None = None,
     rename: dict[str, str] | None = None,
     encoder: Encoder | str | None = None,
@@ -41,12 +41,12 @@ def attribute_answers(
     encoder:  the store's, or where it is; found by its id if not given
     Yields one dict per answer: row, id, sources [{label, model, language, share}], models and languages
     [{label, share}], evidence [{row, score, model, language, question, answer}], and the column `by` if it is
-    another one. Refused rows go to on_refused as in `read_rows`.
+    another one. Rejected rows go to on_rejected as in `read_rows`.
     """
     from univar.answers import read_rows
 
-    batches = read_rows(inputs, required=("answer",), on_refused=on_refused, format=format, rename=rename)
-    witnesses = Witnesses(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
+    batches = read_rows(inputs, required=("answer",), on_rejected=on_rejected, format=format, rename=rename)
+    witnesses = Attributor(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
     if encoder is None or isinstance(encoder, str):
         encoder = store_encoder(store, encoder)
     else:
@@ -92,7 +92,7 @@ def check_encoder(store: Store, encoder: Encoder) -> None:
         )
 
 
-class Witnesses:
+class Attributor:
     """The neighbours of answers and what they speak for, at several levels from one search."""
 
     def __init__(self, index: Index, k: int, levels: Sequence[str] = tuple(LEVELS)) -> None:

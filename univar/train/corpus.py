@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar._native import HashIndex
-from univar.answers.faults import refusals
+from univar.answers.faults import declined
 from univar.answers.maker_names import mask_names
 from univar.answers.read import read_rows
-from univar.answers.rows import RefusedRow
+from univar.answers.rows import RejectedRow
 from univar.errors import DataError
 from univar.files import os_call, reported
 from univar.schema import content_hashes, qa_texts, source_label
@@ -48,7 +48,7 @@ class CorpusCounts:
 
     duplicates:     the same source, question and answer again, left out
     shared_answers: another source gave the same answer to the same question, left out: no one could tell
-    refused:        rows that cannot be used at all, see `first_refused`
+    rejected:        rows that cannot be used at all, see `first_rejected`
     not_wanted:     rows that `where` leaves out
     """
 
@@ -57,9 +57,9 @@ class CorpusCounts:
     kept: int = 0
     duplicates: int = 0
     shared_answers: int = 0
-    refused: int = 0
-    first_refused: str = ""
-    refusals: int = 0
+    rejected: int = 0
+    first_rejected: str = ""
+    declined: int = 0
     naming_models: int = 0
     truncated: int = 0
 
@@ -208,12 +208,12 @@ class _Reader:
         return wanted
 
     def _read(self, path: Any, counts: CorpusCounts) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
-        def refuse(row: RefusedRow) -> None:
+        def reject(row: RejectedRow) -> None:
             counts.read += 1
-            counts.refused += 1
-            counts.first_refused = counts.first_refused or f"{row.file} row {row.row}: {row.reason}"
+            counts.rejected += 1
+            counts.first_rejected = counts.first_rejected or f"{row.file} row {row.row}: {row.reason}"
 
-        for batch in read_rows([path], on_refused=refuse, format=self.format, rename=self.rename):
+        for batch in read_rows([path], on_rejected=reject, format=self.format, rename=self.rename):
             yield batch.table, batch.file, batch.rows
 
     def _stored(self, path: Any) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
@@ -245,7 +245,7 @@ class _Intake:
         kept = self._first_ones(column, sources)
         answers = column["answer"].take(kept)
         self.counts.kept += len(kept)
-        self.counts.refusals += int(refusals(answers, table["language"].take(kept)).sum())
+        self.counts.declined += int(declined(answers, table["language"].take(kept)).sum())
         masked, named = mask_names(answers)
         self.counts.naming_models += int(named.sum())
         questions = column["question"].take(kept)

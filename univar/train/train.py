@@ -32,8 +32,8 @@ class TrainReport:
         facts = self.facts
         lines = [
             f"{facts['rows']:,} answers of {facts['sources']} sources; {facts['duplicates']:,} duplicate, "
-            f"{facts['shared_answers']:,} given by two sources, {facts['refused']:,} refused rows left out; "
-            f"{facts['refusals']:,} read like refusals, {facts['naming_models']:,} name a model",
+            f"{facts['shared_answers']:,} given by two sources, {facts['rejected']:,} rejected; "
+            f"{facts['declined']:,} decline to answer, {facts['naming_models']:,} name a model",
             f"{facts['steps']:,} steps, {facts['tokens']:,} tokens in {facts['seconds']:,.0f} s "
             f"({facts['tokens_per_second']:,.0f} tokens/s); stopped: {facts['stopped']}",
         ]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from univar.answers import RefusedRow, read_rows
+from univar.answers import RejectedRow, read_rows
 from univar.errors import UsageError
 from univar.files import new_file
 from univar.translate.engines import Translator
@@ -23,7 +23,7 @@ Row = dict[str, str]
 class TranslationReport:
     """What became of the rows.
 
-    translated, unchanged (already in the target language), failed (no translation; left out), refused
+    translated, unchanged (already in the target language), failed (no translation; left out), rejected
     (could not be read); quality: of each pair of languages.
     """
 
@@ -31,7 +31,7 @@ class TranslationReport:
     translated: int = 0
     unchanged: int = 0
     failed: int = 0
-    refused: list[RefusedRow] = field(default_factory=list)
+    rejected: list[RejectedRow] = field(default_factory=list)
     quality: list[PairQuality] = field(default_factory=list)
 
 
@@ -67,7 +67,7 @@ def translate_file(
     work = _Work(memory, translator, quality, report)
     batches = read_rows(
         inputs,
-        on_refused=report.refused.append,
+        on_rejected=report.rejected.append,
         format=format,
         rename=rename,
         required=("question", "language"),

@@ -1,4 +1,4 @@
-"""Every kind of bad row is refused, with its number and reason, and the rows around it are read."""
+"""Every kind of bad row is rejected, with its number and reason, and the rows around it are read."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_bad_json_line(tmp_path: Path, row: Any, reason: str) -> None:
     assert reading.rows[-1]["answer"] == "after"
     assert list(reading.reasons) == [3]
     assert reason in reading.reasons[3]
-    assert reading.refused[0].file == str(tmp_path / "a.jsonl")
+    assert reading.rejected[0].file == str(tmp_path / "a.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -111,15 +111,17 @@ def test_refused_rows_come_in_order_and_are_all_told(tmp_path: Path, ending: str
     ]
     reading = read(written(tmp_path / f"a.{ending}", rows), batch_rows=7)
     first = 2 if "csv" in ending or "tsv" in ending else 1
-    assert [row.row for row in reading.refused] == [n + first for n in range(100) if n % 3 == 0 or n % 5 == 0]
-    assert len(reading.rows) + len(reading.refused) == 100
+    assert [row.row for row in reading.rejected] == [
+        n + first for n in range(100) if n % 3 == 0 or n % 5 == 0
+    ]
+    assert len(reading.rows) + len(reading.rejected) == 100
 
 
 def test_a_reason_stays_short_whatever_the_value(tmp_path: Path) -> None:
     bad = [GOOD | {"answer": [1] * 10_000}, GOOD | {"language": "e" * 10_000}]
     reading = read(lines(tmp_path / "a.jsonl", GOOD, *bad))
     assert all(len(reason) < 200 for reason in reading.reasons.values())
-    assert len(reading.refused) == 2
+    assert len(reading.rejected) == 2
 
 
 def test_of_a_json_key_given_twice_the_last_value_counts(tmp_path: Path) -> None:
@@ -132,6 +134,6 @@ def test_refusing_goes_on_after_a_callback_that_counts_only(tmp_path: Path) -> N
     from univar.answers import read_rows
 
     path = lines(tmp_path / "a.jsonl", {}, GOOD, {})
-    batches = list(read_rows(path, on_refused=lambda row: buffer.write(f"{row.row} ")))
+    batches = list(read_rows(path, on_rejected=lambda row: buffer.write(f"{row.row} ")))
     assert buffer.getvalue() == "1 3 "
     assert len(batches) == 1
