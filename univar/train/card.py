@@ -32,8 +32,8 @@ embeddings = Encoder("path/to/this/folder").encode(["Q: question A: answer"])
 ```
 
 Licences: those of the base and of the answers it was trained on. What must not be concluded: an embedding is
-no verdict on what a model values; what it picks up of style, length and declined answers is only measured, not
-taken out (`univar evaluate`).
+no verdict on what a model values; what it picks up of style, length and declined answers is only
+measured, not taken out (`univar evaluate`).
 """
 
 
@@ -57,8 +57,8 @@ def _table(facts: dict[str, Any]) -> dict[str, str]:
         "data": f"{files}: {facts['rows']:,} answers of {facts['sources']} sources (model, language){only}",
         "left out": f"{facts['duplicates']:,} duplicates, {facts['shared_answers']:,} answers that two "
         f"sources gave, {facts['rejected']:,} unusable rows",
-        "among the data": f"{facts['declined']:,} declined answers, {facts['naming_models']:,} answers that name "
-        f"a model{' (masked)' if settings['mask_names'] else ''}",
+        "among the data": f"{facts['declined']:,} declined answers, {facts['naming_models']:,} "
+        f"answers that name a model{' (masked)' if settings['mask_names'] else ''}",
         "run": f"{facts['steps']:,} steps of {settings['batch']} pairs, {facts['tokens']:,} tokens, "
         f"{facts['seconds']:,.0f} s, {facts['dtype']}; ended because: {facts['stopped']}",
         "held-out questions": _accuracy(facts),
