@@ -1,9 +1,10 @@
 """Tiles of `info_nce` in Triton: the logits never leave the chip.
 
 Forward: a program makes one tile of logits, one exponential each (two above `Block.exp_fits_float32`), and
-writes the sums of its rows and of its columns. They are added up by torch in a fixed order: no atomics, the same bits
-in every run. Backward: a program makes its tile again and writes W (see `univar.kernels.info_nce.block`) in
-the inputs' dtype; two matrix products by torch make gradients of each stripe of W, at most `WORKSPACE_BYTES`.
+writes the sums of its rows and of its columns. They are added up by torch in a fixed order: no atomics, the
+same bits in every run. Backward: a program makes its tile again and writes W (see
+`univar.kernels.info_nce.block`) in the inputs' dtype; two matrix products by torch make gradients of each
+stripe of W, at most `WORKSPACE_BYTES`.
 """
 
 from __future__ import annotations
