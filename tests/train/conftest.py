@@ -11,6 +11,7 @@ import pytest
 
 from tests.cli.conftest import univar as univar  # the fixture that calls the command line
 from tests.conftest import WORDS
+from tests.encoder.conftest import texts_ids as texts_ids
 from univar.train import TrainReport, TrainSettings, train
 
 Rows = list[dict[str, str]]
