@@ -142,7 +142,7 @@ def test_as_many_threads_as_processors_have_one_each(model: Forward) -> None:
     pool = ForwardPool(model, len(cpus))
     one = ForwardPool(model, len(cpus) + 1)
     new = [allowed for task, allowed in affinities().items() if task not in before]
-    assert all(allowed == cpus for task, allowed in affinities().items() if task in before)
+    assert all(allowed == before[task] for task, allowed in affinities().items() if task in before)
     del pool, one
     alone = [allowed for allowed in new if len(allowed) == 1]
     if len(cpus) > 1:
