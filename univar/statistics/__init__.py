@@ -1,0 +1,1 @@
+"""Statistics that every comparison shares: centring, intervals, tests. Plain NumPy, no torch."""
