@@ -1,0 +1,1 @@
+"""What turns a vector into probabilities of sources: discriminants, their temperature, prediction sets."""
