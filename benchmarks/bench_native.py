@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 import torch
 from facts import data_folder, write_result
 
-from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.config import EncoderConfig, read_config
 from univar.encoder.export import export_model
 from univar.encoder.spec import resolve
 from univar.encoder.tokenizer import load_tokenizer
@@ -99,7 +99,7 @@ def sample(cell: Cell, data: Path, n: int) -> list[str]:
 
 
 def run_round(
-    config: ModelConfig, ready: list[c.Contender], texts: list[str], lengths: np.ndarray, number: int
+    config: EncoderConfig, ready: list[c.Contender], texts: list[str], lengths: np.ndarray, number: int
 ) -> dict[str, Any]:
     """CPU and wall seconds of every contender, and the GEMM rates around the native bf16 one.
 

@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from univar import Encoder
-from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.checkpoint import load_weights
+from univar.encoder.config import EncoderConfig, read_config
 from univar.encoder.forward_torch import TorchForward
 from univar.encoder.tokenizer import load_tokenizer
-from univar.encoder.weights import load_weights
 
 BASE = "sentence-transformers fp32 (default)"
 BATCH = 32  # sentence-transformers' default, and the best of 8, 32, 128 for the others
@@ -241,13 +241,13 @@ def products_rate(multiply: Callable, products: list[tuple[torch.Tensor, torch.T
     return 50 * flop / cpu
 
 
-def linear_flop(config: ModelConfig, lengths: np.ndarray) -> float:
+def linear_flop(config: EncoderConfig, lengths: np.ndarray) -> float:
     """FLOP of a model's linears over texts of `lengths` (N,) tokens."""
     weights = 4 * config.dim * config.dim + 2 * config.dim * config.intermediate
     return config.layers * 2.0 * weights * float(lengths.sum())
 
 
-def attention_flop(config: ModelConfig, lengths: np.ndarray) -> float:
+def attention_flop(config: EncoderConfig, lengths: np.ndarray) -> float:
     """FLOP of attention's two products over texts of `lengths` (N,) tokens."""
     return config.layers * 4.0 * config.dim * float((lengths**2.0).sum())
 

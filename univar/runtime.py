@@ -124,8 +124,8 @@ def usable_cpus() -> int:
     return int(_native.usable_cpus())
 
 
-class ModelSizes(Protocol):
-    """What of a model decides which forward takes it (a `univar.encoder.config.ModelConfig`)."""
+class EncoderSizes(Protocol):
+    """What of a model decides which forward takes it (a `univar.encoder.config.EncoderConfig`)."""
 
     @property
     def family(self) -> str: ...
@@ -137,7 +137,7 @@ class ModelSizes(Protocol):
     def intermediate(self) -> int: ...
 
 
-def choose_forward(device: str, dtype: str, config: ModelSizes | None = None) -> Choice:
+def choose_forward(device: str, dtype: str, config: EncoderSizes | None = None) -> Choice:
     """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch".
 
     Without `config` for the usual models.
@@ -159,11 +159,11 @@ def choose_forward(device: str, dtype: str, config: ModelSizes | None = None) ->
     return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
 
 
-def _fills_byte_tiles(config: ModelSizes) -> bool:
+def _fills_byte_tiles(config: EncoderSizes) -> bool:
     return not (config.dim % 64 or config.head_dim % 32 or config.intermediate % 64)
 
 
-def _choose_cuda_forward(device: str, dtype: str, config: ModelSizes | None) -> Choice:
+def _choose_cuda_forward(device: str, dtype: str, config: EncoderSizes | None) -> Choice:
     import torch
 
     from univar.kernels.launch import can_launch

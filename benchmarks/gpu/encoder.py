@@ -19,12 +19,11 @@ import torch.nn.functional as F
 from timing import Results, arguments, compiled, time_ms
 
 from univar import info_nce
-from univar.encoder.attention import varlen_function
-from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.checkpoint import load_weights
+from univar.encoder.config import EncoderConfig, read_config
 from univar.encoder.forward_cuda import BATCH_TOKENS, CudaForward
-from univar.encoder.forward_torch import TorchForward
+from univar.encoder.forward_torch import TorchForward, varlen_function
 from univar.encoder.packing import Layout
-from univar.encoder.weights import load_weights
 from univar.kernels import reference
 
 MODELS = {"MiniLM-L6": (6, 384, 12, 1536), "BERT-base": (12, 768, 12, 3072)}
@@ -96,7 +95,7 @@ def bulk(forward: Any, ids: np.ndarray, cu_seqlens: np.ndarray, device: torch.de
 
 
 def measure_forwards(
-    results: Results, name: str, config: ModelConfig, device: torch.device, tokens: int
+    results: Results, name: str, config: EncoderConfig, device: torch.device, tokens: int
 ) -> None:
     weights = load_weights(config)
     ids, cu_seqlens = packed(lognormal_lengths(tokens, min(tokens, config.positions)), config.vocab_size)
@@ -188,7 +187,7 @@ def measure_kernels(results: Results, dim: int, device: torch.device, tokens: in
         results.measure({"what": what, "impl": impl, "tokens": tokens, "dim": dim}, measure)
 
 
-def measure_training(results: Results, config: ModelConfig, device: torch.device, pairs: int) -> None:
+def measure_training(results: Results, config: EncoderConfig, device: torch.device, pairs: int) -> None:
     """One step over pairs of 32 tokens a side: embed both with gradients, loss, backward, AdamW."""
     from univar.train.trainable import TrainableEncoder
 

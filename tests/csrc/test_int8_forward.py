@@ -91,9 +91,9 @@ def test_a_text_does_not_depend_on_its_neighbours(isa: str):
 
 @pytest.mark.parametrize("isa", ["avx2", "avx512", "amx"], indirect=True)
 def test_minilm_stays_near_fp32(isa: str, minilm_folder: Path):
+    from univar.encoder.checkpoint import load_weights
     from univar.encoder.config import read_config
     from univar.encoder.forward_native import _arrays, _shape
-    from univar.encoder.weights import load_weights
 
     config = read_config(minilm_folder)
     loaded = load_weights(config)

@@ -17,10 +17,10 @@ pytest.importorskip("triton", reason="kernels need the package triton")
 
 from tests.encoder.conftest import VOCAB, hugging_face_folder
 from univar import Encoder, runtime
+from univar.encoder.checkpoint import load_weights
 from univar.encoder.config import read_config
 from univar.encoder.forward_cuda import CudaForward, pad_batch
 from univar.encoder.packing import Layout
-from univar.encoder.weights import load_weights
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 DEVICE = CUDA if torch.cuda.is_available() else CPU

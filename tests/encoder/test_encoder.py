@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tests.conftest import answer_rows
 from tests.encoder.conftest import edit_json
 from univar import Encoder, runtime
-from univar.encoder.steps import TorchSteps
+from univar.encoder.forward_torch import TorchSteps
 from univar.errors import DataError, UsageError
 
 TEXTS = [row["answer"] for row in answer_rows(30)]
-TOLERANCE = {"fp32": 1e-6, "bf16": 4e-3}  # what univar.encoder.forward promises
+TOLERANCE = {"fp32": 1e-6, "bf16": 4e-3}  # what univar.encoder.forward_torch promises
 
 
 @pytest.fixture(scope="module", params=["fp32", "bf16"])

@@ -120,7 +120,7 @@ def test_broken_weights_are_named(editable_bert: Path) -> None:
 
 def test_a_missing_tensor_is_named(editable_bert: Path) -> None:
     rename_tensors(editable_bert, lambda name: name.replace("layer.1.output.dense.weight", "x"))
-    with pytest.raises(DataError, match=r"no encoder\.layer\.1\.output\.dense\.weight"):
+    with pytest.raises(DataError, match=r"tensor encoder\.layer\.1\.output\.dense\.weight not found"):
         encode(editable_bert)
 
 

@@ -11,12 +11,12 @@ import torch
 
 from tests.encoder.conftest import hugging_face_folder
 from univar import Encoder
-from univar.encoder.attention import sdpa_groups
+from univar.encoder.checkpoint import load_weights, lowest_layers
 from univar.encoder.config import read_config
 from univar.encoder.export import export_model
+from univar.encoder.forward_torch import sdpa_groups
 from univar.encoder.packing import Layout, micro_batches
 from univar.encoder.spec import resolve
-from univar.encoder.weights import load_weights, lowest_layers
 from univar.train.packed_attention import packed_attention
 from univar.train.trainable import TrainableEncoder
 

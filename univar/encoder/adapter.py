@@ -15,13 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from univar.encoder.config import ModelConfig
-from univar.encoder.names import layer_names
+from univar.encoder.checkpoint import MATRICES, Affine, Weights, layer_names, load_weights, read_tensors
+from univar.encoder.config import EncoderConfig
 from univar.encoder.spec import ResolvedSpec
-from univar.encoder.weights import Affine, Weights, load_weights, read_tensors
 from univar.errors import DataError
 
-PARTS = ("qkv", "out", "up", "down")
 _PREFIX = "base_model.model."
 
 
@@ -88,19 +86,19 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(rank, alpha, {name: (pair["A"], pair["B"]) for name, pair in pairs.items()})
 
 
-def adapted_weights(source: ResolvedSpec, config: ModelConfig) -> Weights:
+def adapted_weights(source: ResolvedSpec, config: EncoderConfig) -> Weights:
     """The weights of an encoder, its adapter merged if it has one."""
     weights = load_weights(config)
     return weights if source.adapter is None else merge(weights, config, read_adapter(source.adapter))
 
 
-def merge(weights: Weights, config: ModelConfig, adapter: Adapter) -> Weights:
+def merge(weights: Weights, config: EncoderConfig, adapter: Adapter) -> Weights:
     """`weights` with the adapter added; DataError where it was made for another base."""
     left = dict(adapter.matrices)
     layers = []
     for number, layer in enumerate(weights.layers):
-        names = layer_names(config, number)
-        changed = {part: _added(getattr(layer, part), names.matrices(part), left, adapter) for part in PARTS}
+        names = layer_names(config.family, number)
+        changed = {part: _added(getattr(layer, part), names[part], left, adapter) for part in MATRICES}
         layers.append(replace(layer, **changed))
     if left:
         raise DataError(f"the adapter has a part for {next(iter(left))}, which {config.folder} lacks")

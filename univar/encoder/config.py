@@ -44,7 +44,7 @@ _LEGACY_POOLING = {
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class EncoderConfig:
     """Everything the forward needs to know beside the weights.
 
     `positions` is how many tokens a text can have at most, `position_offset` the row of the first token in
@@ -72,7 +72,7 @@ class ModelConfig:
         return self.dim // self.heads
 
 
-def read_config(folder: Path) -> ModelConfig:
+def read_config(folder: Path) -> EncoderConfig:
     """Read the settings of a model folder; DataError names the file and what is supported instead."""
     weights_folder, pooling_folder = _module_folders(folder)
     path = weights_folder / "config.json"
@@ -94,7 +94,9 @@ def read_config(folder: Path) -> ModelConfig:
     if sizes["dim"] % sizes["heads"]:
         raise DataError(f"{path}: {sizes['dim']} dims cannot be cut into {sizes['heads']} attention heads")
     max_length = min(sizes["positions"], limit) if limit else sizes["positions"]
-    return ModelConfig(folder=weights_folder, family=family, pooling=pooling, max_length=max_length, **sizes)
+    return EncoderConfig(
+        folder=weights_folder, family=family, pooling=pooling, max_length=max_length, **sizes
+    )
 
 
 def _read_json(path: Path, kind: type = dict) -> Any:

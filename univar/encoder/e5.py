@@ -18,9 +18,19 @@ from pathlib import Path
 
 import numpy as np
 
+from univar.encoder.checkpoint import EMBEDDING_NORM, POSITION, TOKEN_TYPE, WORD, layer_names
 from univar.errors import DataError, ProviderError
 
 _BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", 16)])
+_MODULES = {
+    "qkv": ("q", "k", "v"),
+    "out": ("ao",),
+    "attention_norm": ("aln",),
+    "up": ("fi",),
+    "down": ("fo",),
+    "output_norm": ("oln",),
+}
+"""The file's own names of the modules of each part of a layer."""
 
 
 @dataclass(frozen=True)
@@ -136,27 +146,18 @@ def _tensors(data: bytes, directory: dict[str, tuple[int, int]], header: _Header
     stored = dense("emb.type").reshape(-1, dim)
     token_types[: len(stored)] = stored
     tensors = {
-        "embeddings.word_embeddings.weight": quantized("emb.word", header.vocab_size, dim),
-        "embeddings.position_embeddings.weight": dense("emb.pos").reshape(header.positions, dim),
-        "embeddings.token_type_embeddings.weight": token_types,
-        "embeddings.LayerNorm.weight": dense("emb.ln.w"),
-        "embeddings.LayerNorm.bias": dense("emb.ln.b"),
+        WORD: quantized("emb.word", header.vocab_size, dim),
+        POSITION: dense("emb.pos").reshape(header.positions, dim),
+        TOKEN_TYPE: token_types,
+        f"{EMBEDDING_NORM}.weight": dense("emb.ln.w"),
+        f"{EMBEDDING_NORM}.bias": dense("emb.ln.b"),
     }
-    linears = {
-        "q": ("attention.self.query", dim, dim),
-        "k": ("attention.self.key", dim, dim),
-        "v": ("attention.self.value", dim, dim),
-        "ao": ("attention.output.dense", dim, dim),
-        "fi": ("intermediate.dense", intermediate, dim),
-        "fo": ("output.dense", dim, intermediate),
-    }
-    norms = {"aln": "attention.output.LayerNorm", "oln": "output.LayerNorm"}
+    sizes = {"up": (intermediate, dim), "down": (dim, intermediate)}
     for layer in range(header.layers):
-        prefix = f"encoder.layer.{layer}."
-        for short, (name, rows, columns) in linears.items():
-            tensors[f"{prefix}{name}.weight"] = quantized(f"l{layer}.{short}.w", rows, columns)
-            tensors[f"{prefix}{name}.bias"] = dense(f"l{layer}.{short}.b")
-        for short, name in norms.items():
-            tensors[f"{prefix}{name}.weight"] = dense(f"l{layer}.{short}.w")
-            tensors[f"{prefix}{name}.bias"] = dense(f"l{layer}.{short}.b")
+        for part, names in layer_names("bert", layer).items():
+            for short, name in zip(_MODULES[part], names, strict=True):
+                own = f"l{layer}.{short}"
+                is_norm = part.endswith("norm")
+                weight = dense(f"{own}.w") if is_norm else quantized(f"{own}.w", *sizes.get(part, (dim, dim)))
+                tensors |= {f"{name}.weight": weight, f"{name}.bias": dense(f"{own}.b")}
     return tensors

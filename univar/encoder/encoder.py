@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from univar import runtime
-from univar.encoder.adapter import adapted_weights
+from univar.encoder.checkpoint import load_weights
 from univar.encoder.config import read_config
 from univar.encoder.forward_native import NativeForward, finished
 from univar.encoder.spec import resolve
@@ -19,6 +19,7 @@ from univar.encoder.tokenizer import NativeTokenizer, Tokenizer, load_tokenizer
 from univar.errors import DataError, UsageError
 
 if TYPE_CHECKING:
+    from univar.encoder.checkpoint import Weights
     from univar.encoder.forward_cuda import CudaForward
     from univar.encoder.forward_torch import TorchForward
 
@@ -144,7 +145,7 @@ class Encoder:
         export_model(self._source, folder, max_length=self.max_length, force=force)
 
     def _load(self) -> NativeForward | TorchForward | CudaForward:
-        weights = adapted_weights(self._source, self._config)
+        weights = self._weights()
         choice = runtime.choose_forward(self._device, self._dtype, self._config)
         if choice.chosen == "torch" and self._dtype == "int8":
             raise UsageError(f"dtype int8 does not run here: {choice.why}; give fp32, bf16 or auto")
@@ -160,6 +161,13 @@ class Encoder:
         from univar.encoder.forward_torch import TorchForward
 
         return TorchForward(self._config, weights, self._dtype, device, self._threads)
+
+    def _weights(self) -> Weights:
+        if self._source.adapter is None:
+            return load_weights(self._config)
+        from univar.encoder.adapter import adapted_weights
+
+        return adapted_weights(self._source, self._config)
 
     def _checked_max_length(self, wanted: int | None) -> int:
         if wanted is None:

@@ -15,10 +15,9 @@ from typing import Any
 
 from univar import __version__
 from univar.encoder.adapter import adapted_weights
-from univar.encoder.checkpoint_tensors import checkpoint_tensors
-from univar.encoder.config import ModelConfig, read_config
+from univar.encoder.checkpoint import Weights, checkpoint_tensors
+from univar.encoder.config import EncoderConfig, read_config
 from univar.encoder.spec import ResolvedSpec
-from univar.encoder.weights import Weights
 from univar.errors import ProviderError, UsageError
 
 MODULES = [
@@ -80,7 +79,7 @@ def export_model(
 
 
 def _write_folder(
-    folder: Path, source: ResolvedSpec, config: ModelConfig, max_length: int, weights: Weights | None
+    folder: Path, source: ResolvedSpec, config: EncoderConfig, max_length: int, weights: Weights | None
 ) -> None:
     folder.mkdir(parents=True)
     for pattern in COPIED:
@@ -106,7 +105,7 @@ def _set_layers(path: Path, layers: int) -> None:
     _write_json(path, content)
 
 
-def _write_weights(path: Path, config: ModelConfig, weights: Weights) -> None:
+def _write_weights(path: Path, config: EncoderConfig, weights: Weights) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -121,13 +120,13 @@ def _write_json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _pooling(config: ModelConfig) -> dict[str, Any]:
+def _pooling(config: EncoderConfig) -> dict[str, Any]:
     modes = {"cls_token": "cls", "mean_tokens": "mean", "max_tokens": "max", "mean_sqrt_len_tokens": "sqrt"}
     chosen = {f"pooling_mode_{name}": mode == config.pooling for name, mode in modes.items()}
     return {"word_embedding_dimension": config.dim, **chosen}
 
 
-def _tokenizer_config(config: ModelConfig, max_length: int) -> dict[str, Any]:
+def _tokenizer_config(config: EncoderConfig, max_length: int) -> dict[str, Any]:
     """What the source says of its special tokens, with a class that transformers 4 and 5 both know."""
     path = config.folder / "tokenizer_config.json"
     said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -137,7 +136,7 @@ def _tokenizer_config(config: ModelConfig, max_length: int) -> dict[str, Any]:
     return {**kept, "model_max_length": max_length, "tokenizer_class": "PreTrainedTokenizerFast"}
 
 
-def _card(source: ResolvedSpec, config: ModelConfig, max_length: int) -> str:
+def _card(source: ResolvedSpec, config: EncoderConfig, max_length: int) -> str:
     return f"""---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity

@@ -17,12 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from univar.encoder.attention import varlen_function
-from univar.encoder.config import ModelConfig
-from univar.encoder.forward import TORCH_DTYPES, PackedTransformer
+from univar.encoder.checkpoint import Weights
+from univar.encoder.config import EncoderConfig
+from univar.encoder.forward_torch import TORCH_DTYPES, Norm, PackedTransformer, TorchSteps, varlen_function
 from univar.encoder.packing import Layout, micro_batches
-from univar.encoder.steps import Norm, TorchSteps
-from univar.encoder.weights import Weights
 
 BATCH_TOKENS = 65_536
 GRAPH_SIZE = 1 << 23
@@ -103,7 +101,7 @@ class CudaSteps(TorchSteps):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: EncoderConfig,
         weights: Weights,
         dtype: torch.dtype,
         device: torch.device,
@@ -142,7 +140,7 @@ class CudaForward:
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: EncoderConfig,
         weights: Weights,
         dtype: str,
         device: torch.device,

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 
 from univar._native import Forward, ForwardPool, Run
-from univar.encoder.config import ModelConfig
+from univar.encoder.checkpoint import PARTS, Affine, LayerWeights, Weights
+from univar.encoder.config import EncoderConfig
 from univar.encoder.text_buffers import Texts, text_buffers
 from univar.encoder.tokenizer import NativeTokenizer
-from univar.encoder.weights import Affine, LayerWeights, Weights
 from univar.errors import DataError
 
 
 class NativeForward:
     """A loaded encoder on the CPU with `threads` threads of its own."""
 
-    def __init__(self, config: ModelConfig, weights: Weights, dtype: str, isa: str, threads: int):
+    def __init__(self, config: EncoderConfig, weights: Weights, dtype: str, isa: str, threads: int):
         forward = Forward(_shape(config, weights), _arrays(weights), dtype, isa)
         self._pool = ForwardPool(forward, threads)
 
@@ -47,7 +47,7 @@ def finished(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         raise DataError(f"{error}: the tokenizer belongs to another model") from None
 
 
-def _shape(config: ModelConfig, weights: Weights) -> dict[str, Any]:
+def _shape(config: EncoderConfig, weights: Weights) -> dict[str, Any]:
     return {
         "dim": config.dim,
         "heads": config.heads,
@@ -72,8 +72,7 @@ def _arrays(weights: Weights) -> dict[str, Any]:
 
 
 def _layer(layer: LayerWeights) -> dict[str, Any]:
-    names = ("qkv", "out", "up", "down", "attention_norm", "output_norm")
-    return {name: _pair(getattr(layer, name)) for name in names}
+    return {part: _pair(getattr(layer, part)) for part in PARTS}
 
 
 def _pair(affine: Affine) -> tuple[np.ndarray, np.ndarray | None]:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from univar.encoder.adapter import PARTS, Adapter
-from univar.encoder.names import layer_names
+from univar.encoder.adapter import Adapter
+from univar.encoder.checkpoint import MATRICES, layer_names
 from univar.train.trainable import TrainableEncoder
 
 
@@ -40,10 +40,10 @@ def attach(model: TrainableEncoder, rank: int, seed: int) -> None:
         parameter.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
     for number, layer in enumerate(model.layers):
-        names = layer_names(model.config, number)
-        for part in PARTS:
+        names = layer_names(model.config.family, number)
+        for part in MATRICES:
             affine = getattr(layer, part)
-            stacked = len(names.matrices(part))
+            stacked = len(names[part])
             affine.delta = LowRank(tuple(affine.weight.shape), stacked, rank, 2 * rank, generator)
 
 
@@ -52,10 +52,10 @@ def detach(model: TrainableEncoder) -> Adapter:
     matrices: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     rank = 0
     for number, layer in enumerate(model.layers):
-        names = layer_names(model.config, number)
-        for part in PARTS:
+        names = layer_names(model.config.family, number)
+        for part in MATRICES:
             delta = getattr(layer, part).delta
             rank = delta.a.shape[1]
             a, b = (matrix.detach().cpu().numpy() for matrix in (delta.a, delta.b))
-            matrices |= dict(zip(names.matrices(part), zip(a, b, strict=True), strict=True))
+            matrices |= dict(zip(names[part], zip(a, b, strict=True), strict=True))
     return Adapter(rank, 2.0 * rank, matrices)

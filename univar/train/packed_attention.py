@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from univar import _native
-from univar.encoder.attention import sdpa_groups
+from univar.encoder.forward_torch import sdpa_groups
 from univar.encoder.packing import Layout
 from univar.train.native_bf16 import PANEL, bits, training_isa
 

@@ -15,12 +15,11 @@ import torch
 from univar import runtime
 from univar.bulk.memory import release_freed_memory
 from univar.encoder.adapter import adapted_weights
-from univar.encoder.config import ModelConfig, read_config
-from univar.encoder.forward import TORCH_DTYPES
-from univar.encoder.forward_torch import one_threaded_workers
+from univar.encoder.checkpoint import lowest_layers
+from univar.encoder.config import EncoderConfig, read_config
+from univar.encoder.forward_torch import TORCH_DTYPES, one_threaded_workers
 from univar.encoder.spec import ResolvedSpec, resolve
 from univar.encoder.tokenizer import load_tokenizer
-from univar.encoder.weights import lowest_layers
 from univar.errors import UsageError
 from univar.files import make_folder
 from univar.train import checkpoint
@@ -97,7 +96,7 @@ class Run:
         self.source: ResolvedSpec = resolve(settings.base)
         self._base_config = read_config(self.source.folder)
         layers = self.settings.layers_kept(self._base_config.layers)
-        self.config: ModelConfig = replace(self._base_config, layers=layers)
+        self.config: EncoderConfig = replace(self._base_config, layers=layers)
         self.max_length = min(settings.max_length, self.config.positions)
         self.device = torch.device(runtime.choose_device(device))
         self.dtype = runtime.choose_dtype(settings.dtype, self.device.type).chosen

@@ -1,7 +1,7 @@
 """The packed forward with gradients: parameters in float32, matrix products in the dtype asked for.
 
-The same layers as `univar.encoder.forward`, written without anything that works in place; texts are packed
-here too, so that training computes no padding.
+The same layers as `univar.encoder.forward_torch`, written without anything that works in place. Texts are
+packed here too, so that training computes no padding.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from univar.encoder.attention import relative_bias
-from univar.encoder.config import ModelConfig
+from univar.encoder.checkpoint import PARTS, Affine, LayerWeights, Weights
+from univar.encoder.config import EncoderConfig
+from univar.encoder.forward_torch import relative_bias, rotary_angles
 from univar.encoder.packing import Layout
-from univar.encoder.weights import Affine, LayerWeights, Weights
 from univar.kernels.reference import pool_normalize
 from univar.train.packed_attention import packed_attention
 from univar.train.trainable_linear import linear
@@ -57,7 +57,7 @@ class TrainableAffine(nn.Module):
 class TrainableLayer(nn.Module):
     """One transformer layer; `qkv` and SwiGLU's `up` are stacked as in `LayerWeights`."""
 
-    def __init__(self, weights: LayerWeights, config: ModelConfig) -> None:
+    def __init__(self, weights: LayerWeights, config: EncoderConfig) -> None:
         super().__init__()
         self._config = config
         self.qkv, self.out = TrainableAffine(weights.qkv), TrainableAffine(weights.out)
@@ -87,8 +87,7 @@ class TrainableLayer(nn.Module):
 
     def weights(self) -> LayerWeights:
         """As they are now, copied."""
-        parts = ("qkv", "out", "attention_norm", "up", "down", "output_norm")
-        return LayerWeights(**{name: getattr(self, name).affine() for name in parts})
+        return LayerWeights(**{part: getattr(self, part).affine() for part in PARTS})
 
 
 class TrainableEncoder(nn.Module):
@@ -101,7 +100,7 @@ class TrainableEncoder(nn.Module):
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: EncoderConfig,
         weights: Weights,
         dtype: torch.dtype,
         checkpointing: bool = False,
@@ -180,15 +179,6 @@ def attend(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor
         out.append(attended.transpose(1, 2).reshape(texts * length, heads * head_dim))
     out.append(qkv.new_zeros(rows - layout.tokens, heads * head_dim))
     return torch.cat(out)
-
-
-def rotary_angles(config: ModelConfig, layout: Layout, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Cosines and sines of the rotary embedding, each (rows, 1, 1, head_dim / 2) float32."""
-    assert config.rotary_base is not None
-    steps = torch.arange(0, config.head_dim, 2, device=device, dtype=torch.float32)
-    frequencies = config.rotary_base ** (-steps / config.head_dim)
-    angles = layout.positions.to(device).float()[:, None, None, None] * frequencies
-    return angles.cos(), angles.sin()
 
 
 def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

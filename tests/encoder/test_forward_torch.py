@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from univar.encoder import attention
-from univar.encoder.attention import sdpa_groups, varlen, wrap_varlen
+from univar.encoder import forward_torch
+from univar.encoder.forward_torch import sdpa_groups, varlen, wrap_varlen
 from univar.encoder.packing import Layout, micro_batches
 
 
@@ -51,7 +51,7 @@ def splitting_varlen(*arguments: torch.Tensor, num_splits: int = 0) -> torch.Ten
 def test_varlen_functions_are_called_alike(
     found: Callable[..., torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "varlen_function", lambda: wrap_varlen(found))
+    monkeypatch.setattr(forward_torch, "varlen_function", lambda: wrap_varlen(found))
     packed = layout(4, 9, 3)
     qkv = torch.randn(packed.tokens, 3, 2, 8, generator=torch.manual_seed(0))
     torch.testing.assert_close(varlen(qkv, packed), sdpa_groups(qkv, packed), atol=1e-6, rtol=0)
