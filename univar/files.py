@@ -1,21 +1,31 @@
-"""All file-system calls of a store go through `os_call`, so that a test can make the k-th of them fail.
+"""Files that are there whole or not at all, and the small ones that people write: TOML and JSON.
 
-What the operating system refuses becomes a ProviderError that names the path and what to do about it.
+Calls to the operating system that can fail go through `os_call`, so that a test can make the k-th of them
+fail. What the operating system refuses becomes a ProviderError that names the path and what to do about it.
 """
 
 from __future__ import annotations
 
 import errno
+import io
+import json
 import mmap
 import os
 import secrets
+import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
-from univar.errors import ProviderError, StoreCorrupt
+from univar.errors import DataError, ProviderError, StoreCorrupt, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 T = TypeVar("T")
 
@@ -97,6 +107,18 @@ class NewFile:
     def close(self) -> None:
         """Closing is the business of `new_file`, which syncs and renames."""
 
+    def readable(self) -> bool:
+        """What io.TextIOWrapper asks: this file is written once, from its start to its end."""
+        return False
+
+    def writable(self) -> bool:
+        """True: see `readable`."""
+        return True
+
+    def seekable(self) -> bool:
+        """False: see `readable`."""
+        return False
+
 
 @contextmanager
 def new_file(path: Path) -> Iterator[NewFile]:
@@ -118,6 +140,88 @@ def new_file(path: Path) -> Iterator[NewFile]:
         with suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+@contextmanager
+def new_text_file(path: Path) -> Iterator[IO[str]]:
+    """`new_file` for text in UTF-8; lines end as they are written."""
+    with new_file(path) as target:
+        text = io.TextIOWrapper(target, encoding="utf-8", newline="")  # type: ignore[type-var]
+        yield text
+        text.flush()
+        text.detach()
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Fill the folder that is yielded; it becomes `path` whole or not at all, its files synced.
+
+    replace: take the place of what is at `path`; else an existing `path` that is not empty is an error.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    old = temporary.with_suffix(".old")
+    try:
+        make_folder(temporary)
+        yield temporary
+        with reported("write", path):
+            for file in sorted(temporary.rglob("*")):
+                if file.is_file():
+                    os_call(_sync_file, file)
+            if replace and path.exists():
+                os_call(os.replace, path, old)
+            os_call(os.replace, temporary, path)
+            os_call(sync_folder, path.parent)
+    finally:
+        if old.exists() and not path.exists():  # the new folder did not come: the old one comes back
+            os.replace(old, path)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def refuse_existing(path: Path, force: bool = False) -> None:
+    """Raise UsageError where something is at `path` that must not be replaced."""
+    if path.exists() and not force:
+        raise UsageError(f"{path} already exists: choose another name, or replace it with --force")
+
+
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The tables of a TOML file. Raises DataError, with the line, where it cannot be read or is not TOML."""
+    try:
+        return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
+    except OSError as error:
+        raise DataError(f"{os.fspath(path)} cannot be read ({error.strerror}): name a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{os.fspath(path)} is not valid TOML ({error}): correct that place") from None
+
+
+def toml_value(text: str) -> Any:
+    """The value that `text` is in TOML; `text` itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def read_json(path: Path, kind: type = dict) -> Any:
+    """The object (or, with kind=list, the list) of a JSON file. Raises DataError where there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except FileNotFoundError:
+        raise DataError(f"{path.parent} has no {path.name}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from None
+    if not isinstance(content, kind):
+        raise DataError(f"{path} holds no JSON {'object' if kind is dict else 'list'}")
+    return content
 
 
 def remove(path: Path) -> None:

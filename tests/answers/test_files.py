@@ -87,10 +87,10 @@ def test_bad_column_name_of_a_table(tmp_path: Path, ending: str) -> None:
 
 
 @pytest.mark.parametrize("ending", WRITERS)
-def test_all_rows_refused_names_the_first_reason(tmp_path: Path, ending: str) -> None:
+def test_all_rows_rejected_names_the_first_reason(tmp_path: Path, ending: str) -> None:
     path = written(tmp_path / f"a.{ending}", [GOOD | {"language": "xx"}] * 30)
     told: list[RejectedRow] = []
-    with pytest.raises(DataError, match=r"all 30 rows were rejected, the first .*unknown language 'xx'"):
+    with pytest.raises(DataError, match=r"all 30 rows .*the first, row \d: .*unknown language 'xx'"):
         list(read_rows(path, on_rejected=told.append, batch_rows=4))
     assert len(told) == 30
 

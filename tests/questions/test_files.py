@@ -71,7 +71,7 @@ def test_the_same_wording_twice_is_refused(tmp_path: Path) -> None:
 def test_a_file_is_overwritten_only_when_forced(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
     write_questions(load_bank()[:1], path)
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_questions(load_bank()[:2], path)
     write_questions(load_bank()[:2], path, force=True)
     assert len(read_questions(path)) == 2

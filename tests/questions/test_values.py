@@ -89,7 +89,7 @@ def test_own_values_join_the_shipped_ones_and_take_their_family_source(tmp_path:
         (('name = "Candour"', "name = 7"), "must be text in quotes"),
         (("[[value]]", "[value]"), r"tables \[\[value\]\]"),
         (("[[value]]", "[[values]]"), "'values' is neither"),
-        (('source = "our handbook"', "source = "), "no valid TOML"),
+        (('source = "our handbook"', "source = "), "is not valid TOML"),
     ],
 )
 def test_a_mistake_in_an_own_file_is_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
@@ -100,5 +100,5 @@ def test_a_mistake_in_an_own_file_is_named(tmp_path: Path, change: tuple[str, st
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"own\.toml: cannot be read"):
+    with pytest.raises(DataError, match=r"own\.toml cannot be read"):
         load_taxonomy([tmp_path / "own.toml"])

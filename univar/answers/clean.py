@@ -6,6 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import IO
@@ -13,7 +14,8 @@ from typing import IO
 import numpy as np
 
 from univar.answers.rows import RejectedRow, RowBatch
-from univar.errors import DataError, UsageError
+from univar.errors import UsageError
+from univar.files import new_text_file, refuse_existing
 
 DROPPABLE = (
     "duplicates",
@@ -33,7 +35,7 @@ class CleanCopy:
     """Writes `path` (.jsonl) and `path`.dropped.jsonl, each whole or not at all; a context manager.
 
     kinds: findings of `check_rows` for which a row is left out. Raises UsageError for an unknown kind and
-    for a file that is there already, unless `force`; DataError where it cannot be written.
+    for a file that is there already, unless `force`; ProviderError where it cannot be written.
     """
 
     def __init__(
@@ -47,33 +49,20 @@ class CleanCopy:
             raise UsageError(f"unknown finding {unknown[0]!r}: choose of {', '.join(DROPPABLE)}")
         if self.path.suffix != ".jsonl":
             raise UsageError(f"{self.path} does not end in .jsonl: name the clean copy so")
-        if self.path.exists() and not force:
-            raise UsageError(f"{self.path} is there already: name another file or add --force")
+        refuse_existing(self.path, force)
+        self._open = ExitStack()
         self._files: list[IO[str]] = []
 
     def __enter__(self) -> CleanCopy:
-        try:
-            self._files = [_temporary(path).open("w", encoding="utf-8") for path in self._paths]
-        except OSError as error:
-            raise DataError(
-                f"{self.path}: cannot be written ({error.strerror}): name another place"
-            ) from None
+        self._files = [
+            self._open.enter_context(new_text_file(path)) for path in (self.path, self.report_path)
+        ]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for file in self._files:
-            file.close()
-        for path in self._paths:
-            if kind is None:
-                os.replace(_temporary(path), path)
-            else:
-                _temporary(path).unlink(missing_ok=True)
-
-    @property
-    def _paths(self) -> tuple[Path, Path]:
-        return self.path, self.report_path
+        self._open.__exit__(kind, error, trace)
 
     def reject(self, row: RejectedRow) -> None:
         """Report a row that could not be read."""
@@ -96,7 +85,3 @@ class CleanCopy:
     def _report(self, file: str, row: int, reasons: list[str]) -> None:
         record = {"file": file, "row": row, "reasons": reasons}
         self._files[1].write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")

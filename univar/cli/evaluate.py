@@ -128,8 +128,8 @@ def evaluate(
     from univar.store import Store
 
     limits = parse_limits(fail_under, targets)
-    if out is not None and out.exists() and not force:
-        raise UsageError(f"{out} exists: choose another name for --out, or give --force")
+    if out is not None:
+        files.refuse_existing(out, force)
     old = read_report(compare, FORMAT) if compare is not None else None
     stores = [Store(path, check="blocks") for path in (train, eval) if path is not None]
     pair = (stores[0], stores[-1])

@@ -40,13 +40,12 @@ def import_(
         univar import model_outputs.json --from alpaca-eval -o imported.jsonl --force
     """
     from univar.answers.importers import Origin, import_rows
-    from univar.files import new_file
+    from univar.files import new_file, refuse_existing
 
     path = Path(out)
     if path.suffix != ".jsonl":
         raise UsageError(f"{path} does not end in .jsonl: name the output so")
-    if path.exists() and not force:
-        raise UsageError(f"{path} is there already: name another file or add --force")
+    refuse_existing(path, force)
     origin = Origin(language, model, Path(questions) if questions else None)
     rows = empty = 0
     with new_file(path) as file:

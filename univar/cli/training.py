@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from univar.cli.progress import Reporter, duration, line_bar
-from univar.errors import DataError, UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from univar.errors import UsageError
+from univar.files import read_toml, toml_value
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -49,12 +43,7 @@ def settings_of(
 
 
 def _recipe(path: str | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot read the recipe {path}: {error}") from None
+    return {} if path is None else read_toml(path)
 
 
 def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
@@ -64,10 +53,7 @@ def _nested(pairs: list[tuple[str, str]]) -> dict[str, Any]:
         key, equals, value = (part.strip() for part in pair.partition("="))
         if not (key and equals):
             raise UsageError(f"{option} {pair!r} is not KEY=VALUE, such as {option} symmetric=false")
-        try:
-            parsed = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            parsed = value
+        parsed = toml_value(value)
         group, dot, name = key.rpartition(".")
         (content.setdefault(group, {}) if dot else content)[name] = parsed
     return content

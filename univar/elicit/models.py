@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 from univar.elicit.keys import Key, read_key
 from univar.errors import DataError, UsageError
+from univar.files import read_toml
 from univar.schema import normalize_language
-from univar.toml_files import read_toml
 
 REMOTE_APIS = {
     "openai": "https://api.openai.com/v1",

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from univar.errors import DataError, UsageError
+from univar.files import read_toml
 from univar.questions.values import load_taxonomy
-from univar.toml_files import read_toml
 
 FOLDER = Path(__file__).parent
 CORE_LANGUAGES = ("eng", "zho", "spa", "fra", "arb", "hin", "por", "rus", "jpn", "deu", "ind", "swh")

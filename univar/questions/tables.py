@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from univar.errors import DataError, UsageError
+from univar.errors import UsageError
+from univar.files import new_text_file, refuse_existing
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -20,23 +21,17 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
     path = Path(path)
     if path.suffix not in (".jsonl", *_DELIMITERS):
         raise UsageError(f"{path} ends neither in .jsonl nor in .csv or .tsv: name it so")
-    if path.exists() and not force:
-        raise UsageError(f"{path} is there already: name another file or add --force")
+    refuse_existing(path, force)
     return path
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], force: bool = False) -> None:
     """Write `rows`, all with the same keys, as the ending says; the file is there whole or not at all.
 
-    Raises UsageError as `check_target` does, DataError if the disk refuses.
+    Raises UsageError as `check_target` does, ProviderError if the disk refuses.
     """
-    path = check_target(path, force)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(as_text(rows, path.suffix), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}): name another place") from None
+    with new_text_file(check_target(path, force)) as file:
+        file.write(as_text(rows, Path(path).suffix))
 
 
 def as_text(rows: Sequence[Mapping[str, Any]], suffix: str = ".jsonl") -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.errors import DataError
-from univar.toml_files import read_toml
+from univar.files import read_toml
 
 TAXONOMY = Path(__file__).with_name("values.toml")
 

@@ -40,8 +40,7 @@ def export(
     beside = [] if write is _write_parquet else [out.with_suffix(".rows.parquet")]
     written = [*beside, out]
     for file in written:
-        if file.exists() and not force:
-            raise UsageError(f"{file} exists: choose another name, or overwrite it with --force")
+        files.refuse_existing(file, force)
     files.make_folder(out.parent)
     sizes = []
     for file in written:

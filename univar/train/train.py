@@ -12,8 +12,7 @@ from typing import Any
 
 from univar.encoder.adapter import save_adapter
 from univar.encoder.export import export_model
-from univar.errors import UsageError
-from univar.files import reported
+from univar.files import refuse_existing, reported
 from univar.train.card import model_card
 from univar.train.low_rank import detach
 from univar.train.run import Progress, Run
@@ -74,8 +73,7 @@ def train(
     Raises UsageError, DataError (too few sources, a loss that is not finite) or ProviderError (the disk).
     """
     target = Path(out)
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists: choose another folder, or give --force to replace it")
+    refuse_existing(target, force)
     working = target.with_name(f"{target.name}.run")
     run = Run(
         [str(path) for path in inputs],
