@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.answers.conftest import GOOD, lines, read, written
-from univar.answers.parquet_text import as_text
+from univar.answers.parquet import as_text
 from univar.errors import DataError, UsageError
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from univar.answers.lines import ByteStream, LongLine, split_lines
-from univar.answers.names import ColumnNames
-from univar.answers.rows import MAX_ROW_BYTES, TOO_LONG, RawBatch
+from univar.answers.inputs import ByteStream, Input, LongLine, split_lines
+from univar.answers.rows import MAX_ROW_BYTES, TOO_LONG, ColumnNames, RawBatch
 from univar.errors import DataError
 
 
@@ -47,15 +46,30 @@ class _Lines:
             return line.decode(errors="replace") + "\n"
 
 
-def read_delimited(
+def read_csv(
+    source: Input, names: ColumnNames, required: Collection[str], batch_rows: int, batch_bytes: int
+) -> Iterator[RawBatch]:
+    """Batches of rows, each numbered by its first line (the header is line 1); blank lines are skipped."""
+    with source.open() as stream:
+        yield from _read(stream, names, required, batch_rows, batch_bytes, ",")
+
+
+def read_tsv(
+    source: Input, names: ColumnNames, required: Collection[str], batch_rows: int, batch_bytes: int
+) -> Iterator[RawBatch]:
+    """As `read_csv`, with tabs between the fields."""
+    with source.open() as stream:
+        yield from _read(stream, names, required, batch_rows, batch_bytes, "\t")
+
+
+def _read(
     stream: ByteStream,
     names: ColumnNames,
-    required: Iterable[str],
+    required: Collection[str],
     batch_rows: int,
     batch_bytes: int,
     delimiter: str,
 ) -> Iterator[RawBatch]:
-    """Batches of rows, each numbered by its first line (the header is line 1); blank lines are skipped."""
     lines = _Lines(split_lines(stream))
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     with _long_fields():

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
 
-from univar.answers.lines import ByteStream, LongLine, split_lines
-from univar.answers.names import ColumnNames
-from univar.answers.rows import TOO_LONG, RawBatch
+from univar.answers.inputs import ByteStream, Input, LongLine, split_lines
+from univar.answers.rows import TOO_LONG, ColumnNames, RawBatch
 from univar.errors import DataError
 
 _raw_decode = json.JSONDecoder().raw_decode
@@ -17,9 +16,14 @@ _KINDS = {list: "a list", str: "a string", int: "a number", float: "a number", b
 
 
 def read_jsonl(
-    stream: ByteStream, names: ColumnNames, batch_rows: int, batch_bytes: int
+    source: Input, names: ColumnNames, required: Collection[str], batch_rows: int, batch_bytes: int
 ) -> Iterator[RawBatch]:
-    """Batches of rows; blank lines are skipped."""
+    """Batches of rows; blank lines are skipped. A missing key is a row's fault, not the file's."""
+    with source.open() as stream:
+        yield from _read(stream, names, batch_rows, batch_bytes)
+
+
+def _read(stream: ByteStream, names: ColumnNames, batch_rows: int, batch_bytes: int) -> Iterator[RawBatch]:
     rows: list[int] = []
     records: list[dict[str, Any]] = []
     rejected: list[tuple[int, str]] = []

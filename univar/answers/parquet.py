@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pyarrow.types as pt
 
-from univar.answers.names import ColumnNames
-from univar.answers.parquet_sizes import rows_at_once
-from univar.answers.parquet_text import as_text, check_type
-from univar.answers.rows import MAX_ROW_BYTES, TOO_LONG, RawBatch
+from univar.answers.inputs import Input
+from univar.answers.rows import MAX_ROW_BYTES, TOO_LONG, ColumnNames, RawBatch, json_text
+from univar.errors import DataError
+from univar.schema import REQUIRED_COLUMNS
 
 READ_BYTES = 1 << 20
 
@@ -20,9 +22,11 @@ Columns = dict[str, pa.Array]
 
 
 def read_parquet(
-    path: str, names: ColumnNames, required: Collection[str], batch_rows: int, batch_bytes: int
+    source: Input, names: ColumnNames, required: Collection[str], batch_rows: int, batch_bytes: int
 ) -> Iterator[RawBatch]:
-    """Batches of rows, numbered from 1 through all row groups."""
+    """Batches of rows, numbered from 1 through all row groups. The source has a path."""
+    path = source.path
+    assert path is not None
     with pq.ParquetFile(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
     ours = list(names.require(schema.names, required).values())
@@ -117,3 +121,115 @@ def _is_utf8(value: bytes | None) -> bool:
     except UnicodeDecodeError:
         return False
     return True
+
+
+MAX_NESTED_BYTES = 256 << 20
+"""Most that the strings of a nested column may unpack to in the rows that are read at once."""
+
+
+def check_type(column: str, kind: pa.DataType) -> None:
+    """Raise DataError unless `column` can be text; the required ones must be."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return check_type(column, kind.storage_type)
+    if pt.is_dictionary(kind):
+        return check_type(column, kind.value_type)
+    is_text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
+    if column in REQUIRED_COLUMNS and not (is_text or pt.is_null(kind)):
+        raise DataError(f"column {column!r} has type {kind}, not text: store it as strings")
+    if "binary" in str(kind) and not pt.is_nested(kind):
+        raise DataError(f"column {column!r} has type {kind}, which a row cannot keep: leave it out")
+
+
+def as_text(column: str, values: pa.Array) -> pa.Array:
+    """(n,) large_string with nulls; what was a string is not checked to be UTF-8."""
+    kind = values.type
+    if isinstance(values, pa.ExtensionArray):
+        return as_text(column, values.storage)
+    if pt.is_dictionary(kind):
+        _check_codes(values)
+        return as_text(column, values.dictionary_decode())
+    if pt.is_nested(kind) and _unpacked_bytes(values) > MAX_NESTED_BYTES:
+        raise DataError(
+            f"column {column!r} has type {kind} and unpacks to more than {MAX_NESTED_BYTES >> 20} MiB "
+            f"in {len(values)} rows: leave it out"
+        )
+    if pt.is_float64(kind) or pt.is_nested(kind):
+        texts = [None if value is None else json_text(column, value) for value in values.to_pylist()]
+        return pa.array(texts, pa.large_string())
+    try:
+        return values.cast(pa.large_string())
+    except pa.ArrowNotImplementedError:
+        raise DataError(f"column {column!r} has type {kind}, which has no text form: leave it out") from None
+
+
+def _check_codes(values: pa.DictionaryArray) -> None:
+    """Raise DataError for a code outside of its dictionary: pyarrow does not look at them when it reads."""
+    codes = pc.min_max(values.indices).as_py()
+    if codes["min"] is not None and not 0 <= codes["min"] <= codes["max"] < len(values.dictionary):
+        raise DataError("a string's code is outside of its dictionary: the file is damaged, get it again")
+
+
+def _unpacked_bytes(values: pa.Array) -> int:
+    """Bytes of all that is in `values`, were its strings not shared."""
+    kind = values.type
+    if pt.is_dictionary(kind):
+        _check_codes(values)
+        return pc.sum(pc.binary_length(values.dictionary).take(values.indices)).as_py() or 0
+    if pt.is_map(kind):
+        return _unpacked_bytes(values.keys) + _unpacked_bytes(values.items)
+    if pt.is_struct(kind):
+        return sum(_unpacked_bytes(child) for child in values.flatten())
+    if pt.is_list(kind) or pt.is_large_list(kind) or pt.is_fixed_size_list(kind):
+        return _unpacked_bytes(values.flatten())
+    return int(values.nbytes)
+
+
+UNPACKED_BYTES = 128 << 20
+"""Most that the shared strings of the rows read at once may unpack to."""
+
+_DICTIONARY_PAGE = 2
+_I32_FIELD = 0x15  # in Thrift's compact protocol: the next field, a varint
+
+
+def rows_at_once(
+    file: BinaryIO, metadata: pq.FileMetaData, group: int, batch_rows: int, batch_bytes: int
+) -> int:
+    """Rows of row group `group` that are about `batch_bytes` as stored, at most UNPACKED_BYTES unpacked."""
+    facts = metadata.row_group(group)
+    columns = [facts.column(place) for place in range(facts.num_columns)]
+    longest = sum(_longest_shared(file, column) for column in columns if column.physical_type == "BYTE_ARRAY")
+    stored = facts.total_byte_size // max(facts.num_rows, 1)
+    return max(1, min(batch_rows, batch_bytes // max(stored, 1), UNPACKED_BYTES // max(longest, 1)))
+
+
+def _longest_shared(file: BinaryIO, column: pq.ColumnChunkMetaData) -> int:
+    """Bytes that no string shared by rows of `column` exceeds, 0 if rows share nothing."""
+    if "DELTA_BYTE_ARRAY" in column.encodings:  # a string may start with all of the one before
+        return int(column.total_uncompressed_size)
+    start = column.dictionary_page_offset if column.has_dictionary_page else column.data_page_offset
+    file.seek(max(start, 0))
+    page = _page_header(file.read(16))
+    if page is None:
+        return int(column.total_uncompressed_size)
+    kind, size_bytes = page
+    return size_bytes if kind == _DICTIONARY_PAGE else 0
+
+
+def _page_header(data: bytes) -> tuple[int, int] | None:
+    """(kind of page, its uncompressed bytes): a header's first two fields; None where there is no header."""
+    fields: list[int] = []
+    place = 0
+    while len(fields) < 2:
+        if data[place : place + 1] != bytes([_I32_FIELD]):
+            return None
+        value = shift = 0
+        more = True
+        while more:
+            place += 1
+            if place >= len(data):
+                return None
+            value |= (data[place] & 0x7F) << shift
+            more, shift = data[place] >= 0x80, shift + 7
+        fields.append(value >> 1)  # zigzag of a number that is not negative
+        place += 1
+    return fields[0], fields[1]

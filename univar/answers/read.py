@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import pyarrow as pa
 
-from univar.answers.delimited import read_delimited
-from univar.answers.inputs import Input, find_input
-from univar.answers.jsonl import read_jsonl
-from univar.answers.names import ColumnNames
-from univar.answers.normalize import normalize
-from univar.answers.paper_folder import COLUMNS, answer_files, of_corpus
-from univar.answers.parquet import read_parquet
-from univar.answers.rows import BATCH_BYTES, BATCH_ROWS, OnRejected, RawBatch, RejectedRow, RowBatch
+from univar.answers.inputs import FORMATS, Input, Reader, find_input
+from univar.answers.rows import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    ColumnNames,
+    OnRejected,
+    RawBatch,
+    RejectedRow,
+    RowBatch,
+    normalize,
+)
 from univar.errors import DataError, UsageError
-from univar.schema import REQUIRED_COLUMNS
+from univar.schema import REQUIRED_COLUMNS, SOURCE_CORPUS
 
-Path = str | os.PathLike[str]
+AnyPath = str | os.PathLike[str]
 
 
 def read_rows(
-    inputs: Path | Iterable[Path],
+    inputs: AnyPath | Iterable[AnyPath],
     *,
     on_rejected: OnRejected,
     format: str | None = None,
@@ -34,7 +40,7 @@ def read_rows(
     """Batches of the rows in `inputs`, in order; none is empty and none spans two files.
 
     inputs: .jsonl, .ndjson, .csv, .tsv (each also .gz or .zst) and .parquet files; "-" is stdin (JSONL);
-        a folder of UniVaR's layout (`univar.answers.paper_folder`), which gives `source_corpus` too.
+        a folder of UniVaR's layout (`univar.answers.read`), which gives `source_corpus` too.
     on_rejected: called with every RejectedRow, in the order of the rows; reading goes on.
     format: "jsonl", "csv", "tsv" or "parquet" whatever the endings say.
     rename: our column to the input's, {"answer": "response"} if the input calls the answers `response`.
@@ -117,13 +123,69 @@ def _raw_batches(
 def _format_batches(
     source: Input, names: ColumnNames, required: Collection[str], batch_rows: int, batch_bytes: int
 ) -> Iterator[RawBatch]:
+    module, function = FORMATS[source.format].reader.split(":")
+    reader: Reader = getattr(importlib.import_module(module), function)
+    return reader(source, names, required, batch_rows, batch_bytes)
+
+
+COLUMNS = {"question_id": "qid", "language": "lang"}
+ANSWER_FOLDERS = ("qa_translated", "qa")
+"""Answers translated back to English come first: the paper embeds those."""
+
+
+def answer_files(given: str | os.PathLike[str]) -> list[tuple[str, str | None]]:
+    """(file, corpus) of every answer file in a folder of this layout; what was given, None for all else."""
+    folder = Path(given)
+    if os.fspath(given) == "-" or not folder.is_dir():
+        return [(os.fspath(given), None)]
+    found: list[tuple[str, str | None]] = []
+    for corpus in (folder, *sorted(path for path in folder.iterdir() if path.is_dir())):
+        for name in ANSWER_FOLDERS:
+            files = sorted((corpus / name).glob("*.csv"))
+            if files:
+                found += [(str(file), corpus.resolve().name) for file in files]
+                break
+    return found or [(os.fspath(given), None)]
+
+
+def of_corpus(batch: RowBatch, corpus: str) -> RowBatch:
+    """The batch with its corpus as a column, and question ids that are unlike those of other corpora."""
+    table = batch.table
+    ids = [f"{corpus}:{question_id}" for question_id in table.column("question_id").to_pylist()]
+    place = table.column_names.index("question_id")
+    table = table.set_column(place, "question_id", pa.array(ids, pa.large_string()))
+    if SOURCE_CORPUS in table.column_names:
+        table = table.drop_columns([SOURCE_CORPUS])
+    names = pa.array([corpus] * table.num_rows, pa.large_string())
+    return RowBatch(table.append_column(SOURCE_CORPUS, names), batch.file, batch.rows)
+
+
+SAMPLE_BYTES = 1 << 20
+
+
+def estimate_rows(inputs: Iterable[str | os.PathLike[str]], format: str | None = None) -> int | None:
+    """About how many rows `inputs` hold; None where only reading would tell (a pipe, .gz, .zst).
+
+    Parquet files know it; for others it follows from the size and the lines in the first megabyte.
+    """
+    files = [path for given in inputs for path, _ in answer_files(given)]
+    counts = [_estimate(find_input(path, format)) for path in files]
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _estimate(source: Input) -> int | None:
+    if source.path is None or source.codec or not stat.S_ISREG(os.stat(source.path).st_mode):
+        return None  # looking into a pipe would take away what is to be read
     if source.format == "parquet":
-        assert source.path is not None
-        yield from read_parquet(source.path, names, required, batch_rows, batch_bytes)
-        return
-    with source.open() as stream:
-        if source.format == "jsonl":
-            yield from read_jsonl(stream, names, batch_rows, batch_bytes)
-        else:
-            delimiter = "," if source.format == "csv" else "\t"
-            yield from read_delimited(stream, names, required, batch_rows, batch_bytes, delimiter)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            return pq.read_metadata(source.path).num_rows
+        except (OSError, pa.ArrowException):
+            return None  # the reader will say what is wrong with the file
+    with open(source.path, "rb") as file:
+        sample = file.read(SAMPLE_BYTES)
+    lines = sample.count(b"\n")
+    return round(lines * os.path.getsize(source.path) / len(sample)) if sample else 0

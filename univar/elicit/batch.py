@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from univar.answers.lines import split_lines
+from univar.answers.inputs import split_lines
 from univar.elicit.apis import chat_body, read_chat, usable
 from univar.elicit.asks import Ask, AskFailed, Outcome, Reply
 from univar.elicit.models import Model

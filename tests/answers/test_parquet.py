@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from univar.answers.parquet_sizes import UNPACKED_BYTES, rows_at_once
+from univar.answers.parquet import UNPACKED_BYTES, rows_at_once
 
 MIB = 1 << 20
 LONG = "x" * (4 * MIB)
