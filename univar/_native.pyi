@@ -1,4 +1,4 @@
-"""Types of the C++ extension; what each function does is said in its docstring (csrc/bindings.cpp)."""
+"""Types of the C++ extension; what each function does is said in its docstring (csrc/bindings/)."""
 
 from collections.abc import Sequence
 from typing import Any

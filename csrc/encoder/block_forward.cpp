@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "check.h"
+#include "common/check.h"
 
 namespace univar {
 

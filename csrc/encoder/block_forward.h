@@ -12,9 +12,9 @@
 #include <utility>
 #include <vector>
 
-#include "encoder/aligned.h"
-#include "encoder/float32_kernels.h"
+#include "common/aligned.h"
 #include "encoder/forward.h"
+#include "encoder/simd/float32_kernels.h"
 
 namespace univar {
 

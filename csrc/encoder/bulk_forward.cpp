@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <utility>
 
-#include "check.h"
+#include "common/check.h"
 
 #if defined(__linux__)
 #include <pthread.h>

@@ -1,6 +1,6 @@
 // Which implementation of the forward runs.
-#include "check.h"
-#include "encoder/cpu.h"
+#include "common/check.h"
+#include "common/cpu.h"
 #include "encoder/forward.h"
 
 namespace univar {

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "check.h"
+#include "common/check.h"
+#include "common/cpu.h"
 #include "encoder/block_forward.h"
-#include "encoder/cpu.h"
 
 namespace univar {
 

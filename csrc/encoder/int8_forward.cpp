@@ -4,9 +4,9 @@
 #include <cmath>
 #include <random>
 
-#include "check.h"
+#include "common/check.h"
+#include "common/cpu.h"
 #include "encoder/block_forward.h"
-#include "encoder/cpu.h"
 #include "encoder/int8_kernels.h"
 
 namespace univar {

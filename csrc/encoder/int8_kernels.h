@@ -1,5 +1,5 @@
 // Products of whole numbers of 8 bits, for the forward without AMX tiles: rows are rounded to 127 steps of
-// their own, columns of a weight matrix to 127 of theirs; sums are exact. csrc/encoder/simd_bytes.h is the
+// their own, columns of a weight matrix to 127 of theirs; sums are exact. csrc/encoder/simd/bytes.h is the
 // source for every instruction set.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "encoder/block_forward.h"
-#include "encoder/float32_kernels.h"
+#include "encoder/simd/float32_kernels.h"
 
 namespace univar {
 

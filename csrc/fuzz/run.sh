@@ -14,7 +14,7 @@ seconds=${1:-600}
 mkdir -p build/fuzz
 for target in "$@"; do
     "${CXX:-clang++}" -std=c++17 -O2 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -Icsrc \
-        "csrc/fuzz/$target.cpp" csrc/tokenizer/*.cpp csrc/encoder/cpu.cpp -pthread -o "build/fuzz/$target"
+        "csrc/fuzz/$target.cpp" csrc/tokenizer/*.cpp csrc/common/cpu.cpp -pthread -o "build/fuzz/$target"
     mkdir -p "build/fuzz/corpus-$target"
     "build/fuzz/$target" -max_total_time="$seconds" -timeout="${TIMEOUT:-10}" -rss_limit_mb=3000 -max_len=1200 \
         -dict=csrc/fuzz/dictionary.txt -artifact_prefix="build/fuzz/$target-" -print_final_stats=1 \

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "encoder/cpu.h"
+#include "common/cpu.h"
 #include "fuzz/targets.h"
 
 namespace univar {

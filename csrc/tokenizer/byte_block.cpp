@@ -3,8 +3,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "check.h"
-#include "encoder/cpu.h"
+#include "common/check.h"
+#include "common/cpu.h"
 #include "tokenizer/unit.h"
 
 #if defined(__x86_64__)

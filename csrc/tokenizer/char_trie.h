@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "tokenizer/zero_pages.h"
+#include "common/zero_pages.h"
 
 namespace univar {
 

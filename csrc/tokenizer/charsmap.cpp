@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "check.h"
+#include "common/check.h"
 #include "tokenizer/utf8.h"
 
 namespace univar {

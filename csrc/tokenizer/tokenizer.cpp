@@ -6,7 +6,7 @@
 #include <thread>
 #include <utility>
 
-#include "check.h"
+#include "common/check.h"
 
 namespace univar {
 

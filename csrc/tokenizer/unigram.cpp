@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "check.h"
+#include "common/check.h"
 #include "tokenizer/unigram_encoder.h"
 #include "tokenizer/utf8.h"
 

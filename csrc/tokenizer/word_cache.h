@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tokenizer/zero_pages.h"
+#include "common/zero_pages.h"
 
 namespace univar {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "check.h"
+#include "common/check.h"
 #include "tokenizer/wordpiece_encoder.h"
 
 namespace univar {

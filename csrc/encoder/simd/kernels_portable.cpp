@@ -1,0 +1,10 @@
+#include "encoder/simd/vec_portable.h"
+//
+#include "encoder/simd/float32_table.h"
+
+namespace univar {
+
+const Float32Kernels& float32_kernels_portable() { return portable::kFloat32Kernels; }
+const Int8Kernels& int8_kernels_portable() { return portable::kInt8Kernels; }
+
+}  // namespace univar

@@ -1,0 +1,35 @@
+// Attention over packed texts and its gradients, for training: bf16 in and out, on AMX
+// tiles or by the dot products of AVX-512 BF16.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "encoder/panels/layout.h"
+
+#if defined(UNIVAR_AMX)
+
+namespace univar {
+
+// Packed texts and their queries, keys and values.
+struct AttentionBatch {
+    const Bf16* qkv;                     // (rows, 3, heads, head_dim)
+    const std::int32_t* cu_seqlens;      // text i is rows cu_seqlens[i] .. cu_seqlens[i + 1]
+    std::size_t texts, heads, head_dim;  // head_dim is a multiple of 32
+
+    std::size_t dim() const { return heads * head_dim; }
+    std::size_t tokens() const { return static_cast<std::size_t>(cu_seqlens[texts]); }
+};
+
+// out: (tokens, dim); log_sums: (heads, tokens), log2 of each query's sum of 2^(score log2(e)), with which
+// the gradients compute its weights again.
+void attention(const AttentionBatch& batch, bool use_tiles, Bf16* out, float* log_sums);
+
+// Gradients by queries, keys and values: d_qkv (tokens, 3, heads, head_dim), from what attention() gave and
+// the gradient d_out (tokens, dim) by its result. Scores are computed again, so nothing of the size of all
+// queries times all keys is kept.
+void attention_gradient(const AttentionBatch& batch, bool use_tiles, const Bf16* out, const float* log_sums,
+                        const Bf16* d_out, Bf16* d_qkv);
+
+}  // namespace univar
+#endif
