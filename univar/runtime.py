@@ -1,7 +1,11 @@
-"""Which device, dtype and implementation runs, and why. Decided here alone; `univar doctor` prints it."""
+"""Which device, dtype and implementation runs, and why (`univar doctor` prints it); memory given back.
+
+What depends on tensors that only a kernel sees is chosen there: `univar.info_nce` and `univar.knn`.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -212,3 +216,27 @@ def choose_attention(device: str, dtype: str) -> Choice:
     if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):
         return Choice("varlen", "one kernel over packed texts")
     return Choice("sdpa", "neither this torch nor flash_attn has a varlen kernel")
+
+
+def prefer_jemalloc() -> None:
+    """Let Arrow allocate with jemalloc, if it was built in: it gives freed memory back soonest.
+
+    For a process that embeds and ends: the pool is the whole process's.
+    """
+    import pyarrow as pa
+
+    with contextlib.suppress(NotImplementedError):
+        pa.set_memory_pool(pa.jemalloc_memory_pool())
+
+
+def release_freed_memory() -> None:
+    """Give freed memory back to the system, where the allocators can.
+
+    Memory that one thread allocates and another frees lets allocators hoard pages.
+    """
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+    if trim is not None:
+        trim(0)

@@ -1,8 +1,7 @@
 """The bulk engine: answers in, a store of value embeddings out."""
 
 from univar.bulk.bulk import embed
-from univar.bulk.memory import prefer_jemalloc
 from univar.bulk.plan import Plan, plan
 from univar.bulk.report import EmbedReport
 
-__all__ = ["EmbedReport", "Plan", "embed", "plan", "prefer_jemalloc"]
+__all__ = ["EmbedReport", "Plan", "embed", "plan"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from univar.bulk.memory import release_freed_memory
+from univar import runtime
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import Window
 from univar.store import FLAG_REUSED, FLAG_TRUNCATED, EmbeddedRows, StoreWriter
@@ -43,7 +43,7 @@ class Sink:
         age_s = time.monotonic() - self._last_flush
         if self._writer.pending_rows >= self._shard_rows or age_s >= self._flush_s:
             self._writer.flush()
-            release_freed_memory()
+            runtime.release_freed_memory()
             self._last_flush = time.monotonic()
 
     def _borrow(self, result: WindowResult) -> None:

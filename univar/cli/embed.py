@@ -97,6 +97,7 @@ def embed(
     from univar import bulk
     from univar.cli.progress import ProgressReporter
     from univar.encoder.encoder import Encoder
+    from univar.runtime import prefer_jemalloc
 
     encoder = Encoder(spec, dtype=dtype, device=device, max_length=max_length, threads=threads)
     worker = parse_shard(shard)
@@ -104,7 +105,7 @@ def embed(
         plan = bulk.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
         output.result(plan.facts(), plan.summary(), _OLD_NAMES)
         return
-    bulk.prefer_jemalloc()
+    prefer_jemalloc()
     with ProgressReporter(inputs, format, output) as reporter:
         report = bulk.embed(
             inputs,

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from univar import runtime
-from univar.bulk.memory import release_freed_memory
 from univar.encoder.adapter import adapted_weights
 from univar.encoder.checkpoint import lowest_layers
 from univar.encoder.config import EncoderConfig, read_config
@@ -223,7 +222,7 @@ class Run:
         progress.tokens += facts.tokens
         progress.step += 1
         if progress.step % TRIM_EVERY == 0:
-            release_freed_memory()
+            runtime.release_freed_memory()
         self._last_rate = rate
         return facts
 
