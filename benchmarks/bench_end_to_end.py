@@ -29,7 +29,7 @@ from facts import data_folder, write_result
 from univar import Encoder
 from univar._native import HashIndex
 from univar.answers import read_rows
-from univar.bulk.bulk import WINDOW_BYTES, WINDOW_ROWS
+from univar.bulk.engine import WINDOW_BYTES, WINDOW_ROWS
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import RowFilter
 from univar.encoder.packing import take_texts

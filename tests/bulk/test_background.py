@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from univar.bulk.background import Ahead, Behind
+from univar.bulk.background import BackgroundWriter, Prefetcher
 
 
 def failing_after(n: int) -> Iterator[int]:
@@ -15,27 +15,27 @@ def failing_after(n: int) -> Iterator[int]:
 
 
 def test_ahead_keeps_the_order() -> None:
-    assert list(Ahead(iter(range(100)), depth=2)) == list(range(100))
+    assert list(Prefetcher(iter(range(100)), depth=2)) == list(range(100))
 
 
 def test_ahead_raises_the_producers_error_after_its_items() -> None:
     received: list[int] = []
     with pytest.raises(ValueError, match="producer"):
-        received.extend(item for item in Ahead(failing_after(3), depth=1))
-    assert list(Ahead(iter(()), depth=1)) == []
+        received.extend(item for item in Prefetcher(failing_after(3), depth=1))
+    assert list(Prefetcher(iter(()), depth=1)) == []
 
 
 def test_ahead_close_stops_an_endless_producer() -> None:
     import itertools
 
-    ahead = Ahead(itertools.count(), depth=2)
+    ahead = Prefetcher(itertools.count(), depth=2)
     assert next(iter(ahead)) == 0
     ahead.close()
 
 
 def test_behind_consumes_everything_before_close_returns() -> None:
     consumed: list[int] = []
-    behind = Behind(consumed.append, depth=2)
+    behind = BackgroundWriter(consumed.append, depth=2)
     for item in range(50):
         behind.put(item)
     behind.close()
@@ -50,7 +50,7 @@ def test_behind_raises_the_consumers_error_and_drops_the_rest() -> None:
             raise ValueError("the consumer broke")
         consumed.append(item)
 
-    behind = Behind(consume, depth=10)
+    behind = BackgroundWriter(consume, depth=10)
     for item in range(2):
         behind.put(item)
     with pytest.raises(ValueError, match="consumer"):

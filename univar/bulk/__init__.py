@@ -1,7 +1,6 @@
 """The bulk engine: answers in, a store of value embeddings out."""
 
-from univar.bulk.bulk import embed
-from univar.bulk.plan import Plan, plan
+from univar.bulk.engine import EmbedOptions, embed
 from univar.bulk.report import EmbedReport
 
-__all__ = ["EmbedReport", "Plan", "embed", "plan"]
+__all__ = ["EmbedOptions", "EmbedReport", "embed"]

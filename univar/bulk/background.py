@@ -17,7 +17,7 @@ class _Done:
         self.error = error
 
 
-class Ahead(Generic[T]):
+class Prefetcher(Generic[T]):
     """Iterates over `items` while a thread already produces the next ones, at most `depth` of them waiting.
 
     An exception of the producer is raised where the item would have come. `close` stops the producer.
@@ -63,7 +63,7 @@ class Ahead(Generic[T]):
         self._thread.join(timeout=5.0)
 
 
-class Behind(Generic[T]):
+class BackgroundWriter(Generic[T]):
     """Calls `consume` on each item in a thread, in order, at most `depth` of them waiting.
 
     An exception of `consume` is raised by the next `put` or by `close`; later items are then dropped.

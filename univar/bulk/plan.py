@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from univar._native import HashIndex
 from univar.answers import read_rows
+from univar.bulk.engine import EmbedOptions
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import RowFilter
 from univar.store import Store
 
 if TYPE_CHECKING:
-    from univar.encoder.encoder import Encoder
+    pass
 
 
 @dataclass
@@ -52,15 +53,11 @@ class Plan:
 
 
 def plan(
-    inputs: Sequence[str | Path],
-    store: str | Path,
-    *,
-    encoder: Encoder,
-    worker: tuple[int, int] = (0, 1),
-    format: str | None = None,
-    rename: dict[str, str] | None = None,
+    inputs: Sequence[str | Path], store: str | Path, options: EmbedOptions | None = None, **changes: Any
 ) -> Plan:
     """Read and tokenise everything and count what `embed` with the same arguments would do."""
+    options = replace(options or EmbedOptions(), **changes)
+    encoder, worker = options.loaded(), options.worker
     known_rows, known_texts, n_stored = HashIndex(), HashIndex(), 0
     if Store.exists(store):
         stored = Store(store)
@@ -75,7 +72,7 @@ def plan(
         result.report.rejected += 1
 
     admission = RowFilter(known_rows, known_texts, n_stored, worker)
-    batches = read_rows(inputs, format=format, rename=rename, on_rejected=count_rejected)
+    batches = read_rows(inputs, format=options.format, rename=options.rename, on_rejected=count_rejected)
     for window in admission.windows(batches, encoder.tokenizer, result.report):
         result.to_embed += len(window)
         lengths = np.diff(window.tokens.cu_seqlens)

@@ -1,9 +1,16 @@
-"""What a bulk run did, row by row accounted for."""
+"""What a bulk run did, row by row accounted for, and the list of the rows it could not embed."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from univar.answers import RejectedRow
+from univar.files import remove, reported
 
 
 @dataclass
@@ -14,7 +21,7 @@ class EmbedReport:
     embedded:       rows written to the store by this run
     already_stored: rows that the store held before
     duplicate:      rows identical to an earlier one of this run
-    other_workers:  rows that belong to another worker of `--shard i/n`
+    other_workers:  rows that belong to another worker of `--worker i/n`
     rejected:        rows that cannot be embedded, each reported with file, row and reason
     unfinished:     rows read but not embedded when the run was interrupted
     truncated:      of the embedded, rows whose text was cut to the encoder's max_length
@@ -82,3 +89,56 @@ class EmbedReport:
             f"{self.tokens / self.seconds if self.seconds else 0:,.0f} tokens/s -> {self.store} "
             f"({self.store_rows:,} rows, {self.shards} shards)"
         )
+
+
+class RejectedLog:
+    """Counts rejected rows and writes file, row and reason of each to `rejected.jsonl` in the store.
+
+    The file holds the last run's rejected rows; no file without one. With several workers, worker i keeps
+    `rejected-i-of-n.jsonl` and counts the rejected rows whose number is i modulo n.
+    """
+
+    def __init__(
+        self,
+        store: Path,
+        worker: tuple[int, int],
+        report: EmbedReport,
+        on_rejected: Callable[[str], None] | None,
+    ) -> None:
+        index, workers = worker
+        self._path = store / ("rejected.jsonl" if workers == 1 else f"rejected-{index}-of-{workers}.jsonl")
+        self._worker = worker
+        self._report = report
+        self._on_rejected = on_rejected
+        self._file: IO[str] | None = None
+
+    def __call__(self, rejected: RejectedRow) -> None:
+        index, workers = self._worker
+        self._report.rows_read += 1
+        if rejected.row % workers != index:
+            self._report.other_workers += 1
+            return
+        self._report.rejected += 1
+        record = {"file": rejected.file, "row": rejected.row, "reason": rejected.reason}
+        with reported("write", self._path):
+            if self._file is None:
+                self._file = self._path.open("w", encoding="utf-8")
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        if self._on_rejected is not None:
+            self._on_rejected(f"{rejected.file}, row {rejected.row}: {rejected.reason}")
+
+    def __enter__(self) -> RejectedLog:
+        remove(self._path)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            with reported("write", self._path):
+                self._file.close()
+
+    @property
+    def path_if_any(self) -> str | None:
+        """Where the rejected rows are listed, None if there were none."""
+        return str(self._path) if self._file is not None else None

@@ -1,7 +1,8 @@
-"""From row batches to windows ready for the encoder: deduplicated, tokenised, every row's fate counted."""
+"""Windows of rows: admitted and tokenised before the encoder, written to the store after it."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,13 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from univar._native import HashIndex
+from univar.bulk.report import EmbedReport
+from univar.runtime import release_freed_memory
 from univar.schema import IDENTITY_COLUMNS, content_hashes, qa_texts
+from univar.store import FLAG_REUSED, FLAG_TRUNCATED, EmbeddedRows, StoreWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from univar.answers import RowBatch
-    from univar.bulk.report import EmbedReport
     from univar.encoder.tokenizer import Tokenizer, Tokens
 
 
@@ -106,3 +109,70 @@ class RowFilter:
         mine = np.flatnonzero(owner(text_hash, workers) == index)
         report.other_workers += table.num_rows - len(mine)
         return table.take(mine), texts.take(mine), text_hash[mine]
+
+
+@dataclass(frozen=True)
+class WindowResult:
+    """A window and what the encoder made of it.
+
+    vectors: (n, D) float32, rows of length 1, filled where `done`
+    done:    (n,) bool, rows whose new text went through the encoder; all of the new ones unless interrupted
+    """
+
+    window: Window
+    vectors: np.ndarray
+    done: np.ndarray
+
+
+class Sink:
+    """Appends windows to a store and cuts shards by rows and by age, so that a crash costs little."""
+
+    def __init__(self, writer: StoreWriter, report: EmbedReport, shard_rows: int, flush_s: float) -> None:
+        self._writer = writer
+        self._report = report
+        self._shard_rows = shard_rows
+        self._flush_s = flush_s
+        self._last_flush = time.monotonic()
+
+    def write(self, result: WindowResult) -> None:
+        """Append a window's finished rows; flush a shard when it is full or old."""
+        self._borrow(result)
+        self._append(result)
+        age_s = time.monotonic() - self._last_flush
+        if self._writer.pending_rows >= self._shard_rows or age_s >= self._flush_s:
+            self._writer.flush()
+            release_freed_memory()
+            self._last_flush = time.monotonic()
+
+    def _borrow(self, result: WindowResult) -> None:
+        """Fill in the embeddings of texts seen before, in an earlier window or in this one."""
+        window, vectors, done = result.window, result.vectors, result.done
+        earlier = np.flatnonzero((window.origin >= 0) & (window.origin < window.first_row))
+        if len(earlier):
+            vectors[earlier] = self._writer.embeddings_of(window.origin[earlier])
+            done[earlier] = True
+        within = np.flatnonzero(window.origin >= window.first_row)
+        source = window.origin[within] - window.first_row
+        vectors[within] = vectors[source]
+        done[within] = done[source]
+
+    def _append(self, result: WindowResult) -> None:
+        window, report = result.window, self._report
+        done = np.flatnonzero(result.done)
+        truncated = window.tokens.truncated[done]
+        reused = window.origin[done] >= 0
+        if not len(done):
+            return
+        self._writer.append(
+            EmbeddedRows(
+                table=window.table.take(done),
+                embeddings=result.vectors[done],
+                row_hash=window.row_hash[done],
+                text_hash=window.text_hash[done],
+                n_tokens=np.diff(window.tokens.cu_seqlens)[done].astype(np.int32),
+                flags=(truncated * FLAG_TRUNCATED + reused * FLAG_REUSED).astype(np.uint8),
+            )
+        )
+        report.embedded += len(done)
+        report.truncated += int(np.count_nonzero(truncated))
+        report.reused += int(np.count_nonzero(reused))

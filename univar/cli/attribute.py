@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.inputs import input_options
+from univar.cli.options import input_options
 from univar.cli.output import Output, output_options, printable
 from univar.errors import EXIT_PARTIAL
 

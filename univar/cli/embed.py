@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 
 import click
 
-from univar.cli.inputs import input_options
+from univar.cli.options import RenamedOption, input_options
 from univar.cli.output import Output, output_options
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 
 
-def parse_shard(text: str | None) -> tuple[int, int]:
-    """`--shard 2/8` as (2, 8); without it, torchrun's RANK and WORLD_SIZE, else (0, 1)."""
+def parse_worker(text: str | None) -> tuple[int, int]:
+    """`--worker 2/8` as (2, 8); without it, torchrun's RANK and WORLD_SIZE, else (0, 1)."""
     if text is None:
         return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     index, slash, workers = text.partition("/")
     if not (slash and index.isdecimal() and workers.isdecimal()):
-        raise UsageError(f"--shard {text!r} is not i/n, e.g. --shard 0/4 for the first of four workers")
+        raise UsageError(f"--worker {text!r} is not i/n, e.g. --worker 0/4 for the first of four workers")
     return int(index), int(workers)
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGINT or SIGTERM sets; a second signal kills as usual."""
-    stop = threading.Event()
-
-    def handle(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, signal.SIG_DFL)
-
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
-    return stop
 
 
 _OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
@@ -41,30 +26,43 @@ _OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--out", "store", required=True, help="Folder of the store; continued if it exists.")
+@click.option(
+    "-o", "--out", "store", required=True, help="Folder of the store. An existing store is continued."
+)
 @click.option(
     "-e",
     "--encoder",
     "spec",
     default="minilm",
     show_default=True,
-    help="Name, folder or hub id of the encoder.",
+    help="Encoder: a name, a folder or a hub id.",
 )
 @click.option(
-    "--dtype", default="auto", show_default=True, help="Of the forward: auto, fp32, bf16, fp16 or int8."
+    "--dtype",
+    default="auto",
+    show_default=True,
+    help="Precision of the encoder: auto, fp32, bf16, fp16 or int8.",
 )
 @click.option(
     "--store-dtype",
     type=click.Choice(["float16", "float32"]),
     default="float16",
     show_default=True,
-    help="Of the stored embeddings.",
+    help="Precision of the stored embeddings.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--max-length", type=int, help="Tokens after which a text is cut; default: the encoder's own.")
-@click.option("--threads", type=int, help="CPU threads; default: all that the process may use.")
-@click.option("--shard", metavar="I/N", help="Embed the I-th of N parts (0-based); default: torchrun's rank.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be embedded.")
+@click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
+@click.option(
+    "--max-length", type=int, help="Tokens after which a text is truncated. Default: the encoder's own."
+)
+@click.option("--threads", type=int, help="Number of CPU threads. Default: all that the process may use.")
+@click.option(
+    "--worker",
+    cls=RenamedOption,
+    was=("--shard",),
+    metavar="I/N",
+    help="Embed part I of N (counted from 0). Default: torchrun's rank.",
+)
+@click.option("--dry-run", is_flag=True, help="Report what would be embedded, and stop.")
 @input_options
 @output_options
 def embed(
@@ -76,17 +74,17 @@ def embed(
     device: str,
     max_length: int | None,
     threads: int | None,
-    shard: str | None,
+    worker: str | None,
     dry_run: bool,
     format: str | None,
     rename: dict[str, str],
     output: Output,
 ) -> None:
-    """Embed answer rows into a store. The same command again continues; new rows are added.
+    """Embed answer rows into a store. Run the same command again to continue; new rows are added.
 
     INPUTS are JSONL, CSV, TSV or Parquet files (plain, .gz or .zst) with the columns model, language,
-    question and answer; - is stdin. Rows that cannot be embedded are listed, counted, and make the exit
-    code 4.
+    question and answer; - is stdin. Rows that cannot be embedded are listed and counted, and the exit code
+    is then 4.
 
     \b
     Example:
@@ -94,27 +92,31 @@ def embed(
         univar embed answers.csv.gz -o runs/csv --map answer=response
         cat answers.jsonl | univar embed - -o runs/multilingual --encoder e5-multilingual
     """
-    from univar import bulk
-    from univar.cli.progress import ProgressReporter
+    from univar.bulk import EmbedOptions
+    from univar.bulk import embed as run
+    from univar.cli.progress import ProgressReporter, stop_on_signals
     from univar.encoder.encoder import Encoder
     from univar.runtime import prefer_jemalloc
 
-    encoder = Encoder(spec, dtype=dtype, device=device, max_length=max_length, threads=threads)
-    worker = parse_shard(shard)
+    options = EmbedOptions(
+        encoder=Encoder(spec, dtype=dtype, device=device, max_length=max_length, threads=threads),
+        dtype=store_dtype,
+        worker=parse_worker(worker),
+        format=format,
+        rename=rename,
+    )
     if dry_run:
-        plan = bulk.plan(inputs, store, encoder=encoder, worker=worker, format=format, rename=rename)
-        output.result(plan.facts(), plan.summary(), _OLD_NAMES)
+        from univar.bulk.plan import plan
+
+        planned = plan(inputs, store, options)
+        output.result(planned.facts(), planned.summary(), _OLD_NAMES)
         return
     prefer_jemalloc()
     with ProgressReporter(inputs, format, output) as reporter:
-        report = bulk.embed(
+        report = run(
             inputs,
             store,
-            encoder=encoder,
-            dtype=store_dtype,
-            worker=worker,
-            format=format,
-            rename=rename,
+            options,
             on_rejected=reporter.rejected,
             on_progress=reporter.update,
             stop=stop_on_signals(),

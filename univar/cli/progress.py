@@ -1,8 +1,10 @@
-"""Progress of a bulk run on stderr: a bar on a terminal, a line every 30 s elsewhere."""
+"""Long runs on stderr: a bar on a terminal, a line every 30 s elsewhere, and a clean end on a signal."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S = 30.0
 REJECTED_SHOWN = 20
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGINT or SIGTERM sets; a second signal kills as usual."""
+    stop = threading.Event()
+
+    def handle(number: int, frame: object) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
+    return stop
 
 
 class Reporter:

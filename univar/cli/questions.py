@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.inputs import input_options
 from univar.cli.languages import parse_languages
+from univar.cli.options import input_options
 from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from univar.cli.inputs import input_options
+from univar.cli.options import input_options
 from univar.cli.output import Output, output_options
 from univar.errors import EXIT_INTERRUPTED
 
@@ -72,7 +72,7 @@ def train(
         univar train answers.jsonl -o encoder --steps 3 --batch 8 --set validate_every=0
         univar train answers.jsonl -o encoder-lora --steps 2 --batch 8 --lora-rank 4
     """
-    from univar.cli.embed import stop_on_signals
+    from univar.cli.progress import stop_on_signals
     from univar.cli.training import TrainingReporter, settings_of
     from univar.train import train as run_training
 

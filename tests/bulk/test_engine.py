@@ -10,7 +10,8 @@ import pytest
 
 from tests.conftest import answer_rows, write_jsonl
 from univar import Encoder, Store
-from univar.bulk import EmbedReport, embed, plan
+from univar.bulk import EmbedReport, embed
+from univar.bulk.plan import plan
 from univar.errors import DataError, StoreLocked, UsageError
 from univar.schema import qa_texts
 from univar.store import FLAG_REUSED, FLAG_TRUNCATED, StoreWriter, verify

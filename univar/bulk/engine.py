@@ -10,19 +10,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from univar import __version__
 from univar.answers import read_rows
-from univar.bulk.background import Ahead, Behind
-from univar.bulk.rejected import RejectedLog
-from univar.bulk.report import EmbedReport
-from univar.bulk.sink import Sink, WindowResult
-from univar.bulk.windows import RowFilter, Window
+from univar.bulk.background import BackgroundWriter, Prefetcher
+from univar.bulk.report import EmbedReport, RejectedLog
+from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
 from univar.encoder.packing import take_texts
 from univar.errors import UsageError
 from univar.store import Store, StoreWriter
@@ -38,55 +37,77 @@ SHARD_ROWS = 65_536
 FLUSH_S = 30.0
 
 
+@dataclass(frozen=True)
+class EmbedOptions:
+    """How answers are embedded.
+
+    encoder:    an Encoder, or the name, folder or hub id of one
+    dtype:      of the stored embeddings, "float16" or "float32"
+    worker:     (i, n): embed the i-th of n parts, i in [0, n); identical texts fall into one part
+    format:     "jsonl", "csv", "tsv" or "parquet" whatever the inputs' endings say
+    rename:     {our column: the input's column}
+    shard_rows: rows after which a shard is closed; it is also closed after `flush_s` seconds
+    """
+
+    encoder: Encoder | str | Path = "minilm"
+    dtype: str = "float16"
+    worker: tuple[int, int] = (0, 1)
+    format: str | None = None
+    rename: dict[str, str] | None = None
+    shard_rows: int = SHARD_ROWS
+    flush_s: float = FLUSH_S
+
+    def loaded(self) -> Encoder:
+        """The encoder itself. Raises what `Encoder` raises."""
+        from univar.encoder.encoder import Encoder
+
+        return self.encoder if isinstance(self.encoder, Encoder) else Encoder(self.encoder)
+
+
 def embed(
     inputs: Sequence[str | Path],
     store: str | Path,
+    options: EmbedOptions | None = None,
     *,
-    encoder: Encoder,
-    dtype: str = "float16",
-    worker: tuple[int, int] = (0, 1),
-    format: str | None = None,
-    rename: dict[str, str] | None = None,
-    shard_rows: int = SHARD_ROWS,
-    flush_s: float = FLUSH_S,
     on_rejected: Callable[[str], None] | None = None,
     on_progress: Callable[[EmbedReport], None] | None = None,
     stop: threading.Event | None = None,
+    **changes: Any,
 ) -> EmbedReport:
     """Embed every answer row of `inputs` into the store at `store`; the same call again continues.
 
     inputs:      JSONL, CSV, TSV or Parquet files, plain, .gz or .zst; "-" is stdin
-    dtype:       of the stored embeddings, "float16" or "float32"
-    worker:      (i, n): embed the i-th of n parts, i in [0, n); identical texts fall into one part
-    rename:      {our column: the input's column}
-    shard_rows:  rows after which a shard is closed; also closed after `flush_s` seconds
-    on_rejected:  gets one sentence for every row that cannot be embedded
-    on_progress: gets the running report after every batch
+    options:     see EmbedOptions; its fields may be given by name instead: embed(..., encoder="minilm")
+    on_rejected: called with one sentence for every row that cannot be embedded
+    on_progress: called with the running report after every batch
     stop:        when set, the current batch is finished and everything done so far is stored
     Raises DataError for an input or a store that cannot be used, StoreLocked when another process writes.
     """
+    on_rejected = changes.pop("on_refused", on_rejected)  # its name before
+    options = replace(options or EmbedOptions(), **changes)
+    encoder, worker = options.loaded(), options.worker
     index, workers = worker
     if not 0 <= index < workers:
         raise UsageError(
-            f"shard {index}/{workers} does not exist: give i/n with 0 <= i < n, e.g. 0/{workers}"
+            f"worker {index}/{workers} does not exist: give i/n with 0 <= i < n, e.g. 0/{workers}"
         )
     stop = stop or threading.Event()
     report = EmbedReport(store=str(store))
     started = time.monotonic()
-    with StoreWriter(store, encoder=encoder.info, dtype=dtype, worker=worker) as writer:
+    with StoreWriter(store, encoder=encoder.info, dtype=options.dtype, worker=worker) as writer:
         rejected = RejectedLog(Path(store), worker, report, on_rejected)
         with rejected:
             admission = RowFilter(writer.known_rows, writer.known_texts, writer.rows, worker)
             batches = read_rows(
                 inputs,
-                format=format,
-                rename=rename,
+                format=options.format,
+                rename=options.rename,
                 on_rejected=rejected,
                 batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
                 batch_bytes=WINDOW_BYTES,
             )
             windows = admission.windows(batches, encoder.tokenizer, report)
-            sink = Sink(writer, report, shard_rows, flush_s)
+            sink = Sink(writer, report, options.shard_rows, options.flush_s)
 
             def progress() -> None:
                 report.seconds = time.monotonic() - started
@@ -112,8 +133,8 @@ def _run(
     stop: threading.Event,
 ) -> None:
     """Pull windows through the encoder into the sink until they end or `stop` is set."""
-    ahead = Ahead(windows, depth=2)
-    behind: Behind[WindowResult] = Behind(sink.write, depth=2)
+    ahead = Prefetcher(windows, depth=2)
+    behind: BackgroundWriter[WindowResult] = BackgroundWriter(sink.write, depth=2)
     try:
         for window in ahead:
             behind.put(_forward(window, encoder, report, progress, stop))
