@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.embed import stop_on_signals
 from univar.cli.languages import parse_languages
 from univar.cli.output import Output, output_options, printable, table
+from univar.cli.progress import stop_on_signals
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 
 if TYPE_CHECKING:

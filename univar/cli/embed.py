@@ -27,7 +27,7 @@ _OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
 @click.option(
-    "-o", "--out", "store", required=True, help="Folder of the store. An existing store is continued."
+    "-o", "--out", "store", required=True, help="Folder of the store; an existing one is continued."
 )
 @click.option(
     "-e",
@@ -41,7 +41,7 @@ _OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
     "--dtype",
     default="auto",
     show_default=True,
-    help="Precision of the encoder: auto, fp32, bf16, fp16 or int8.",
+    help="Encoder precision: auto, fp32, bf16, fp16 or int8.",
 )
 @click.option(
     "--store-dtype",
@@ -51,9 +51,7 @@ _OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
     help="Precision of the stored embeddings.",
 )
 @click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
-@click.option(
-    "--max-length", type=int, help="Tokens after which a text is truncated. Default: the encoder's own."
-)
+@click.option("--max-length", type=int, help="Tokens read of a text. Default: the encoder's own limit.")
 @click.option("--threads", type=int, help="Number of CPU threads. Default: all that the process may use.")
 @click.option(
     "--worker",

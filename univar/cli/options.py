@@ -40,7 +40,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "pairs",
         multiple=True,
         metavar="OURS=YOURS",
-        help="Read the column OURS from the column YOURS of the input.",
+        help="Read our column from YOURS.",
     )
     @functools.wraps(command)
     def with_input(*args: Any, pairs: tuple[str, ...], **kwargs: Any) -> Any:
