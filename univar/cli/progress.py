@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from univar.answers import estimate_rows
 from univar.cli.output import Output, printable
 
 if TYPE_CHECKING:
@@ -78,6 +77,8 @@ class ProgressReporter(Reporter):
     """Shows rows/s, tokens/s and the time left while the engine runs."""
 
     def __init__(self, inputs: Sequence[str], input_format: str | None, output: Output) -> None:
+        from univar.answers import estimate_rows
+
         self._total = None if output.quiet else estimate_rows(inputs, input_format)
         self._rejected = 0
         super().__init__(output)
