@@ -32,8 +32,8 @@ from univar.answers import read_rows
 from univar.bulk.engine import WINDOW_BYTES, WINDOW_ROWS
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import RowFilter
-from univar.encoder.packing import take_texts
 from univar.encoder.spec import resolve
+from univar.encoder.tokenizer import take_texts
 
 # A command's peak memory begins with that of the process that starts it: so a small one does.
 LAUNCHER = """

@@ -29,7 +29,7 @@ import torch
 from facts import data_folder, write_result
 
 from univar.encoder.config import EncoderConfig, read_config
-from univar.encoder.export import export_model
+from univar.encoder.export import export_encoder
 from univar.encoder.spec import resolve
 from univar.encoder.tokenizer import load_tokenizer
 from univar.schema import qa_texts
@@ -248,7 +248,9 @@ def main() -> None:
         cell = CELLS[options.cell]
         with tempfile.TemporaryDirectory() as scratch:  # every library opens what we export
             exported = Path(scratch) / "encoder"
-            run_cell(cell, export_model(resolve(cell.encoder), exported, max_length=cell.max_length), options)
+            run_cell(
+                cell, export_encoder(resolve(cell.encoder), exported, max_length=cell.max_length), options
+            )
         return
     for number in range(len(CELLS)) if options.cell is None else [options.cell]:
         environment = {**os.environ, **(AVX2 if CELLS[number].isa == "avx2" else {})}

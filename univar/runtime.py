@@ -1,6 +1,7 @@
-"""Which device, dtype and implementation runs, and why (`univar doctor` prints it); memory given back.
+"""Which device, dtype and forward an encoder runs on, and why (`univar doctor` prints it); memory given back.
 
-What depends on tensors that only a kernel sees is chosen there: `univar.info_nce` and `univar.knn`.
+Two other choices are made elsewhere: a kernel's between Triton and torch (`univar.kernels.launch`), and an
+index's between its types, by the number of rows (`univar.search.index`).
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ ISAS = ("portable", "avx2", "avx512", "amx")
 
 @dataclass(frozen=True)
 class Choice:
-    """What was chosen, in a word, and why, in half a sentence."""
+    """What was chosen, in one word, and why, in half a sentence."""
 
     chosen: str
     why: str
 
 
 def choose_device(name: str = "auto") -> str:
-    """The device to run on, "cpu", "cuda" or "cuda:N": "auto" is CUDA where there is one, else the CPU.
+    """The device to run on, "cpu", "cuda" or "cuda:N"; "auto" is CUDA where there is one, else the CPU.
 
-    torch, which takes more than a second to import, is asked only where it may find a CUDA device. Raises
-    UsageError for a device that is not there.
+    torch, which takes more than a second to import, is imported only where it may find a CUDA device. Raises
+    UsageError for a device that does not exist.
     """
     if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
         return "cpu"
@@ -59,7 +60,7 @@ def choose_device(name: str = "auto") -> str:
 
 
 def _has_gpu_driver() -> bool:
-    """False only where torch cannot find a CUDA device: no driver of NVIDIA's, nor ROCm's on Linux."""
+    """False only where torch cannot find a CUDA device: without a driver from NVIDIA, or ROCm on Linux."""
     if sys.platform == "darwin":
         return False
     if os.path.exists("/dev/kfd"):
@@ -72,7 +73,7 @@ def _has_gpu_driver() -> bool:
 
 
 def choose_dtype(name: str, device: str) -> Choice:
-    """fp32, bf16, fp16 or int8, which is for the CPU and never chosen unasked.
+    """fp32, bf16, fp16, or int8, which is for the CPU and never chosen by "auto".
 
     "auto" is bf16 on CUDA and where the CPU multiplies bf16 faster than fp32: in AMX tiles, or by an
     AVX512-BF16 dot product at the rate of its FMA (AMD from Zen 4 on; Intel's has half that). Else fp32.
@@ -100,9 +101,9 @@ _BF16_ISAS = {"amx": "AMX-BF16", "avx512": "AVX512-BF16 at twice the rate of fp3
 
 
 def bf16_isa(limit: str | None = None) -> str | None:
-    """The instruction set by which the CPU multiplies bf16 faster than fp32; None where it does not.
+    """The instruction set with which the CPU multiplies bf16 faster than fp32; None if there is none.
 
-    limit: the best one to use, by default UNIVAR_ISA's.
+    limit: the best one that may be used; default: UNIVAR_ISA
     """
     features, allowed = cpu_features(), ISAS[: ISAS.index(limit or isa_limit()) + 1]
     if "amx" in allowed and features["amx_bf16"]:
@@ -111,7 +112,7 @@ def bf16_isa(limit: str | None = None) -> str | None:
 
 
 def cpu_features() -> dict[str, bool]:
-    """CPU instruction sets that decide between implementations, as the operating system lets us use them."""
+    """CPU instruction sets that decide between implementations and that the operating system allows."""
     return dict(_native.cpu_features())
 
 
@@ -124,12 +125,12 @@ def isa_limit() -> str:
 
 
 def usable_cpus() -> int:
-    """Processors that this process may use: its affinity, and at most what its cgroup grants."""
+    """Number of processors that affinity and cgroup leave to this process."""
     return int(_native.usable_cpus())
 
 
 class EncoderSizes(Protocol):
-    """What of a model decides which forward takes it (a `univar.encoder.config.EncoderConfig`)."""
+    """What of an encoder decides which forward runs it (a `univar.encoder.config.EncoderConfig`)."""
 
     @property
     def family(self) -> str: ...
@@ -144,7 +145,7 @@ class EncoderSizes(Protocol):
 def choose_forward(device: str, dtype: str, config: EncoderSizes | None = None) -> Choice:
     """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch".
 
-    Without `config` for the usual models.
+    Without `config`: for an encoder of the usual sizes.
     """
     if device != "cpu":
         return _choose_cuda_forward(device, dtype, config)
@@ -182,7 +183,7 @@ def _choose_cuda_forward(device: str, dtype: str, config: EncoderSizes | None) -
 
 
 def mkldnn_linear_works() -> bool:
-    """Whether torch's oneDNN linear with prepacked weights, a private operator, is there."""
+    """Whether this torch has oneDNN's linear layer with prepacked weights, a private operator."""
     import torch
 
     try:
@@ -206,8 +207,7 @@ def choose_linear(device: str) -> Choice:
 def choose_attention(device: str, dtype: str) -> Choice:
     """How attention runs in torch.
 
-    "varlen": one CUDA kernel over packed texts; "sdpa": torch,
-    one call per run of equally long texts.
+    "varlen": one CUDA kernel over packed texts; "sdpa": one call of torch per run of equally long texts.
     """
     if device == "cpu":
         return Choice("sdpa", f"{dtype} on a CPU")

@@ -11,7 +11,7 @@ import pytest
 from tests.csrc.conftest import skip_without
 from tests.csrc.forward_twin import make_shape, make_texts, make_weights
 from univar._native import Forward, ForwardPool, Run, WordPiece, usable_cpus
-from univar.encoder.text_buffers import text_buffers
+from univar.encoder.tokenizer import text_buffers
 
 LENGTHS = [int(n) for n in np.random.default_rng(0).integers(1, 300, 60)]
 

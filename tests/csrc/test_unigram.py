@@ -18,7 +18,7 @@ from tests.csrc.unigram_twins import (
     unigram_library,
 )
 from univar._native import Unigram
-from univar.encoder.text_buffers import text_buffers
+from univar.encoder.tokenizer import text_buffers
 
 CLS, SEP, UNK = 0, 2, 3
 WORDS = ["▁", "▁a", "a", "b", "▁ab", "ba", "中", "文", "中文", ",", "Z"]

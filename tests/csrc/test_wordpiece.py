@@ -15,7 +15,7 @@ from tests.csrc.twins import (
     twins,
 )
 from univar._native import WordPiece
-from univar.encoder.text_buffers import text_buffers
+from univar.encoder.tokenizer import text_buffers
 
 CLS, SEP = 2, 3
 WORDS = [*SPECIALS, "a", "b", "##a", "##b", "##ab", "c", ",", "中"]

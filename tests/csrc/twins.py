@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from univar._native import Unigram, WordPiece
-from univar.encoder.text_buffers import text_buffers
+from univar.encoder.tokenizer import text_buffers
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 UNLIMITED = 1 << 40

@@ -12,7 +12,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 from tests.csrc.twins import fuzzed
 from univar._native import Unigram
-from univar.encoder.unigram_files import unigram_of
+from univar.encoder.unigram import unigram_of
 
 SPECIALS = ["<s>", "<pad>", "</s>", "<unk>"]
 METASPACE = "\u2581"

@@ -64,9 +64,7 @@ def test_cut_texts_are_counted_in_the_log(tiny_bert: Path, caplog: pytest.LogCap
     encoder = Encoder(tiny_bert, dtype="fp32", device="cpu", max_length=8)
     with caplog.at_level(logging.WARNING, logger="univar"):
         encoder.encode(["a b c d e f", "a b c d e f g", "a " * 50])
-    assert [record.getMessage() for record in caplog.records] == [
-        "2 of 3 texts were longer than 8 tokens and cut"
-    ]
+    assert [record.getMessage() for record in caplog.records] == ["2 of 3 texts were truncated to 8 tokens"]
 
 
 def test_texts_are_cut_on_the_right(tiny_bert: Path) -> None:
@@ -153,8 +151,8 @@ def test_texts_that_are_no_strings_are_refused(encoder: Encoder) -> None:
     [
         ([1, 2], [0, 3], "rise from 0"),
         ([1, 2], [0, 0, 2], "no text empty"),
-        ([1] * 200, [0, 200], "200 tokens, the model reads 128"),
-        ([1, 99_999], [0, 2], "another tokenizer"),
+        ([1] * 200, [0, 200], "200 tokens, but the encoder reads at most 128"),
+        ([1, 99_999], [0, 2], "own tokenizer"),
     ],
 )
 def test_ids_that_do_not_fit_are_refused(

@@ -136,7 +136,7 @@ def test_a_tensor_of_another_shape_is_named(editable_bert: Path) -> None:
         ({"model_type": "t5"}, "model_type 't5' is not supported; supported: bert"),
         ({"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ({"hidden_act": "swish"}, "hidden_act 'swish' is not supported"),
-        ({"num_attention_heads": 5}, "cannot be cut into 5 attention heads"),
+        ({"num_attention_heads": 5}, "cannot be divided among 5 attention heads"),
     ],
 )
 def test_unsupported_settings_are_refused(

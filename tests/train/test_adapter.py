@@ -99,5 +99,5 @@ def test_adapter_of_another_base_is_refused(trained: Path, tmp_path: Path, tiny_
 
 
 def test_folder_without_adapter_is_named(tiny_bert: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="holds no adapter"):
+    with pytest.raises(UsageError, match=r"has no adapter_config\.json"):
         Encoder(f"{tiny_bert}+{tmp_path}")

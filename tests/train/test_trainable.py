@@ -13,7 +13,7 @@ from tests.encoder.conftest import hugging_face_folder
 from univar import Encoder
 from univar.encoder.checkpoint import load_weights, lowest_layers
 from univar.encoder.config import read_config
-from univar.encoder.export import export_model
+from univar.encoder.export import export_encoder
 from univar.encoder.forward_torch import sdpa_groups
 from univar.encoder.packing import Layout, micro_batches
 from univar.encoder.spec import resolve
@@ -90,7 +90,7 @@ def test_changed_weights_come_back_from_the_exported_folder(
     with torch.no_grad():
         for number, parameter in enumerate(model.parameters()):
             parameter.mul_(1 + 0.01 * (number % 5)).add_(0.01)
-    export_model(resolve(folder), tmp_path / "out", weights=model.weights())
+    export_encoder(resolve(folder), tmp_path / "out", weights=model.weights())
     got = Encoder(tmp_path / "out", dtype="fp32", device="cpu").forward_packed(*texts_ids)
     np.testing.assert_allclose(got, embed(model, texts_ids).detach().numpy(), atol=3e-6)
     assert not np.allclose(got, Encoder(folder, dtype="fp32").forward_packed(*texts_ids), atol=1e-3)
@@ -103,7 +103,7 @@ def test_an_encoder_without_its_upper_layers_comes_back_from_the_exported_folder
     folder = hugging_face_folder(tmp_path / "model", family, tiny_bert)
     config = read_config(folder)
     model = TrainableEncoder(config, lowest_layers(load_weights(config), 1), torch.float32)
-    export_model(resolve(folder), tmp_path / "out", weights=model.weights())
+    export_encoder(resolve(folder), tmp_path / "out", weights=model.weights())
     assert read_config(tmp_path / "out").layers == 1
     got = Encoder(tmp_path / "out", dtype="fp32", device="cpu").forward_packed(*texts_ids)
     np.testing.assert_allclose(got, embed(model, texts_ids).detach().numpy(), atol=3e-6)

@@ -22,7 +22,7 @@ from univar.answers import read_rows
 from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
-from univar.encoder.packing import take_texts
+from univar.encoder.tokenizer import take_texts
 from univar.errors import UsageError
 from univar.store import Store, StoreWriter
 

@@ -1,4 +1,4 @@
-"""univar doctor: what is installed and what will run."""
+"""`univar doctor`: what is installed and what runs."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from univar.errors import EXIT_FAILED
 @click.option(
     "--dtype",
     type=click.Choice(["int8", "bf16"]),
-    help="Measure how near this dtype comes to fp32 on this CPU, and its speed.",
+    help="Precision to measure on this CPU: its accuracy and speed compared with fp32.",
 )
 @click.option(
     "-e", "--encoder", "spec", default="minilm", show_default=True, help="Encoder to measure --dtype with."
 )
 @output_options
 def doctor(dtype: str | None, spec: str, output: Output) -> None:
-    """Show versions, devices, and which implementation each operation uses and why.
+    """Show versions and devices, which implementation runs each step, and why.
 
-    With --dtype also what that dtype of the forward costs in accuracy and brings in speed, measured here on
-    questions in twelve languages that the package carries. Exit code 0 if `univar demo` can run here, else 1
+    With --dtype, also measure how accurate and how fast the encoder is in that precision on this machine, on
+    questions in twelve languages that the package ships. Exit code 0 if `univar demo` can run here, else 1
     with the remedy.
 
     \b
@@ -33,11 +33,10 @@ def doctor(dtype: str | None, spec: str, output: Output) -> None:
         univar doctor --json
         univar doctor --dtype int8
     """
-    from univar.encoder.report import installation
+    from univar.encoder.doctor import installation, measure_dtype
 
     facts = installation()
     if dtype is not None:
-        from univar.encoder.precision import measure_dtype
         from univar.questions import passages
 
         facts["measured"] = measure_dtype(spec, dtype, passages())
@@ -66,15 +65,15 @@ def _text(facts: dict[str, Any]) -> str:
         *(f"missing    {problem}" for problem in facts["problems"]),
     ]
     return "\n".join(
-        [*lines, "`univar demo` can run here." if not facts["problems"] else "`univar demo` cannot run."]
+        [*lines, "`univar demo` can run here." if not facts["problems"] else "`univar demo` cannot run here."]
     )
 
 
 def _measured_text(found: dict[str, Any]) -> str:
     dtype, speed, runs = found["dtype"], found["speed"], found["runs"]
-    beside = (f"{speed[dtype] / speed[name]:.2f}x {name} ({runs[name]})" for name in runs if name != dtype)
+    ratios = (f"{speed[dtype] / speed[name]:.2f}x {name} ({runs[name]})" for name in runs if name != dtype)
     return (
         f"{dtype:<10} {found['encoder']}, {runs[dtype]}, {found['texts']} texts, {found['tokens']:,} tokens: "
         f"cosine to fp32 at least {found['lowest_cosine']:.5f}, median {found['median_cosine']:.5f}; "
-        f"speed {', '.join(beside)}"
+        f"speed {', '.join(ratios)}"
     )

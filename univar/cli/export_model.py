@@ -1,4 +1,4 @@
-"""univar export-model: an encoder as a SentenceTransformer folder."""
+"""`univar export-model`: an encoder as a SentenceTransformer folder."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from univar.cli.output import Output, output_options
 @click.command("export-model")
 @click.argument("spec", metavar="ENCODER")
 @click.option("-o", "--out", "folder", required=True, help="Folder to write.")
-@click.option("--max-length", type=int, help="Tokens after which a text is cut; default: the encoder's own.")
+@click.option(
+    "--max-length", type=int, help="Truncate texts to this many tokens; default: the encoder's own limit."
+)
 @click.option("--force", is_flag=True, help="Replace the folder if it exists.")
 @output_options
 def export_model(spec: str, folder: str, max_length: int | None, force: bool, output: Output) -> None:
-    """Write ENCODER as a folder that sentence-transformers 5 and 6 open without remote code.
+    """Write an encoder as a folder that sentence-transformers 5 and 6 open without remote code.
+
+    ENCODER is a name, a folder or a hub id, alone or with an adapter (minilm+folder).
 
     \b
     Example:
         univar export-model minilm -o runs/minilm
     """
-    from univar.encoder import export
+    from univar.encoder.export import export_encoder
     from univar.encoder.spec import resolve
 
     source = resolve(spec)
-    export.export_model(source, folder, max_length=max_length, force=force)
+    export_encoder(source, folder, max_length=max_length, force=force)
     facts = {"encoder": source.id, "revision": source.revision, "folder": folder}
     output.result(facts, f"{source.id} (revision {source.revision}) -> {folder}")

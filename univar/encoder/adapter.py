@@ -1,8 +1,8 @@
-"""Value adapters: low-rank changes of an encoder's matrices, in peft's files, merged when they are loaded.
+"""Value adapters: low-rank changes to an encoder's matrices, stored as peft does, merged at load.
 
 For each matrix W (out, in): W + (alpha / rank) B A with A (rank, in) and B (out, rank). A folder holds
-`adapter_config.json` and `adapter_model.safetensors`, which peft opens on the same base too, and
-`univar_adapter.json` with the base's revision and how it was trained.
+`adapter_config.json` and `adapter_model.safetensors`, which peft opens on the same base, and
+`univar_adapter.json` with the base's revision and how the adapter was trained.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def save_adapter(adapter: Adapter, folder: Path, base: str, facts: dict[str, Any
 
 
 def read_adapter(folder: Path) -> Adapter:
-    """Read what `save_adapter` or peft wrote; DataError for a kind that is not plain LoRA on matrices."""
+    """Read what `save_adapter` or peft wrote; DataError for any adapter but plain LoRA on matrices."""
     from safetensors import SafetensorError
 
     try:
@@ -72,12 +72,12 @@ def read_adapter(folder: Path) -> Adapter:
             config.get(name) for name in ("use_dora", "fan_in_fan_out", "rank_pattern", "alpha_pattern")
         )
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise DataError(f"{folder} is no adapter that univar can read: {error}") from None
+        raise DataError(f"{folder} is not an adapter that univar can read: {error}") from None
     pairs: dict[str, dict[str, np.ndarray]] = {}
     for name, tensor in tensors.items():
         module, _, side = name.removeprefix(_PREFIX).removesuffix(".weight").rpartition(".lora_")
         if not module or side not in ("A", "B") or tensor.ndim != 2:
-            raise DataError(f"{folder}: {name} is no matrix of a LoRA adapter, the only kind univar reads")
+            raise DataError(f"{folder}: {name} is not a matrix of a LoRA adapter, the only kind univar reads")
         pairs.setdefault(module, {})[side] = tensor
     if not plain or any(len(pair) != 2 for pair in pairs.values()):
         raise DataError(f"{folder} is not a plain LoRA adapter, the only kind univar reads")
@@ -93,7 +93,7 @@ def adapted_weights(source: ResolvedSpec, config: EncoderConfig) -> Weights:
 
 
 def merge(weights: Weights, config: EncoderConfig, adapter: Adapter) -> Weights:
-    """`weights` with the adapter added; DataError where it was made for another base."""
+    """`weights` with the adapter added; DataError if it was made for another base."""
     left = dict(adapter.matrices)
     layers = []
     for number, layer in enumerate(weights.layers):
@@ -101,7 +101,9 @@ def merge(weights: Weights, config: EncoderConfig, adapter: Adapter) -> Weights:
         changed = {part: _added(getattr(layer, part), names[part], left, adapter) for part in MATRICES}
         layers.append(replace(layer, **changed))
     if left:
-        raise DataError(f"the adapter has a part for {next(iter(left))}, which {config.folder} lacks")
+        raise DataError(
+            f"the adapter changes {next(iter(left))}, which {config.folder} lacks: use it with its own base"
+        )
     return replace(weights, layers=layers)
 
 
@@ -113,7 +115,8 @@ def _added(affine: Affine, names: tuple[str, ...], left: dict[str, Any], adapter
             a, b = pair
             if (b.shape[0], a.shape[1]) != block.shape or b.shape[1] != a.shape[0]:
                 raise DataError(
-                    f"the adapter's part for {name} is {b.shape[0]} x {a.shape[1]}, not {block.shape}"
+                    f"the adapter changes {name} as {b.shape[0]} x {a.shape[1]}, not {block.shape}: "
+                    f"use the adapter with its own base"
                 )
             block = block + (adapter.alpha / adapter.rank) * (b @ a)
         blocks.append(block)

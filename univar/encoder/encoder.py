@@ -1,4 +1,4 @@
-"""Texts in, value embeddings out: `Encoder`, the library's front to tokenizer, packer and forward."""
+"""Texts in, value embeddings out: `Encoder`, which joins tokenizer and forward."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ logger = logging.getLogger("univar")
 
 
 class Encoder:
-    """A text encoder by name, folder or hub id. Rows it gives always have length 1.
+    """A text encoder by name, folder or hub id. Its embeddings always have length 1.
 
     spec:         "univar-mini", "minilm", "e5-multilingual", a sentence-transformers or Hugging Face
                   folder, a hub id, or one of these with an adapter: "minilm+folder"
     dtype:        "auto" (bf16 where the machine multiplies it fast, else fp32), "fp32", "bf16", on CUDA also
-                  "fp16", on the CPU "int8" (faster, cosine to fp32 about 0.995: measure before you use it)
+                  "fp16", on the CPU also "int8" (faster, cosine to fp32 about 0.995: measure it first with
+                  `univar doctor --dtype int8`)
     device:       "auto", "cpu", "cuda" or "cuda:N"
-    max_length:   tokens of a text that are read, special tokens included; default what the model's folder
-                  says
-    truncate_dim: keep the first dims of each embedding (Matryoshka models) and bring the row to length 1
-                  again
-    threads:      worker threads on the CPU, each with batches of its own; default: the processors that
+    max_length:   texts are truncated to this many tokens, special tokens included; default: what the
+                  encoder's folder says
+    truncate_dim: keep the first dims of each embedding (Matryoshka encoders) and scale the row to length 1
+    threads:      worker threads on the CPU, each with batches of its own; default: one per processor that
                   affinity and cgroup leave to the process
     Raises UsageError, DataError or ProviderError (see `univar.encoder.spec.resolve`).
     """
@@ -79,7 +79,10 @@ class Encoder:
         }
 
     def tokenize(self, sentences: Sequence[str] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
-        """Token ids (T,) int32 of all texts, special tokens included, and cu_seqlens (n + 1,) int64."""
+        """Token ids (T,) int32 of all texts, special tokens included, and cu_seqlens (n + 1,) int64.
+
+        Text i is ids[cu_seqlens[i]:cu_seqlens[i + 1]], truncated to `max_length` tokens.
+        """
         tokens = self.tokenizer.encode(self._texts(sentences))
         return tokens.ids, tokens.cu_seqlens
 
@@ -94,7 +97,7 @@ class Encoder:
 
         The parameters are those of sentence-transformers: `batch_size` is accepted and ignored, since batches
         are cut by tokens and results do not depend on them; `normalize_embeddings=False` raises UsageError.
-        How many texts were cut to `max_length` tokens is logged once per call.
+        The number of texts that were truncated to `max_length` tokens is logged once per call.
         """
         if not normalize_embeddings:
             raise UsageError("univar's embeddings always have length 1: leave normalize_embeddings at True")
@@ -108,41 +111,41 @@ class Encoder:
             embeddings = self._embed(tokens.ids, tokens.cu_seqlens, show_progress_bar)
             truncated = tokens.truncated
         if cut := int(truncated.sum()):
-            logger.warning(
-                "%d of %d texts were longer than %d tokens and cut", cut, len(texts), self.max_length
-            )
+            logger.warning("%d of %d texts were truncated to %d tokens", cut, len(texts), self.max_length)
         return embeddings
 
     def forward_packed(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> np.ndarray:
-        """Embeddings (n, dim) float32 of packed texts, in their order, rows of length 1.
+        """Embeddings (n, dim) float32 of packed texts in their order, rows of length 1.
 
         ids: (T,) int32; cu_seqlens: (n + 1,) int64, text i is ids[cu_seqlens[i]:cu_seqlens[i + 1]], none is
         empty. Any number of texts: they are sorted by length and cut into micro-batches here.
-        Raises UsageError where the arrays don't fit together or to the model.
+        Raises UsageError where the arrays don't fit each other or the encoder.
         """
         lengths = np.diff(cu_seqlens)
         if len(cu_seqlens) == 0 or cu_seqlens[0] != 0 or cu_seqlens[-1] != len(ids) or (lengths < 1).any():
             raise UsageError("cu_seqlens must rise from 0 to the number of ids, with no text empty")
         if lengths.max(initial=0) > self._config.positions:
-            raise UsageError(f"a text has {lengths.max()} tokens, the model reads {self._config.positions}")
+            raise UsageError(
+                f"a text has {lengths.max()} tokens, but the encoder reads at most {self._config.positions}"
+            )
         if len(ids) and not 0 <= ids.min() <= ids.max() < self._config.vocab_size:
             raise UsageError(
-                f"token ids must be in 0..{self._config.vocab_size - 1}: from another tokenizer?"
+                f"token ids must be in 0..{self._config.vocab_size - 1}: use the encoder's own tokenizer"
             )
         return self._embed(ids, cu_seqlens, show_progress_bar=False)
 
     def forward_batches(
         self, ids: np.ndarray, cu_seqlens: np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The same batch by batch, so that a caller can stop between two: rows (b,), embeddings (b, dim)."""
+        """The same batch by batch, so that a caller can stop early: yields rows (b,), embeddings (b, dim)."""
         for rows, embeddings in self._forward.batches(ids, cu_seqlens):
             yield rows, self._shorten(embeddings)
 
     def save(self, folder: str | Path, *, force: bool = False) -> None:
         """Write a folder that `SentenceTransformer(folder)` opens (see `univar.encoder.export`)."""
-        from univar.encoder.export import export_model
+        from univar.encoder.export import export_encoder
 
-        export_model(self._source, folder, max_length=self.max_length, force=force)
+        export_encoder(self._source, folder, max_length=self.max_length, force=force)
 
     def _load(self) -> NativeForward | TorchForward | CudaForward:
         weights = self._weights()
@@ -195,7 +198,7 @@ class Encoder:
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise UsageError(f"sentences must be strings: {error}") from None
         if texts.null_count:
-            raise DataError(f"{texts.null_count} of {len(texts)} texts are None: leave those out")
+            raise DataError(f"{texts.null_count} of {len(texts)} texts are None: remove them")
         return texts
 
     def _embed(self, ids: np.ndarray, cu_seqlens: np.ndarray, show_progress_bar: bool) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""An encoder as a folder that `SentenceTransformer(folder)` opens, in version 5 as well as in 6.
+"""An encoder as a folder that `SentenceTransformer(folder)` opens, in versions 5 and 6.
 
-Two things are written as the older generation knows them, since the newer one reads both: the module types of
-modules.json, and the tokenizer class.
+The module types of modules.json and the tokenizer class are written as version 5 knows them; version 6 reads
+both.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SPECIAL_TOKENS = {
 }
 
 
-def export_model(
+def export_encoder(
     source: ResolvedSpec,
     folder: str | Path,
     *,
@@ -45,23 +45,23 @@ def export_model(
 ) -> Path:
     """Write the encoder at `source` to `folder`, whole or not at all; returns `folder`.
 
-    max_length: tokens after which sentence-transformers shall cut; default the encoder's own
-    weights: what training made of the source's, default its own
-    extra: further text files of the folder, by name; README.md in place of ours
+    max_length: tokens to which sentence-transformers truncates a text; default: the encoder's own limit
+    weights:    written in place of the encoder's own, as training does
+    extra:      further text files of the folder by name; a README.md replaces ours
     Raises UsageError if `folder` exists (unless `force`) or for a family that sentence-transformers cannot
-    load without remote code, ProviderError where the disk refuses.
+    load without remote code, ProviderError where the disk fails.
     """
     folder = Path(folder)
     config = read_config(source.folder)
     if config.family not in SPECIAL_TOKENS and weights is None:
         raise UsageError(
-            f"{source.id} is of the family {config.family}, which sentence-transformers 5 loads only with "
-            f"remote code: open it with univar.Encoder({source.id!r})"
+            f"{source.id} is a {config.family} encoder, which sentence-transformers 5 loads only with remote "
+            f"code: open it with univar.Encoder({source.id!r})"
         )
     if weights is None and source.adapter is not None:
         weights = adapted_weights(source, config)
     if folder.exists() and not force:
-        raise UsageError(f"{folder} exists: choose another folder, or give --force to replace it")
+        raise UsageError(f"{folder} already exists: choose another folder, or replace it with --force")
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
         _write_folder(temporary, source, config, max_length or config.max_length, weights)
@@ -99,7 +99,7 @@ def _write_folder(
 
 
 def _set_layers(path: Path, layers: int) -> None:
-    """Say in a copied config.json how many layers there are: training may have left the upper ones out."""
+    """Set the number of layers in a copied config.json: training may have dropped the upper ones."""
     content = json.loads(path.read_text(encoding="utf-8"))
     content["n_layer" if "n_layer" in content else "num_hidden_layers"] = layers
     _write_json(path, content)
@@ -127,7 +127,7 @@ def _pooling(config: EncoderConfig) -> dict[str, Any]:
 
 
 def _tokenizer_config(config: EncoderConfig, max_length: int) -> dict[str, Any]:
-    """What the source says of its special tokens, with a class that transformers 4 and 5 both know."""
+    """The encoder's own special tokens, with a tokenizer class that transformers 4 and 5 both know."""
     path = config.folder / "tokenizer_config.json"
     said = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     special = SPECIAL_TOKENS.get(config.family, SPECIAL_TOKENS["bert"])
@@ -151,7 +151,7 @@ A sentence encoder exported by univar {__version__}.
 | origin | {source.id}, revision {source.revision} |
 | family | {config.family}, {config.layers} layers, {config.heads} heads |
 | dimensions | {config.dim} |
-| tokens read | {max_length} |
+| longest text | {max_length} tokens |
 | pooling | {config.pooling}, then length 1 |
 
 ```python
@@ -160,6 +160,6 @@ from sentence_transformers import SentenceTransformer
 embeddings = SentenceTransformer("path/to/this/folder").encode(["Q: question A: answer"])
 ```
 
-Licence and training data are those of the origin. Embeddings hold topic and style as well as values; nearness
-is no verdict on what a model values.
+Licence and training data are those of the origin. Embeddings hold topic and style as well as values; that two
+are near each other proves nothing about what an LLM values.
 """

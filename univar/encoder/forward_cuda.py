@@ -1,7 +1,7 @@
-"""The forward on a CUDA device: copies in, computing and copies out overlap, small batches replay a graph.
+"""The forward on a CUDA device: copies in, computing and copies out overlap; small batches replay a graph.
 
-Batches have one of a few shapes: the number of tokens, of texts and the longest length are rounded up, the
-rest filled by texts of padding at the end, which nobody reads.
+Batches have one of a few shapes: the numbers of tokens and texts and the longest length are rounded up, and
+texts of padding at the end fill the rest.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from univar.encoder.packing import Layout, micro_batches
 
 BATCH_TOKENS = 65_536
 GRAPH_SIZE = 1 << 23
-"""Batches of at most this many tokens times dims are replayed as a graph: launching them takes longer."""
+"""Batches of at most this many tokens times dims replay a graph: launching their kernels takes longer."""
 MAX_GRAPHS = 32
 IN_FLIGHT = 3
 
@@ -74,8 +74,9 @@ class Batch:
 
 
 def pad_batch(ids: np.ndarray, layout: Layout, budget: int, longest: int) -> Batch:
-    """A batch of a rounded shape, on the CPU. ids: (layout.tokens,) or more; longest: positions of the model.
+    """A batch of a rounded shape, on the CPU.
 
+    ids: (layout.tokens,) or more; longest: positions of the encoder
     Tokens are rounded up to the budget or half, a quarter ... of it (a single longer text to a multiple of
     64), the longest length and the number of texts to powers of two.
     """
@@ -97,7 +98,7 @@ def pad_batch(ids: np.ndarray, layout: Layout, budget: int, longest: int) -> Bat
 
 
 class CudaSteps(TorchSteps):
-    """The steps of a layer over `Batch`, without a question to the device."""
+    """The steps of a layer over a `Batch`, without waiting for the device."""
 
     def __init__(
         self,
@@ -201,14 +202,14 @@ class _Graph:
 
 
 class _Lanes:
-    """Three streams of a CUDA device: copies in, computing, copies out. On the CPU all happens at once."""
+    """Three streams of a CUDA device: copies in, computing, copies out. On the CPU nothing overlaps."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._streams = [torch.cuda.Stream(device) for _ in range(3)] if device.type == "cuda" else None
 
     def run(self, batch: Batch, compute: Callable[[Batch], Tensor], rows: int) -> Callable[[], Tensor]:
-        """Start `compute` on a batch; call the result for its first `rows` rows, on the CPU."""
+        """Start `compute` on a batch; the function returned gives its first `rows` rows on the CPU."""
         if self._streams is None:
             made = compute(batch)[:rows]
             return lambda: made

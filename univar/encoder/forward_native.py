@@ -1,4 +1,4 @@
-"""The forward without torch (`univar._native`), chosen by `univar.runtime.choose_forward`."""
+"""The forward in C++ (`univar._native`), without torch; `univar.runtime.choose_forward` says when it runs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 from univar._native import Forward, ForwardPool, Run
 from univar.encoder.checkpoint import PARTS, Affine, LayerWeights, Weights
 from univar.encoder.config import EncoderConfig
-from univar.encoder.text_buffers import Texts, text_buffers
-from univar.encoder.tokenizer import NativeTokenizer
+from univar.encoder.tokenizer import NativeTokenizer, Texts, text_buffers
 from univar.errors import DataError
 
 
@@ -23,28 +22,28 @@ class NativeForward:
         self._pool = ForwardPool(forward, threads)
 
     def batches(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(rows (b,) int64, embeddings (b, dim) float32) of packed texts, as they are done.
+        """(rows (b,) int64, embeddings (b, dim) float32) of packed texts, in the order they are finished.
 
-        Nothing more is begun once the iterator is gone.
+        No further batch is started once the iterator is deleted.
         """
         return finished(self._pool.start(ids, cu_seqlens))
 
     def embed(self, tokenizer: NativeTokenizer, texts: Texts) -> Run:
-        """Texts that the same threads tokenise and embed; what is done is asked of the Run."""
+        """Start to tokenise and embed texts in the same threads; `finished` gives the results of the run."""
         offsets, data = text_buffers(texts)
         return self._pool.embed(tokenizer.native, offsets, data, max_length=tokenizer.max_length)
 
 
 def finished(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows (b,) int64, embeddings (b, dim) float32) of a run, as they are done.
+    """(rows (b,) int64, embeddings (b, dim) float32) of a run, in the order they are finished.
 
-    Raises DataError for a token that the model does not know.
+    Raises DataError for a token that the encoder does not know.
     """
     try:
         while (rows := run.take()) is not None:
             yield rows, run.embeddings[rows]
     except ValueError as error:
-        raise DataError(f"{error}: the tokenizer belongs to another model") from None
+        raise DataError(f"{error}: the tokenizer belongs to another encoder") from None
 
 
 def _shape(config: EncoderConfig, weights: Weights) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Packed texts: all tokens one after the other, `cu_seqlens` saying where each text starts."""
+"""Packed texts in batches: all tokens one after the other; `cu_seqlens` says where each text starts."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from univar._native import pack
+from univar.encoder.tokenizer import take_texts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the texts of one packed batch lie.
+    """Where the texts of one packed batch are.
 
-    cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]. A token matrix has `rows` rows, a
-                few
-    more than there are tokens: oneDNN compiles anew for each number of rows it meets, at the price of a
-    layer.
+    cu_seqlens: (n + 1,) int32, text i is cu_seqlens[i]:cu_seqlens[i + 1]
+
+    A token matrix has `rows` rows, a few more than there are tokens: oneDNN compiles anew for each number of
+    rows that it meets, which takes as long as a layer.
     """
 
     cu_seqlens: np.ndarray
@@ -34,7 +35,7 @@ class Layout:
 
     @property
     def rows(self) -> int:
-        """T rounded up to one of at most 32 numbers between two powers of two."""
+        """T rounded up, to one of at most 32 numbers between two powers of two."""
         step = max(16, (1 << (self.tokens - 1).bit_length()) // 64)
         return -(-self.tokens // step) * step
 
@@ -69,22 +70,14 @@ class Layout:
         ]
 
 
-def take_texts(ids: np.ndarray, cu_seqlens: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The packed texts `rows` (m,) int64, in that order: ids (t,) int32 and cu_seqlens (m + 1,) int64."""
-    lengths = np.diff(cu_seqlens)[rows]
-    taken = np.concatenate(([0], np.cumsum(lengths)))
-    return ids[np.repeat(cu_seqlens[rows] - taken[:-1], lengths) + np.arange(taken[-1])], taken
-
-
 def micro_batches(
     ids: np.ndarray, cu_seqlens: np.ndarray, max_tokens: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray, Layout]]:
-    """Cut packed texts into batches of at most `max_tokens` tokens, texts of like length together.
+    """Cut packed texts into batches of at most `max_tokens` tokens, texts of similar length together.
 
-    ids: (T,) int32; cu_seqlens: (n + 1,) int64. Yields, longest texts first, the texts' numbers (b,) int64,
-         their ids
-    one after the other (layout.rows,) int32, 0 after the last token, and their layout. A longer text is a
-    batch alone.
+    ids: (T,) int32; cu_seqlens: (n + 1,) int64. A text longer than `max_tokens` is a batch by itself.
+    Yields, longest texts first, the texts' numbers (b,) int64, their ids one after the other (layout.rows,)
+    int32, 0 after the last token, and their layout.
     """
     lengths = np.diff(cu_seqlens)
     order, cuts = pack(lengths, max_tokens)

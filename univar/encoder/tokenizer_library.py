@@ -1,0 +1,81 @@
+"""Tokenizers that the native ones cannot stand in for, through Hugging Face's library `tokenizers`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from univar.encoder.tokenizer import Texts, Tokens, check_limits, text_buffers
+from univar.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    import tokenizers
+
+TEXTS_AT_ONCE = 1024
+"""The library's encodings are large Python objects: only so many are alive."""
+
+
+class LibraryTokenizer:
+    """Any tokenizer.json through Hugging Face's library; padding and truncation set in the file are ignored.
+
+    The library has threads of its own, set by its environment variables; `threads` is not passed on.
+    """
+
+    def __init__(self, library: tokenizers.Tokenizer, max_length: int, threads: int = 1):
+        check_limits(max_length, threads)
+        library.no_padding()
+        library.no_truncation()
+        self.max_length = max_length
+        self.threads = threads
+        self.vocab_size = 1 + max(library.get_vocab(with_added_tokens=True).values())
+        self._library = library
+        self._n_last = self._count_last()
+        if max_length <= library.num_special_tokens_to_add(False):
+            raise UsageError(f"max_length {max_length} leaves no room for text beside the special tokens")
+
+    def encode(self, texts: Texts) -> Tokens:
+        offsets, data = text_buffers(texts)
+        lengths = np.zeros(len(offsets), np.int64)
+        truncated = np.zeros(len(offsets) - 1, bool)
+        parts = [np.zeros(0, np.int32)]
+        for first, chunk in _decoded_chunks(offsets, data):
+            for row, encoding in enumerate(self._library.encode_batch_fast(chunk), first):
+                ids = np.array(encoding.ids, np.int32)
+                truncated[row] = len(ids) > self.max_length
+                if truncated[row]:
+                    ids = np.concatenate(
+                        [ids[: self.max_length - self._n_last], ids[len(ids) - self._n_last :]]
+                    )
+                parts.append(ids)
+                lengths[row + 1] = len(ids)
+        return Tokens(np.concatenate(parts), np.cumsum(lengths), truncated)
+
+    def _count_last(self) -> int:
+        """How many special tokens follow the text: they stay when it is truncated."""
+        bare = self._library.encode("a", add_special_tokens=False).ids
+        full = self._library.encode("a").ids
+        before = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+        return len(full) - before - len(bare)
+
+
+def open_library(path: Path) -> tokenizers.Tokenizer:
+    """Read a tokenizer.json; DataError where the library cannot."""
+    from tokenizers import Tokenizer as Library
+
+    try:
+        return Library.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise DataError(f"{path} is not a tokenizer that the tokenizers library can read: {error}") from error
+
+
+def _decoded_chunks(offsets: np.ndarray, data: np.ndarray) -> Iterator[tuple[int, list[str]]]:
+    """(first row, texts) of TEXTS_AT_ONCE texts at a time."""
+    memory = data.data
+    bounds = offsets.tolist()
+    for first in range(0, len(bounds) - 1, TEXTS_AT_ONCE):
+        ends = bounds[first : first + TEXTS_AT_ONCE + 1]
+        yield first, [str(memory[a:b], "utf-8", "replace") for a, b in pairwise(ends)]
