@@ -314,8 +314,8 @@ def test_a_limit_that_the_special_tokens_fill_is_a_usage_error(tmp_path):
     ("name", "content", "message"),
     [
         ("other.txt", "", "neither tokenizer.json nor vocab.txt"),
-        ("tokenizer.json", "{", "not JSON"),
-        ("tokenizer.json", "[]", "not a JSON object"),
+        ("tokenizer.json", "{", "cannot be read as JSON"),
+        ("tokenizer.json", "[]", "no JSON object"),
         ("tokenizer.json", "{}", "not a valid tokenizer"),
         ("tokenizer.json", '{"model": {"type": "Unigram"}}', "can read"),
         ("vocab.txt", "we\ncare\n", "has no '\\[UNK\\]'"),

@@ -81,6 +81,7 @@ def test_adapted_encoder_has_its_own_revision_and_exports(
         TEXTS
     )
     assert same.sum(1).min() > 0.99999
+    assert len({path.stat().st_mode for path in (tmp_path / "saved").glob("*.*")}) == 1
 
 
 def test_adapter_of_another_base_is_refused(trained: Path, tmp_path: Path, tiny_bert: Path) -> None:

@@ -15,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from univar.encoder.checkpoint import MATRICES, Affine, Weights, layer_names, load_weights, read_tensors
+from univar.encoder.checkpoint import (
+    MATRICES,
+    Affine,
+    Weights,
+    layer_names,
+    load_weights,
+    read_tensors,
+    write_tensors,
+)
 from univar.encoder.config import EncoderConfig
 from univar.encoder.spec import ResolvedSpec
 from univar.errors import DataError
@@ -34,15 +42,13 @@ class Adapter:
 
 def save_adapter(adapter: Adapter, folder: Path, base: str, facts: dict[str, Any]) -> None:
     """Write an adapter's three files, the matrices in float16."""
-    from safetensors.numpy import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{_PREFIX}{name}.lora_{side}.weight": np.ascontiguousarray(matrix, np.float16)
         for name, pair in adapter.matrices.items()
         for side, matrix in zip("AB", pair, strict=True)
     }
-    save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    write_tensors(folder / "adapter_model.safetensors", tensors)
     targets = sorted({name.split(".", 3)[3] for name in adapter.matrices})
     config = {
         "peft_type": "LORA",

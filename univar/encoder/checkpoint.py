@@ -5,8 +5,10 @@ Only safetensors: nothing is unpickled.
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Collection, Iterator
+import os
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ import numpy as np
 
 from univar.encoder.config import EncoderConfig
 from univar.errors import DataError
+from univar.files import os_call
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -262,6 +265,21 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
                 bits = np.frombuffer(tensor["data"], np.uint16).astype(np.uint32) << 16
                 tensors[name] = bits.view(np.float32).reshape(tensor["shape"])
     return tensors
+
+
+def write_tensors(path: Path, tensors: Mapping[str, np.ndarray] | Mapping[str, Tensor]) -> None:
+    """Write a safetensors file whose permissions are those that the umask leaves; raises OSError."""
+    from safetensors import SafetensorError
+
+    is_numpy = all(isinstance(tensor, np.ndarray) for tensor in tensors.values())
+    library = importlib.import_module(f"safetensors.{'numpy' if is_numpy else 'torch'}")
+    os_call(lambda: open(path, "ab").close())
+    mode = path.stat().st_mode  # the library makes a new file that nobody else may read
+    try:
+        os_call(library.save_file, dict(tensors), path, {"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    os.chmod(path, mode)
 
 
 def checkpoint_tensors(config: EncoderConfig, weights: Weights) -> dict[str, Tensor]:

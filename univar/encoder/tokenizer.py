@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pat
 
-from univar.encoder.config import read_json
 from univar.errors import DataError, UsageError
+from univar.files import read_json
 
 if TYPE_CHECKING:
     from univar import _native
