@@ -6,21 +6,21 @@ import torch
 from torch import Tensor
 
 
-def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", eps: float = 1e-12) -> Tensor:
-    """One unit vector per packed sequence.
+def pool(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean") -> Tensor:
+    """One vector per packed sequence, (N, D) float32.
 
     hidden:     (T, D) floating point, token states of all sequences one after the other
     cu_seqlens: (N + 1,) int32 or int64, sequence i is cu_seqlens[i]:cu_seqlens[i + 1], none empty
     pooling:    "mean" over the sequence's tokens, or "cls" for its first token
-    returns:    (N, D) float32, every row of length 1 (zero rows stay zero)
     """
-    starts = cu_seqlens[:-1].long()
     if pooling == "cls":
-        pooled = hidden.index_select(0, starts).float()
-    else:
-        lengths = (cu_seqlens[1:] - cu_seqlens[:-1]).long()
-        pooled = torch.segment_reduce(hidden.float(), "mean", lengths=lengths, axis=0)
-    return torch.nn.functional.normalize(pooled, dim=1, eps=eps)
+        return hidden.index_select(0, cu_seqlens[:-1].long()).float()
+    return torch.segment_reduce(hidden.float(), "mean", lengths=cu_seqlens.diff().long(), axis=0)
+
+
+def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", eps: float = 1e-12) -> Tensor:
+    """`pool`, every row divided by its length (zero rows stay zero)."""
+    return torch.nn.functional.normalize(pool(hidden, cu_seqlens, pooling), dim=1, eps=eps)
 
 
 def residual_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:

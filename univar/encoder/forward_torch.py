@@ -138,7 +138,7 @@ class PackedTransformer:
         """One layer, (rows, dim) -> (rows, dim)."""
         qkv = layer.qkv(x).view(len(x), 3, self._config.heads, self._config.head_dim)
         if angles is not None:
-            _rotate(qkv[:, :2], *angles)
+            qkv[:, :2] = rotated(qkv[:, :2], *angles)
         x = self._steps.add_norm(layer.out(self._steps.attend(qkv, layout)), x, layer.attention_norm)
         hidden = self._steps.activate(layer.up(x))
         return self._steps.add_norm(layer.down(hidden), x, layer.output_norm)
@@ -258,27 +258,35 @@ def rotary_angles(config: EncoderConfig, layout: Layout, device: torch.device) -
     return angles.cos(), angles.sin()
 
 
-def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> None:
-    """Turn each pair (i, i + head_dim / 2) of x (T, 2, heads, head_dim) by its angle, in place, in fp32."""
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Each pair (i, i + head_dim / 2) of x (T, 2, heads, head_dim) turned by its angle; float32."""
     left, right = x.float().chunk(2, dim=-1)
-    x.copy_(torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1))
+    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+
+
+def attended_groups(
+    qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor] | None = None
+) -> Iterator[Tensor]:
+    """Attention within each text: (texts, L, heads, head_dim) of each run of equally long texts, in order.
+
+    qkv: (rows, 3, heads, head_dim); bias: tokens L -> (heads, L, L), added to the scores. Differentiable.
+    """
+    parts = qkv.split([*(texts * length for _, texts, length in layout.groups), len(qkv) - layout.tokens])
+    for part, (_, texts, length) in zip(parts, layout.groups, strict=False):
+        q, k, v = part.view(texts, length, *qkv.shape[1:]).permute(2, 0, 3, 1, 4).unbind(0)
+        mask = None if bias is None else bias(length)[None]
+        yield F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2)
 
 
 def sdpa_groups(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor] | None = None) -> Tensor:
-    """Attention of each text's tokens to each other, by one call of torch per run of equally long texts.
-
-    qkv: (rows, 3, heads, head_dim); bias: tokens L -> (heads, L, L), added to the scores.
-    Returns (rows, dim), 0 in the rows after the last token.
-    """
+    """`attended_groups` as one matrix (rows, dim), 0 in the rows after the last token."""
     tokens, _, heads, head_dim = qkv.shape
     out = torch.empty(tokens, heads * head_dim, dtype=qkv.dtype, device=qkv.device)
     out[layout.tokens :] = 0
-    for first, texts, length in layout.groups:
-        span = slice(first, first + texts * length)
-        q, k, v = qkv[span].view(texts, length, 3, heads, head_dim).permute(2, 0, 3, 1, 4)
-        mask = None if bias is None else bias(length)[None]
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        out[span].view(texts, length, heads, head_dim).copy_(attended.transpose(1, 2))
+    for (first, texts, length), attended in zip(
+        layout.groups, attended_groups(qkv, layout, bias), strict=True
+    ):
+        out[first : first + texts * length].view(texts, length, heads, head_dim).copy_(attended)
     return out
 
 

@@ -16,9 +16,9 @@ from torch.utils.checkpoint import checkpoint
 
 from univar.encoder.checkpoint import PARTS, Affine, LayerWeights, Weights
 from univar.encoder.config import EncoderConfig
-from univar.encoder.forward_torch import relative_bias, rotary_angles
+from univar.encoder.forward_torch import activate, attended_groups, relative_bias, rotary_angles, rotated
 from univar.encoder.packing import Layout
-from univar.kernels.reference import pool_normalize
+from univar.kernels.reference import pool
 from univar.train.packed_attention import packed_attention
 from univar.train.trainable_linear import linear
 
@@ -79,10 +79,10 @@ class TrainableLayer(nn.Module):
         keys = slice(config.dim, 2 * config.dim) if angles is None else None
         qkv = self.qkv.linear(x, fixed=keys).view(len(x), 3, config.heads, config.head_dim)
         if angles is not None:
-            qkv = torch.cat([_rotated(qkv[:, :2], *angles), qkv[:, 2:]], dim=1)
-        attended = packed_attention(qkv, layout) if bias is None else attend(qkv, layout, bias)
+            qkv = torch.cat([rotated(qkv[:, :2], *angles).to(qkv.dtype), qkv[:, 2:]], dim=1)
+        attended = packed_attention(qkv, layout) if bias is None else biased_attention(qkv, layout, bias)
         x = self.attention_norm.normalize(x + self.out.linear(attended), config.norm_eps)
-        hidden = _activated(self.up.linear(x), config.activation)
+        hidden = activate(self.up.linear(x), config.activation)
         return self.output_norm.normalize(x + self.down.linear(hidden), config.norm_eps)
 
     def weights(self) -> LayerWeights:
@@ -140,11 +140,8 @@ class TrainableEncoder(nn.Module):
             else:
                 x = layer(x, layout, angles, bias)
         cu_seqlens = torch.from_numpy(layout.cu_seqlens).to(device)
-        if self._normalize:
-            return pool_normalize(x[: layout.tokens], cu_seqlens, self.config.pooling)
-        if self.config.pooling == "cls":
-            return x.index_select(0, cu_seqlens[:-1].long()).float()
-        return torch.segment_reduce(x[: layout.tokens].float(), "mean", lengths=cu_seqlens.diff().long())
+        pooled = pool(x[: layout.tokens], cu_seqlens, self.config.pooling)
+        return F.normalize(pooled, dim=1) if self._normalize else pooled
 
     def weights(self) -> Weights:
         """As they are now, adapters merged, copied."""
@@ -167,31 +164,7 @@ def _array(x: Tensor) -> np.ndarray:
     return x.detach().cpu().numpy().copy()
 
 
-def attend(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor:
+def biased_attention(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor:
     """`packed_attention` with MPNet's bias by distance, which gets its gradient from torch."""
-    rows, _, heads, head_dim = qkv.shape
-    sizes = [texts * length for _, texts, length in layout.groups]
-    parts = qkv.split([*sizes, rows - layout.tokens])
-    out = []
-    for part, (_, texts, length) in zip(parts, layout.groups, strict=False):
-        q, k, v = part.view(texts, length, 3, heads, head_dim).permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias(length)[None])
-        out.append(attended.transpose(1, 2).reshape(texts * length, heads * head_dim))
-    out.append(qkv.new_zeros(rows - layout.tokens, heads * head_dim))
-    return torch.cat(out)
-
-
-def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Each pair (i, i + head_dim / 2) of x (T, 2, heads, head_dim) turned by its angle, in fp32."""
-    left, right = x.float().chunk(2, dim=-1)
-    return torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1).to(x.dtype)
-
-
-def _activated(x: Tensor, activation: str) -> Tensor:
-    """x: (T, F), or (T, 2 F) for "swiglu", whose second half is the gate; returns (T, F)."""
-    if activation == "swiglu":
-        value, gate = x.chunk(2, dim=1)
-        return F.silu(gate) * value
-    if activation == "relu":
-        return F.relu(x)
-    return F.gelu(x, approximate="tanh" if activation == "gelu_tanh" else "none")
+    parts = [part.flatten(2).flatten(0, 1) for part in attended_groups(qkv, layout, bias)]
+    return torch.cat([*parts, qkv.new_zeros(len(qkv) - layout.tokens, qkv[0, 0].numel())])
