@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and the small ones that people write: TOML and JSON.
+"""Files that are there whole or not at all, with one writer at a time; TOML and JSON that people write.
 
 Calls to the operating system that can fail go through `os_call`, so that a test can make the k-th of them
 fail. What the operating system refuses becomes a ProviderError that names the path and what to do about it.
@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from univar.errors import DataError, ProviderError, StoreCorrupt, UsageError
+from univar.errors import DataError, ProviderError, StoreCorrupt, StoreLocked, UsageError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -285,3 +285,44 @@ def map_file(path: Path, size_bytes: int) -> mmap.mmap:
                 "restore it from a copy, or embed its answers into a new store"
             )
         return os_call(lambda: mmap.mmap(fd, size, access=mmap.ACCESS_READ))
+
+
+class WriterLock:
+    """One writer at a time: a lock file that the system releases when its holder dies.
+
+    path: the lock file, which holds the pid of the holder; what: the file or folder that is written, for
+    the error. Held from `acquire` to `release`.
+    """
+
+    def __init__(self, path: Path, what: Path) -> None:
+        from filelock import FileLock
+
+        self.path, self.what = path, what
+        self._lock = FileLock(path, thread_local=False)
+
+    def acquire(self, timeout_s: float = 0.0) -> None:
+        """Take the lock or raise StoreLocked after `timeout_s` seconds."""
+        from filelock import Timeout
+
+        if self.path.is_symlink():
+            raise StoreCorrupt(f"{self.path} is a link: remove it, a lock must be a file of its own")
+        try:
+            os_call(lambda: self._lock.acquire(timeout=timeout_s))
+            os_call(lambda: self.path.write_text(f"{os.getpid()}\n"))
+        except Timeout:
+            raise StoreLocked(
+                f"{self.what} is being written by {self._holder()}: wait until that is done or stop it, "
+                "then run the same command again (reading goes on undisturbed)"
+            ) from None
+        except OSError as error:
+            self._lock.release()
+            raise failure("lock", self.path, error) from error
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, as removing it would let two writers in."""
+        self._lock.release()
+
+    def _holder(self) -> str:
+        with suppress(OSError, ValueError):
+            return f"process {int(self.path.read_text())}"
+        return "another process"

@@ -28,6 +28,9 @@ IDENTITY_COLUMNS = ("id", "model", "language", "question_id", "question", "answe
 TEXT_COLUMNS = ("id", "question", "answer", "original_question", "original_answer", "sampling")
 """Columns stored as offsets and bytes; every other column repeats and is stored as codes."""
 
+DERIVED_COLUMN = "source"
+"""The column that no input has: a row's (model, language), see `source_label`."""
+
 SOURCE_CORPUS = "source_corpus"
 """Name under which an input column called `source` is kept: here a source is (model, language)."""
 

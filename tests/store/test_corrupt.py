@@ -192,7 +192,7 @@ def test_manifests_of_two_sets_of_workers_are_refused(tmp_path):
 def test_verify_finds_rows_that_are_wrong_in_themselves(tmp_path, monkeypatch, damage, words):
     batch = rows(3)
     damage(batch)
-    monkeypatch.setattr("univar.store.rows.EmbeddedRows.check", lambda self, dim: None)
+    monkeypatch.setattr("univar.store.shard_writer.EmbeddedRows.check", lambda self, dim: None)
     report = verify(write(tmp_path / "s", batch))
     assert len(report.problems) == 1
     assert words in report.problems[0]

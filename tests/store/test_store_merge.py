@@ -1,6 +1,6 @@
 """Merging: each row once, in the order of the inputs, and again after an interruption."""
 
-import sys
+import importlib
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tests.store.store_rows import DIM, ENCODER, contents, flip_bit, rows, rows_
 from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.store import Store, merge, verify
 
-MODULE = sys.modules["univar.store.merge"]
+MODULE = importlib.import_module("univar.store.merging")
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
 from univar.encoder.tokenizer import take_texts
 from univar.errors import UsageError
-from univar.store import Store, StoreWriter
+from univar.store.reader import Store
+from univar.store.writer import SHARD_ROWS, StoreWriter
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder
@@ -33,7 +34,6 @@ WINDOW_ROWS, WINDOW_ROWS_ON_CUDA = 1024, 4096
 """Rows that are read, tokenised and embedded together; several windows are in memory at once."""
 WINDOW_BYTES = 4 << 20
 """About as many bytes of text that a window has at most."""
-SHARD_ROWS = 65_536
 FLUSH_S = 30.0
 
 

@@ -13,7 +13,9 @@ from univar._native import HashIndex
 from univar.bulk.report import EmbedReport
 from univar.runtime import release_freed_memory
 from univar.schema import IDENTITY_COLUMNS, content_hashes, qa_texts
-from univar.store import FLAG_REUSED, FLAG_TRUNCATED, EmbeddedRows, StoreWriter
+from univar.store import FLAG_REUSED, FLAG_TRUNCATED
+from univar.store.shard_writer import EmbeddedRows
+from univar.store.writer import StoreWriter
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,9 +16,8 @@ from univar.elicit.plan import Plan, plan_of
 from univar.elicit.run import OnProgress, Run, RunReport
 from univar.elicit.state import BATCHED, DONE, FAILED, PENDING, Source, State
 from univar.errors import UsageError
-from univar.files import new_file
+from univar.files import WriterLock, new_file
 from univar.questions import Question, gather, select
-from univar.store.lock import StoreLock
 
 MAX_REQUESTS = 50_000_000
 
@@ -98,7 +97,7 @@ class Elicitation:
             )
         self._plan = (models, questions, samples, seed)
         self._dry = dry
-        self._lock = StoreLock(self.out.with_name(self.out.name + ".lock"), self.out)
+        self._lock = WriterLock(self.out.with_name(self.out.name + ".lock"), self.out)
 
     def __enter__(self) -> Elicitation:
         self._lock.acquire()

@@ -13,20 +13,23 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import numpy as np
 
 from univar import files, schema
 from univar.errors import DataError, StoreCorrupt
-from univar.store import columns
 
 STORE_FORMAT = "univar-store/1"
+SHARD_FORMAT = "univar-shard/1"
+SHARDS_FOLDER = "shards"
 BLOCK_BYTES = 4 << 20
 DIGEST_BYTES = 16
 DTYPES = {"float16": "<f2", "float32": "<f4"}
 ENCODER_KEYS = ("id", "revision", "dim", "max_length", "pooling")
 """What all embeddings of one store have in common."""
 
+_EMPTY_NAME = "%"
 _LIMIT_BYTES = 1 << 30
 _LARGEST = 1 << 60
 _MANIFEST_NAME = re.compile(r"manifest(-[0-9]{1,7}-of-[0-9]{1,7})?\.json")
@@ -102,6 +105,18 @@ class Manifest:
         lines["runs"] = _lines([_line(run) for run in self.runs])
         lines["shards"] = _lines([shard.line for shard in self.shards])
         return seal(_object(lines))
+
+
+def encode_name(column: str) -> str:
+    """A column's name as one HDF5 link name: percent-encoded, so that no slash or dot misleads."""
+    if not column:
+        return _EMPTY_NAME
+    return quote(column, safe=" ").replace(".", "%2E")
+
+
+def decode_name(encoded: str) -> str:
+    """The inverse of `encode_name`."""
+    return "" if encoded == _EMPTY_NAME else unquote(encoded)
 
 
 def manifest_name(worker: tuple[int, int]) -> str:
@@ -273,10 +288,8 @@ def _check_datasets(file: str, datasets: dict[str, DatasetInfo], rows: int, mani
             continue
         kind, _, rest = name.partition("/")
         encoded = rest.partition("/")[0]
-        column = columns.decode_name(encoded)
-        _expect(
-            kind in ("codes", "text") and columns.encode_name(column) == encoded, f"unknown dataset {name!r}"
-        )
+        column = decode_name(encoded)
+        _expect(kind in ("codes", "text") and encode_name(column) == encoded, f"unknown dataset {name!r}")
         _expect(column in manifest.columns, f"dataset {name!r} of {file} belongs to no column")
         other = "text" if kind == "codes" else "codes"
         _expect(f"{other}/{encoded}/offsets" not in datasets, f"column {column!r} is in {file} twice")

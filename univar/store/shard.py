@@ -1,7 +1,10 @@
-"""One shard: a finished HDF5 file that is written once, in one pass, and read by memory map.
+"""One finished shard: a file that is never written again, read by memory map.
 
 Readers trust the manifest, not HDF5: they map the file and take the bytes at the offsets that were noted
 when it was written, so that a hostile file cannot lead the HDF5 library anywhere.
+
+A text column is `text/<name>/{offsets, bytes}`, one string a row. A column that repeats is
+`codes/<name>/{codes, offsets, bytes}`: the shard's distinct strings, and one number a row.
 """
 
 from __future__ import annotations
@@ -11,96 +14,22 @@ import hashlib
 import mmap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from univar import files
+from univar import files, schema
 from univar.errors import StoreCorrupt
-from univar.store import columns
-from univar.store.layout import lay_out
-from univar.store.manifest import BLOCK_BYTES, DIGEST_BYTES, DatasetInfo, ShardInfo, fixed_datasets
-from univar.store.rows import PendingRows
+from univar.store.manifest import BLOCK_BYTES, DIGEST_BYTES, ShardInfo, decode_name, encode_name
 
-Buffers = list[Any]
-Dataset = tuple[str, tuple[int, ...], Buffers]
+FLAG_TRUNCATED = 1
+"""The text was longer than the encoder's limit; its head was embedded."""
 
+FLAG_REUSED = 2
+"""The embedding is that of an identical text embedded before."""
 
-def write_shard(path: Path, pending: PendingRows) -> ShardInfo:
-    """Write all pending rows (at least one) as one shard; it is there whole or not at all."""
-    datasets = dict(_datasets(pending))
-    skeleton, offsets = lay_out({name: (dtype, shape) for name, (dtype, shape, _) in datasets.items()})
-    infos = {name: DatasetInfo(offsets[name], dtype, shape) for name, (dtype, shape, _) in datasets.items()}
-    checksums = BlockChecksums()
-    with files.new_file(path) as file:
-        for buffer in _front_to_back(skeleton, infos, datasets):
-            file.write(buffer)
-            checksums.update(buffer)
-    return ShardInfo(path.name, pending.rows, file.size_bytes, tuple(checksums.finish()), infos)
-
-
-def _datasets(pending: PendingRows) -> Iterator[tuple[str, Dataset]]:
-    dim = pending.batches[0].embeddings.shape[1]
-    for name, (dtype, shape) in fixed_datasets(pending.rows, dim, pending.dtype).items():
-        yield name, (dtype, shape, [getattr(batch, name) for batch in pending.batches])
-    names = pending.column_names()
-    for column in sorted(names, key=columns.is_text):
-        yield from _column_datasets(column, pending.column(column))
-
-
-def _column_datasets(column: str, chunks: list[pa.Array]) -> Iterator[tuple[str, Dataset]]:
-    encoded = columns.encode_name(column)
-    folder = f"text/{encoded}" if columns.is_text(column) else f"codes/{encoded}"
-    if not columns.is_text(column):
-        codes, labels = columns.to_codes(chunks)
-        yield f"{folder}/codes", ("<i4", (sum(map(len, codes)),), codes)
-        chunks = [labels]
-    offsets, data = columns.from_chunks(chunks)
-    yield f"{folder}/offsets", ("<i8", offsets.shape, [offsets])
-    yield f"{folder}/bytes", ("|u1", (int(offsets[-1]),), data)
-
-
-def _front_to_back(
-    skeleton: memoryview, infos: dict[str, DatasetInfo], datasets: dict[str, Dataset]
-) -> Iterator[memoryview]:
-    position = 0
-    for name, info in sorted(infos.items(), key=lambda item: item[1].offset):
-        if info.nbytes:
-            yield skeleton[position : info.offset]
-            yield from (memoryview(buffer).cast("B") for buffer in datasets[name][2] if len(buffer))
-            position = info.offset + info.nbytes
-    yield skeleton[position:]
-
-
-class BlockChecksums:
-    """BLAKE2b of every 4 MiB of a stream, however it is cut into buffers."""
-
-    def __init__(self) -> None:
-        self._blocks: list[str] = []
-        self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        self._filled = 0
-
-    def update(self, buffer: memoryview) -> None:
-        """Take the next bytes."""
-        while len(buffer):
-            part = buffer[: BLOCK_BYTES - self._filled]
-            self._hash.update(part)
-            self._filled += len(part)
-            buffer = buffer[len(part) :]
-            if self._filled == BLOCK_BYTES:
-                self._close_block()
-
-    def finish(self) -> list[str]:
-        """The checksums in hex."""
-        if self._filled:
-            self._close_block()
-        return self._blocks
-
-    def _close_block(self) -> None:
-        self._blocks.append(self._hash.hexdigest())
-        self._hash = hashlib.blake2b(digest_size=DIGEST_BYTES)
-        self._filled = 0
+UNIT_TOLERANCE = {"float16": 2e-3, "float32": 1e-3}
+"""How far the length of a stored embedding may be from 1."""
 
 
 class ShardFile:
@@ -154,15 +83,15 @@ class ShardFile:
         if self.is_coded(column):
             codes, labels = self.codes(column)
             return labels.take(pa.array(codes))
-        folder = f"text/{columns.encode_name(column)}"
-        return self._strings(folder) if self._has(folder) else columns.empty_strings(len(self))
+        folder = f"text/{encode_name(column)}"
+        return self._strings(folder) if self._has(folder) else empty_strings(len(self))
 
     def codes(self, column: str) -> tuple[np.ndarray, pa.Array]:
         """(codes (rows,) int32, labels) of a column: the labels are large_string, each there once."""
         if not self.is_coded(column):
-            codes, labels = columns.to_codes([self.strings(column)])
+            codes, labels = to_codes([self.strings(column)])
             return codes[0], labels
-        folder = f"codes/{columns.encode_name(column)}"
+        folder = f"codes/{encode_name(column)}"
         stored, labels = self.array(f"{folder}/codes"), self._strings(folder)
         if int(stored.min()) < 0 or int(stored.max()) >= len(labels):
             raise self.corrupt(f"column {column!r} has codes without a label")
@@ -170,7 +99,7 @@ class ShardFile:
 
     def text(self, column: str, rows: np.ndarray) -> list[str]:
         """The strings of some rows (numbered in this shard), reading only them."""
-        folder = f"text/{columns.encode_name(column)}"
+        folder = f"text/{encode_name(column)}"
         if self.is_coded(column) or not self._has(folder):
             return self.strings(column).take(pa.array(rows)).to_pylist()
         offsets, data = self.array(f"{folder}/offsets"), self.array(f"{folder}/bytes")
@@ -187,11 +116,11 @@ class ShardFile:
     def columns(self) -> list[str]:
         """Columns that this shard has."""
         folders = (name.split("/")[1] for name in self.info.datasets if name.endswith("/offsets"))
-        return [columns.decode_name(folder) for folder in folders]
+        return [decode_name(folder) for folder in folders]
 
     def is_coded(self, column: str) -> bool:
         """Whether this shard keeps the column as codes."""
-        return f"codes/{columns.encode_name(column)}/codes" in self.info.datasets
+        return f"codes/{encode_name(column)}/codes" in self.info.datasets
 
     def corrupt(self, what: str) -> StoreCorrupt:
         """The error to raise when the shard is not what the manifest says."""
@@ -208,7 +137,7 @@ class ShardFile:
 
     def _strings(self, folder: str) -> pa.Array:
         try:
-            return columns.to_strings(self.array(f"{folder}/offsets"), self.array(f"{folder}/bytes"))
+            return to_strings(self.array(f"{folder}/offsets"), self.array(f"{folder}/bytes"))
         except pa.ArrowInvalid as error:
             raise self.corrupt(f"{folder}: {str(error)[:200]}") from None
 
@@ -219,3 +148,38 @@ class ShardFile:
             if info.nbytes:
                 blocks[info.offset // BLOCK_BYTES : -(-(info.offset + info.nbytes) // BLOCK_BYTES)] = True
         return blocks
+
+
+def is_text(column: str) -> bool:
+    """Whether a column is written as one string a row rather than as codes."""
+    return column in schema.TEXT_COLUMNS
+
+
+def to_codes(chunks: list[pa.Array]) -> tuple[list[np.ndarray], pa.Array]:
+    """Codes, one int32 array a chunk, into the distinct strings that follow (large_string)."""
+    encoded = pa.chunked_array(chunks, type=pa.large_string()).dictionary_encode().unify_dictionaries()
+    codes = [chunk.indices.to_numpy(zero_copy_only=False).astype(np.int32) for chunk in encoded.chunks]
+    return codes, encoded.chunk(0).dictionary
+
+
+def to_strings(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
+    """Strings (n,) from offsets (n + 1,) int64 and bytes (b,) uint8, without a copy.
+
+    Raises pa.ArrowInvalid unless the offsets rise inside the bytes and every string is UTF-8.
+    """
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    strings = pa.Array.from_buffers(pa.large_string(), len(offsets) - 1, buffers)
+    strings.validate(full=True)
+    return strings
+
+
+def empty_strings(rows: int) -> pa.Array:
+    """`rows` empty strings, for a column that a shard or batch does not have."""
+    return pa.repeat(pa.scalar("", pa.large_string()), rows)
+
+
+def not_unit(embeddings: np.ndarray, tolerance: float) -> np.ndarray:
+    """Indices of rows of embeddings (n, D) that are not finite or whose length is not 1."""
+    wide = embeddings.astype(np.float32, copy=False)
+    squares = np.einsum("nd,nd->n", wide, wide)
+    return np.flatnonzero(~(np.abs(np.sqrt(squares) - 1.0) <= tolerance))

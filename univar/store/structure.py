@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.errors import ProviderError
-from univar.store.layout import SHARD_FORMAT
+from univar.store.manifest import SHARD_FORMAT
 from univar.store.shard import ShardFile
 
 _READY = "ready"

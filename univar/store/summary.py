@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from univar.store.reader import Store
-from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED
+from univar.store.shard import FLAG_REUSED, FLAG_TRUNCATED
 
 
 def summarize(store: Store) -> dict[str, Any]:

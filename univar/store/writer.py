@@ -13,9 +13,10 @@ import numpy as np
 from univar import files, schema
 from univar._native import HashIndex
 from univar.errors import DataError, UsageError
-from univar.store.lock import StoreLock
+from univar.files import WriterLock
 from univar.store.manifest import (
     DTYPES,
+    SHARDS_FOLDER,
     Manifest,
     check_encoder,
     disagreement,
@@ -24,10 +25,11 @@ from univar.store.manifest import (
     read_manifests,
     shard_prefix,
 )
-from univar.store.rows import EmbeddedRows, PendingRows
-from univar.store.shard import ShardFile, write_shard
+from univar.store.shard import ShardFile
+from univar.store.shard_writer import EmbeddedRows, PendingRows, write_shard
 
-SHARDS_FOLDER = "shards"
+SHARD_ROWS = 65_536
+"""Rows after which a shard is closed unless the caller says otherwise."""
 SETUP_WAIT_S = 30.0
 
 
@@ -54,7 +56,7 @@ class StoreWriter:
             raise UsageError(f"embeddings are stored as float16 or float32, not as {dtype!r}")
         files.make_folder(self.path / SHARDS_FOLDER)
         index, workers = wanted.worker
-        self._lock = StoreLock(self.path / f".lock-{index}-of-{workers}", self.path)
+        self._lock = WriterLock(self.path / f".lock-{index}-of-{workers}", self.path)
         self._lock.acquire()
         try:
             self._manifest = self._open_manifest(wanted)
@@ -165,7 +167,7 @@ class StoreWriter:
             self._pending = PendingRows(before.dtype)
 
     def _open_manifest(self, wanted: Manifest) -> Manifest:
-        setup = StoreLock(self.path / ".lock", self.path)
+        setup = WriterLock(self.path / ".lock", self.path)
         setup.acquire(SETUP_WAIT_S)
         try:
             existing = read_manifests(self.path) if manifest_names(self.path) else []

@@ -13,11 +13,10 @@ from univar._native import HashIndex
 from univar.errors import DataError, UsageError
 from univar.store.manifest import encoder_differences
 from univar.store.reader import Store
-from univar.store.rows import EmbeddedRows
 from univar.store.shard import ShardFile
-from univar.store.writer import StoreWriter
+from univar.store.shard_writer import EmbeddedRows
+from univar.store.writer import SHARD_ROWS, StoreWriter
 
-SHARD_ROWS = 65_536
 SHARD_BYTES = 256 << 20
 _BATCH_ROWS = 8192
 

@@ -13,11 +13,9 @@ import numpy as np
 from univar import files, schema
 from univar._native import HashIndex
 from univar.errors import StoreCorrupt
-from univar.store.manifest import Manifest, read_manifests
-from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED, UNIT_TOLERANCE, not_unit
-from univar.store.shard import ShardFile
+from univar.store.manifest import SHARDS_FOLDER, Manifest, read_manifests
+from univar.store.shard import FLAG_REUSED, FLAG_TRUNCATED, UNIT_TOLERANCE, ShardFile, not_unit
 from univar.store.structure import structure_problems
-from univar.store.writer import SHARDS_FOLDER
 
 _ROWS_AT_ONCE = 65_536
 _SHARD_LIKE = re.compile(r"\.?([0-9]+-of-[0-9]+-)?[0-9]{8,12}\.h5(\.[0-9a-f]+\.tmp)?")

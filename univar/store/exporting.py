@@ -17,9 +17,8 @@ import pyarrow as pa
 
 from univar import files
 from univar.errors import UsageError
-from univar.store.columns import is_text
 from univar.store.reader import Store
-from univar.store.rows import FLAG_REUSED, FLAG_TRUNCATED
+from univar.store.shard import FLAG_REUSED, FLAG_TRUNCATED, is_text
 
 FORMATS = {"parquet": (".parquet",), "npy": (".npy",), "faiss": (".faiss", ".index")}
 _OWN_COLUMNS = ("embedding", "n_tokens", "truncated", "reused")
