@@ -13,8 +13,8 @@ __version__ = "0.1.0"
 _LAZY = {
     "Encoder": "univar.encoder.encoder",
     "Store": "univar.store",
-    "Index": "univar.search",
-    "attribute": "univar.search",
+    "Index": "univar.search.index",
+    "attribute": "univar.search.attribute",
     "embed": "univar.bulk",
     "info_nce": "univar.kernels.info_nce",
     "knn": "univar.search.knn",
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from univar.bulk import embed
     from univar.encoder.encoder import Encoder
     from univar.kernels.info_nce import info_nce
-    from univar.search import Index, attribute
+    from univar.search.attribute import attribute
+    from univar.search.index import Index
     from univar.search.knn import knn
     from univar.store import Store
 

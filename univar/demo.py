@@ -75,7 +75,7 @@ def is_held_out(question_id: str) -> bool:
 def attributed_examples(index: Index, test: Store) -> list[dict[str, Any]]:
     """A few held-out answers, evenly spread: the truth, and the sources that their neighbours speak for."""
     rows = np.linspace(0, len(test) - 1, EXAMPLES).astype(np.int64)
-    found = Attributor(index, NEIGHBOURS).ask(test.embeddings[rows], top=3, evidence=1)
+    found = Attributor(index, NEIGHBOURS).attribute(test.embeddings[rows], top=3, evidence=1)
     columns = [test.text(name, rows) for name in ("source", "question", "answer")]
     return [
         {"truth": source, "question": question, "answer": answer, **facts}

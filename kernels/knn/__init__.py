@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from univar.errors import DataError, UsageError
+from univar.errors import UsageError
 from univar.kernels import reference
+from univar.kernels.checks import check_search, not_finite
 from univar.kernels.launch import NEEDS, can_launch
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 Impl = Literal["auto", "triton", "torch"]
 IMPLS = ("auto", "triton", "torch")
-MAX_K = 256
 MARGIN = 6
 CORPUS_BLOCK_BYTES = 4 << 30
 WORKSPACE_BYTES = 1 << 30
@@ -44,7 +44,7 @@ def knn(queries: Tensor, corpus: Tensor, k: int, *, impl: Impl = "auto") -> tupl
     impl:    "triton" (CUDA), "torch" (anywhere), "auto"
     returns: scores (Q, k) float32, the products summed in float64, from high to low, ties by the lower row;
              indices (Q, k) int64; -inf and -1 where the corpus has fewer than k rows
-    Raises UsageError where arguments don't fit together, DataError for a NaN or infinity, with its row.
+    Raises UsageError where arguments don't fit together, DataError for NaN or infinity, with its row.
     """
     _check(queries, corpus, k, impl)
     _refuse_nan(queries, "query", 0)
@@ -54,25 +54,6 @@ def knn(queries: Tensor, corpus: Tensor, k: int, *, impl: Impl = "auto") -> tupl
         _refuse_nan(block, "corpus", start)
         search(best, queries, block, start, k)
     return best.scores(), best.indices()
-
-
-def knn_shares(
-    queries: Tensor, corpus: Tensor, labels: Tensor, n_labels: int, k: int, *, impl: Impl = "auto"
-) -> Tensor:
-    """Share of each label among the k nearest rows, (Q, n_labels) float32; neighbours are not kept.
-
-    labels: (N,) int64, of each corpus row, in [0, n_labels). The rest as `knn`.
-    """
-    if labels.shape != corpus.shape[:1] or labels.is_floating_point():
-        raise UsageError(f"labels must be {len(corpus)} integers, got {labels.dtype} {tuple(labels.shape)}")
-    shares = torch.empty(len(queries), n_labels, dtype=torch.float32, device=queries.device)
-    labels = labels.to(queries.device)
-    step = max(1, WORKSPACE_BYTES // (16 * k))
-    for start in range(0, len(queries), step):
-        part = slice(start, start + step)
-        scores, rows = knn(queries[part], corpus, k, impl=impl)
-        shares[part] = reference.knn_vote(scores, labels[rows.clamp_min(0)], n_labels)
-    return shares
 
 
 class _Best:
@@ -173,11 +154,10 @@ def _copy(rows: Tensor, stream: torch.cuda.Stream) -> Tensor:
 
 
 def _refuse_nan(rows: Tensor, side: str, start: int) -> None:
-    """Raise DataError if a row has a NaN or an infinity."""
+    """Raise DataError if a row contains NaN or infinity."""
     bad = ~torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).isfinite()
     if bool(bad.any()):
-        row = start + int(bad.nonzero()[0, 0])
-        raise DataError(f"{side} row {row} has a NaN or an infinity, which is near to nothing: drop that row")
+        raise not_finite(side, start + int(bad.nonzero()[0, 0]))
 
 
 def _choose(impl: Impl, queries: Tensor) -> str:
@@ -189,15 +169,9 @@ def _choose(impl: Impl, queries: Tensor) -> str:
 def _check(queries: Tensor, corpus: Tensor, k: int, impl: str) -> None:
     if impl not in IMPLS:
         raise UsageError(f"unknown impl {impl!r}: give one of {', '.join(IMPLS)}")
-    if queries.ndim != 2 or corpus.ndim != 2 or queries.shape[1] != corpus.shape[1] or not queries.shape[1]:
-        raise UsageError(
-            "queries (Q, D) and corpus (N, D) must have the same D, at least 1, got "
-            f"{tuple(queries.shape)} and {tuple(corpus.shape)}"
-        )
+    check_search(queries, corpus, k)
     if not (queries.is_floating_point() and corpus.is_floating_point()):
         raise UsageError(f"queries and corpus must be floating point, got {queries.dtype}, {corpus.dtype}")
-    if not 1 <= k <= MAX_K:
-        raise UsageError(f"k must be in 1..{MAX_K}, got {k}")
     if corpus.device != queries.device and corpus.device.type != "cpu":
         raise UsageError(f"queries are on {queries.device}, the corpus on {corpus.device}: move one of them")
     if impl == "triton" and not can_launch(queries.device):

@@ -115,14 +115,6 @@ def test_gpus_without_tensor_memory_accelerator_read_by_pointers(monkeypatch, de
     assert_as_reference(unit_rows(2, 20, device, 1), unit_rows(300, 20, device), 6)
 
 
-def test_shares_are_votes_of_the_neighbours(device):
-    queries, corpus = unit_rows(4, 12, device, 1), unit_rows(200, 12, device)
-    labels = torch.arange(200, device=device) % 5
-    shares = kernel.knn_shares(queries, corpus, labels, 5, 7, impl="triton")
-    scores, rows = reference.knn(queries, corpus, 7)
-    assert torch.equal(shares, reference.knn_vote(scores, labels[rows], 5))
-
-
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_row_that_is_no_vector_is_refused_with_its_number(bad, device, monkeypatch):
     monkeypatch.setattr(kernel, "CORPUS_BLOCK_BYTES", 20 * 8 * 4)
@@ -168,8 +160,6 @@ def test_an_empty_side():
 def test_sides_on_two_devices_are_refused():
     with pytest.raises(UsageError, match="the corpus on meta"):
         kernel.knn(torch.ones(2, 3), torch.ones(4, 3, device="meta"), 1)
-    with pytest.raises(UsageError, match="labels must be 4 integers"):
-        kernel.knn_shares(torch.ones(2, 3), torch.ones(4, 3), torch.zeros(3), 2, 1)
 
 
 def test_neighbours_on_the_cpu_are_those_of_faiss_with_ties_by_row():

@@ -64,7 +64,7 @@ def test_a_missing_index_is_asked_for(store):
 def test_an_index_of_an_earlier_state_is_refused_by_load_and_rebuilt_by_open(store, queries):
     Index.build(store, "ivf").save()
     store.fingerprint = "f1"
-    with pytest.raises(DataError, match="earlier state"):
+    with pytest.raises(DataError, match="is out of date"):
         Index.load(store)
     assert Index.open(store).type == "exact"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.search.stores import write_store
 from univar.errors import UsageError
 from univar.search import Index, attribute
-from univar.search.vote import NO_LABEL, ranked, votes
+from univar.search.attribute import NO_LABEL, ranked, votes
 
 
 @settings(max_examples=60, deadline=None)

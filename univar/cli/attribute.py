@@ -1,4 +1,4 @@
-"""`univar attribute`: say which model and language answers came from."""
+"""`univar attribute`: which model and language answers came from."""
 
 from __future__ import annotations
 
@@ -14,23 +14,39 @@ if TYPE_CHECKING:
     from univar.answers.rows import RejectedRow
 
 _SHOWN = 160
-"""Characters of a text in the readable form; --json has all of it."""
+"""Characters of a text to show; --json has all of it."""
 
 
 @click.command()
 @click.argument("store", type=click.Path(exists=True, file_okay=False))
 @click.argument("input", default="-")
 @click.option(
-    "-k", "neighbours", default=50, show_default=True, type=click.IntRange(min=1), help="Rows that vote."
+    "-k",
+    "neighbours",
+    default=50,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="Number of neighbours that vote.",
 )
 @click.option(
-    "--by", default="source", show_default=True, help="What to rank: source, model, language or a column."
+    "--by",
+    default="source",
+    show_default=True,
+    help="Column to rank: source (model and language), model, language or any other column.",
 )
-@click.option("--top", default=5, show_default=True, type=click.IntRange(min=1), help="Labels to name.")
 @click.option(
-    "--evidence", default=3, show_default=True, type=click.IntRange(min=0), help="Nearest rows to show."
+    "--top", default=5, show_default=True, type=click.IntRange(min=1), help="Number of labels to show."
 )
-@click.option("-e", "--encoder", help="Where the store's encoder is, if its name doesn't say it.")
+@click.option(
+    "--evidence",
+    default=3,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Number of nearest rows to show.",
+)
+@click.option(
+    "-e", "--encoder", help="Name, folder or hub id of the store's encoder; default: the name in the store."
+)
 @input_options
 @output_options
 def attribute(
@@ -45,11 +61,11 @@ def attribute(
     rename: dict[str, str],
     output: Output,
 ) -> None:
-    """Say which model and language each answer of INPUT most likely came from, and show the nearest rows.
+    """Show the models and languages that each answer of INPUT most likely came from, and its nearest rows.
 
-    INPUT has a column answer and, better, the question; - is JSONL on stdin. A share is the part of the
-    nearest rows that speak for a label: no probability. With --json there is one object a line. Exit code 4
-    means that some rows were rejected.
+    INPUT needs a column answer; a column question makes the result better. - reads JSONL from stdin. The
+    percentage of a label is its share of the nearest rows, not a probability. --json prints one object per
+    line. Exit code 4 means that some rows were rejected.
 
     \b
     Example:
@@ -86,9 +102,11 @@ def attribute(
 
 
 def _text(facts: dict[str, Any], by: str) -> str:
-    """A block for one answer: the labels of `by`, the other levels in a line each, the nearest rows."""
+    """A block of lines for one answer: the labels of `by`, a line for each other level, the nearest rows."""
+    from univar.search.attribute import LEVELS
+
     names = [name for name in facts if name not in ("row", "id", "evidence")]
-    first = {"source": "sources", "model": "models", "language": "languages"}.get(by, by)
+    first = LEVELS.get(by, by)
     lines = [f"row {facts['row']}" + (f"  {facts['id']}" if facts["id"] else "")]
     lines += [f"  {entry['share']:6.1%}  {entry['label']}" for entry in facts[first]]
     for name in names:
@@ -103,6 +121,6 @@ def _text(facts: dict[str, Any], by: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """The head of a text on one line."""
+    """The start of a text, on one line."""
     line = " ".join(text.split())
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"

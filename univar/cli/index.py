@@ -15,14 +15,15 @@ from univar.cli.output import Output, output_options
     type=click.Choice(["auto", "exact", "flat", "ivf", "hnsw"]),
     default="auto",
     show_default=True,
-    help="auto is exact below 200,000 rows and ivf above.",
+    help="Type of index; auto is exact below 200,000 rows and ivf from there on.",
 )
-@click.option("--threads", type=click.IntRange(min=1), help="Threads of FAISS; all cores if not given.")
+@click.option("--threads", type=click.IntRange(min=1), help="Number of threads; default: one per core.")
 @output_options
 def index(store: str, kind: str, threads: int | None, output: Output) -> None:
     """Build the search index of a store and keep it inside the store's folder.
 
-    `attribute` uses it from then on. It is a cache: deleting it loses nothing, and new rows make it stale.
+    `univar attribute` then uses it. An index is a cache: nothing is lost when you delete it, and it has to be
+    rebuilt after new rows are added.
 
     \b
     Example:

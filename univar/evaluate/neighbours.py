@@ -7,8 +7,8 @@ import numpy as np
 from univar.evaluate.encoded import Encoded
 from univar.evaluate.metrics import judge
 from univar.evaluate.split import Group
+from univar.search.attribute import neighbour_labels, votes
 from univar.search.exact import ExactSearch
-from univar.search.vote import neighbour_labels, votes
 
 _CELLS_AT_ONCE = 1 << 21
 """Rows times labels that are counted at once: 16 MiB of float64."""

@@ -13,7 +13,7 @@ from univar.evaluate.split import Setting
 from univar.evaluate.studies.fulcra import fulcra, read_labelled
 from univar.evaluate.studies.style import style_control
 from univar.evaluate.studies.translationese import read_sides, translationese
-from univar.search.answers import check_encoder, store_encoder
+from univar.search.attribute import check_encoder, store_encoder
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder

@@ -1,8 +1,10 @@
-"""Nearest rows of a store, exact or through FAISS, and what their votes say of an answer's source."""
+"""The nearest rows of a store, exact or through FAISS, and where an answer came from by their votes.
 
-from univar.search.answers import Attributor, attribute_answers, store_encoder
+`univar.search.attribute` is the function here; `from univar.search.attribute import ...` reaches its module.
+"""
+
+from univar.search.attribute import Attribution, Attributor, attribute, attribute_answers, store_encoder
 from univar.search.index import IVF_FROM_ROWS, TYPES, Index
-from univar.search.vote import Attribution, attribute
 
 __all__ = [
     "IVF_FROM_ROWS",

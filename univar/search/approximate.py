@@ -1,8 +1,7 @@
 """Search through FAISS: `flat` in memory, `ivf` by inverted lists, `hnsw` by a graph.
 
-FAISS proposes candidates, `scores` scores and orders them. What training found (centroids and list numbers,
-or the graph) can be taken out as plain arrays and put back beside the rows of the store; the rows
-themselves are not copied to disk.
+FAISS proposes candidates, which get exact scores and their order as in `univar.search.exact`. What was built
+(centroids and list numbers, or the graph) is saved as plain arrays; the rows themselves stay in the store.
 """
 
 from __future__ import annotations
@@ -11,12 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from univar.search import scores as sc
-from univar.search.exact import ExactSearch
+from univar.search.exact import (
+    NO_ROW,
+    ExactSearch,
+    largest_norm,
+    order_candidates,
+    pair_scores,
+    rounding_slack,
+)
 from univar.search.faiss_setup import load_faiss, on_gpus, tuned
 
 MARGIN = 8
-"""Candidates asked for beyond k, so that rounding in FAISS doesn't decide who is in."""
+"""Candidates beyond k, so that rounding in FAISS doesn't decide which rows are found."""
 
 RECALL_TARGET = 0.95
 RECALL_K = 10
@@ -29,19 +34,19 @@ TRAINING_ROUNDS = 10
 HNSW_LINKS = 32
 HNSW_BUILD_WIDTH = 40
 EFFORTS = {"ivf": tuple(2**i for i in range(13)), "hnsw": (16, 32, 64, 128, 256, 512)}
-"""Values of nprobe and efSearch that are tried, cheapest first."""
+"""Values of nprobe and efSearch to try, cheapest first."""
 
 _BLOCK_ROWS = 65536
 _QUERIES_AT_ONCE = 256
 
 
 class FaissSearch:
-    """A FAISS index over the rows of `embeddings` that answers with our scores and our order.
+    """A FAISS index over the rows of `embeddings` whose results have exact scores, in their order.
 
     kind:   "flat", "ivf" or "hnsw"
     index:  the FAISS index, filled
     lists:  (N,) int32, the inverted list of each row, for ivf
-    effort: lists or nodes that a search visits, unused by flat
+    effort: number of lists or nodes that a search visits; unused by flat
     """
 
     def __init__(
@@ -60,7 +65,7 @@ class FaissSearch:
         self._largest_norm = _largest_norm(embeddings) if kind == "flat" else None
 
     def set_effort(self, effort: int, recall: float) -> None:
-        """Take over what was tuned before; an effort out of range is brought into it."""
+        """Restore what was tuned before; an effort out of range is clipped."""
         if self.kind in EFFORTS:
             self.effort, self.recall = min(max(1, effort), EFFORTS[self.kind][-1]), recall
 
@@ -70,7 +75,7 @@ class FaissSearch:
         rough, candidates = self._candidates(queries, wanted)
         scores, indices = self._rescore(queries, candidates, k)
         if self._largest_norm is not None and wanted < len(self._embeddings):
-            slack = 2 * sc.rounding_slack(queries, self._largest_norm)
+            slack = 2 * rounding_slack(queries, self._largest_norm)
             unsure = np.flatnonzero(rough[:, -1] >= scores[:, -1] - slack)  # more ties than the margin holds
             if len(unsure):
                 exact = ExactSearch(self._embeddings, queries.shape[1])
@@ -87,22 +92,22 @@ class FaissSearch:
 
     def _rescore(self, queries: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)
-        indices = np.full((len(queries), k), sc.NO_ROW, dtype=np.int64)
+        indices = np.full((len(queries), k), NO_ROW, dtype=np.int64)
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
             part = slice(start, start + _QUERIES_AT_ONCE)
             found = candidates[part]
             rows, places = np.unique(found, return_inverse=True)
             corpus = np.asarray(self._embeddings[np.maximum(rows, 0)], dtype=np.float32)
             query_of = np.repeat(np.arange(len(found)), found.shape[1])
-            fresh = sc.pair_scores(queries[part], corpus, query_of, places.ravel()).reshape(found.shape)
-            fresh[found == sc.NO_ROW] = -np.inf
+            fresh = pair_scores(queries[part], corpus, query_of, places.ravel()).reshape(found.shape)
+            fresh[found == NO_ROW] = -np.inf
             width = min(k, found.shape[1])
-            scores[part, :width], indices[part, :width] = sc.order_candidates(fresh, found, width)
+            scores[part, :width], indices[part, :width] = order_candidates(fresh, found, width)
         return scores, indices
 
 
 def build(kind: str, embeddings: Any, dim: int, threads: int | None = None) -> FaissSearch:
-    """A filled FAISS index, with the effort that reaches RECALL_TARGET on a sample of the rows."""
+    """A filled FAISS index, with the smallest effort that reaches RECALL_TARGET on a sample of the rows."""
     lists = None
     with tuned(len(embeddings), threads) as faiss:
         if kind == "flat":
@@ -123,9 +128,9 @@ def build(kind: str, embeddings: Any, dim: int, threads: int | None = None) -> F
 
 
 def tune(search: FaissSearch, embeddings: Any, dim: int) -> None:
-    """Set the cheapest effort that finds RECALL_TARGET of the true nearest rows; sets `effort` and `recall`.
+    """Set `effort` to the cheapest that finds RECALL_TARGET of the true nearest rows, and `recall`.
 
-    The queries are rows of the corpus; that a row finds itself is not counted.
+    The queries are rows of the corpus; a row that finds itself does not count.
     """
     rng = np.random.default_rng(SEED)
     sample = np.sort(rng.permutation(len(embeddings))[:RECALL_QUERIES])
@@ -139,18 +144,18 @@ def tune(search: FaissSearch, embeddings: Any, dim: int) -> None:
 
 
 def recall(found: np.ndarray, truth: np.ndarray, own: np.ndarray) -> float:
-    """Share of the true neighbours that were found, the query's own row left out.
+    """Share of the true neighbours that were found, without the query's own row.
 
     found, truth: (Q, k) int64 rows; own: (Q,) int64
     """
-    wanted = (truth != own[:, None]) & (truth != sc.NO_ROW)
+    wanted = (truth != own[:, None]) & (truth != NO_ROW)
     hits = (truth[:, :, None] == found[:, None, :]).any(axis=2) & wanted
     return float(hits.sum() / max(1, wanted.sum()))
 
 
 def _largest_norm(embeddings: Any) -> float:
     blocks = (np.asarray(block, dtype=np.float32) for _, block in embeddings.blocks(_BLOCK_ROWS))
-    return max((sc.largest_norm(block) for block in blocks), default=0.0)
+    return max((largest_norm(block) for block in blocks), default=0.0)
 
 
 def _add(index: Any, embeddings: Any) -> None:
@@ -194,7 +199,7 @@ def _add_to_lists(index: Any, embeddings: Any, lists: np.ndarray) -> None:
 
 
 def to_arrays(search: FaissSearch) -> dict[str, np.ndarray]:
-    """What training found, as plain arrays; empty for `flat`."""
+    """What was built, as plain arrays; empty for `flat`."""
     faiss = load_faiss()
     if search.kind == "ivf":
         return {
@@ -214,9 +219,9 @@ def to_arrays(search: FaissSearch) -> dict[str, np.ndarray]:
 def from_arrays(
     kind: str, arrays: dict[str, np.ndarray], embeddings: Any, dim: int, threads: int | None = None
 ) -> FaissSearch:
-    """The index again, from its arrays and the rows of the store.
+    """The index from its arrays and the rows of the store.
 
-    Raises ValueError or KeyError for arrays that can't be its own.
+    Raises ValueError or KeyError for arrays that don't belong to it.
     """
     lists = None
     with tuned(len(embeddings), threads) as faiss:
@@ -254,7 +259,7 @@ def _checked_lists(arrays: dict[str, np.ndarray], rows: int, dim: int) -> tuple[
 
 
 def _set_graph(index: Any, arrays: dict[str, np.ndarray], rows: int) -> None:
-    """Give an empty HNSW index a checked graph: FAISS follows its links without looking."""
+    """Give an empty HNSW index a graph, checked first: FAISS follows its links unchecked."""
     faiss, graph = load_faiss(), index.hnsw
     width = faiss.vector_to_array(graph.cum_nneighbor_per_level).astype(np.int64)  # slots up to each level
     levels, neighbors, entry = arrays["levels"], arrays["neighbors"], arrays["entry_point"]
@@ -278,6 +283,6 @@ def _set_graph(index: Any, arrays: dict[str, np.ndarray], rows: int) -> None:
 
 
 def _fill(vector: Any, values: np.ndarray) -> None:
-    """Copy an array into a C++ vector of the same type."""
+    """Copy an array into a C++ vector of its type."""
     vector.resize(len(values))
     load_faiss().rev_swig_ptr(vector.data(), len(values))[:] = values

@@ -1,9 +1,9 @@
-"""The index's file inside a store: plain arrays in safetensors, and a JSON that says what they are.
+"""An index's files inside a store: plain arrays in safetensors, and a JSON file that describes them.
 
-    STORE/index/index.json                                what is there, and the SHA-256 of the arrays
+    STORE/index/index.json                                type, sizes, fingerprint, SHA-256 of the arrays
     STORE/index/<type>-<fingerprint>.safetensors          centroids and lists, or the graph
 
-No FAISS file is ever read: FAISS's reader trusts its input, ours checks every array.
+FAISS files are never read: FAISS trusts its input, whereas every array is checked here.
 The JSON is written last.
 """
 
@@ -55,7 +55,7 @@ def write(store_path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]
 
 
 def read_facts(store_path: Path) -> dict[str, Any] | None:
-    """What index.json says, None where no index was saved. Raises StoreCorrupt if it is not one of ours."""
+    """What index.json says, None where no index was saved. Raises StoreCorrupt if the file is broken."""
     folder = Path(store_path) / FOLDER
     if FACTS_FILE not in files.list_folder(folder):
         return None
@@ -72,7 +72,7 @@ def read_facts(store_path: Path) -> dict[str, Any] | None:
 
 
 def read_arrays(store_path: Path, facts: dict[str, Any]) -> dict[str, np.ndarray]:
-    """The arrays that the facts speak of, their checksum compared first."""
+    """The arrays that `facts` describes, once their checksum is right."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -86,22 +86,22 @@ def read_arrays(store_path: Path, facts: dict[str, Any]) -> dict[str, np.ndarray
     try:
         return load(data)
     except SafetensorError as error:
-        raise broken(store_path, f"{path.name} holds no arrays") from error
+        raise broken(store_path, f"{path.name} is not a safetensors file") from error
 
 
 def broken(store_path: Path, what: str) -> StoreCorrupt:
     """The error for index files that cannot be used."""
-    return StoreCorrupt(f"the index in {store_path} is broken: {what}; {remedy(store_path)}")
+    return StoreCorrupt(f"the index in {store_path} is broken ({what}): {remedy(store_path)}")
 
 
 def missing(store_path: Path) -> DataError:
     """The error for a store without an index."""
-    return DataError(f"{store_path} has no index; build it with `univar index {store_path}`")
+    return DataError(f"{store_path} has no index: build it with `univar index {store_path}`")
 
 
 def remedy(store_path: Path) -> str:
-    """What to do about an index that is stale or broken."""
-    return f"build it again with `univar index {store_path}`"
+    """What to do about an index that is out of date or broken."""
+    return f"rebuild it with `univar index {store_path}`"
 
 
 def _array_file(facts: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""The one place where FAISS is imported: with a BLAS that fits the processor.
+"""The one place where FAISS is imported, so that its BLAS fits the processor.
 
-The wheel of FAISS carries an old OpenBLAS that takes a new processor for one of 2004, and it uses BLAS only
-for large batches. Together that makes its exact search about 17 times slower than it can be. The kind of
-core must be in the environment while the library is loaded, the batch limit can be set at any time.
+FAISS's wheel has an old OpenBLAS that takes a new processor for one of 2004, and it uses BLAS only for large
+batches. Together that makes its exact search about 17 times slower than it can be. The kind of core must be
+in the environment while the library is loaded; the batch limit can be set at any time.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 
 CORETYPE = "OPENBLAS_CORETYPE"
 BLAS_FROM_QUERIES = 16
-"""Batches from this size on go through BLAS; a single query is faster without."""
+"""Batches of at least this many queries go through BLAS; a single query is faster without."""
 
 _BLAS_ALWAYS, _BLAS_NEVER = 1, 2**31 - 1  # valid whether FAISS compares with queries or with queries x dims
 
 
 def openblas_core(cpuinfo: str) -> str | None:
-    """OpenBLAS's name for the processor of this /proc/cpuinfo, None where there is nothing to correct."""
+    """OpenBLAS's name for the processor in /proc/cpuinfo, None where OpenBLAS needs no help."""
     flags = set(cpuinfo.partition("flags")[2].partition("\n")[0].split())
     if {"avx512f", "avx512bw", "avx512vl"} <= flags:
         return "SkylakeX"
@@ -39,7 +39,7 @@ def _this_core() -> str | None:
 
 @contextlib.contextmanager
 def _environment(name: str, value: str | None) -> Iterator[None]:
-    """Set a variable that is not set yet, for a moment only: children must not inherit it."""
+    """Set a variable, unless it is set, for the time inside: child processes must not inherit it."""
     if value is None or name in os.environ:
         yield
         return
@@ -62,7 +62,7 @@ def load_faiss() -> Any:
 
 @contextlib.contextmanager
 def tuned(n_queries: int, threads: int | None = None) -> Iterator[Any]:
-    """`faiss` with the right use of BLAS for a batch of `n_queries`, and at most `threads` threads."""
+    """`faiss`, set to use BLAS as fits a batch of `n_queries`, and at most `threads` threads."""
     faiss = load_faiss()
     before = faiss.cvar.distance_compute_blas_threshold, faiss.omp_get_max_threads()
     faiss.cvar.distance_compute_blas_threshold = (
@@ -78,7 +78,7 @@ def tuned(n_queries: int, threads: int | None = None) -> Iterator[Any]:
 
 
 def on_gpus(index: Any) -> Any:
-    """The same index on all GPUs where FAISS was built for them and finds some, else the index itself."""
+    """The index on all GPUs if FAISS was built for them and finds some, else the index itself."""
     faiss = load_faiss()
     gpus = getattr(faiss, "get_num_gpus", int)()
     return faiss.index_cpu_to_all_gpus(index) if gpus else index

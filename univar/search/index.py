@@ -1,4 +1,4 @@
-"""`Index`: the nearest rows of a store, by one protocol whatever searches behind it."""
+"""`Index`: the nearest rows of a store, with one interface to every kind of search."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 TYPES = ("auto", "exact", "flat", "ivf", "hnsw")
 IVF_FROM_ROWS = 200_000
-"""`auto` searches every row below this, and inverted lists from here on."""
+"""From this number of rows on, "auto" is inverted lists; below, it compares every row."""
 
 
 class Search(Protocol):
-    """What finds the rows: queries (Q, D) float32 -> scores (Q, k) float32, rows (Q, k) int64."""
+    """Finds rows: queries (Q, D) float32 -> scores (Q, k) float32, rows (Q, k) int64."""
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]: ...
 
@@ -44,13 +44,13 @@ class Index:
 
     @property
     def recall(self) -> float:
-        """Measured share of the true 10 nearest rows that a search finds; 1.0 where every row is compared."""
+        """Measured share of the true 10 nearest rows that a search finds; 1.0 if every row is compared."""
         measured = getattr(self._search, "recall", None)
         return 1.0 if measured is None else measured
 
     @property
     def info(self) -> dict[str, Any]:
-        """type, rows, dim, recall_at_10, effort (lists or nodes visited), seconds and bytes where known."""
+        """type, rows, dim, recall_at_10, effort (lists or nodes visited), seconds and size_bytes if known."""
         return {
             "type": self.type,
             "rows": len(self),
@@ -66,7 +66,7 @@ class Index:
         """An index over all rows of the store.
 
         type:    "auto" (exact below 200,000 rows, else ivf), "exact", "flat", "ivf" or "hnsw"
-        threads: of FAISS while it builds and searches; None for all
+        threads: number of threads that FAISS builds and searches with; None for one per core
         """
         started = time.perf_counter()
         type = resolve(type, len(store))
@@ -83,16 +83,16 @@ class Index:
     def load(cls, store: Store, threads: int | None = None) -> Index:
         """The index saved inside the store.
 
-        Raises DataError if there is none or the store has other rows by now, StoreCorrupt if its files are
-        not what was written.
+        Raises DataError if there is none or the store has changed since, StoreCorrupt if its files are not
+        what was written.
         """
         facts = cache.read_facts(store.path)
         if facts is None:
             raise cache.missing(store.path)
         if not _is_fresh(facts, store):
             raise DataError(
-                f"the index in {store.path} was built over {facts['rows']} rows of an earlier state, "
-                f"the store has {len(store)} now; {cache.remedy(store.path)}"
+                f"the index in {store.path} is out of date, since the store's rows have changed: "
+                f"{cache.remedy(store.path)}"
             )
         return cls._from_facts(store, facts, threads)
 
@@ -125,7 +125,7 @@ class Index:
         return index
 
     def save(self) -> None:
-        """Keep the index inside the store's folder, whole or not at all."""
+        """Write the index into the store's folder, whole or not at all."""
         from univar.search import approximate
 
         search = self._search
@@ -140,7 +140,7 @@ class Index:
         queries: (Q, D) float32
         returns: scores (Q, k) float32 and indices (Q, k) int64, best first, equal scores in order of rows;
                  -inf and -1 where the store has fewer than k rows or an approximate search found fewer
-        Raises DataError for queries of another dimension or with values that are not finite.
+        Raises DataError for queries of another dimension or with NaN or infinity.
         """
         if k < 1:
             raise UsageError(f"k must be at least 1, got {k}")
@@ -158,19 +158,20 @@ class Index:
         if queries.ndim != 2 or queries.shape[1] != self.store.dim:
             encoder = self.store.encoder.get("id", "the store's encoder")
             raise DataError(
-                f"queries have shape {queries.shape}, but {self.store.path} holds {self.store.dim} dims. "
-                f"Embed them with {encoder}, or search a store made with your encoder."
+                f"queries have shape {queries.shape}, but {self.store.path} holds {self.store.dim} dims: "
+                f"embed them with {encoder}, or search a store of your encoder"
             )
         bad = np.flatnonzero(~np.isfinite(queries).all(axis=1))
         if len(bad):
             raise DataError(
-                f"query {bad[0]} has values that are not finite ({len(bad)} such rows); embed it again"
+                f"query {bad[0]} contains NaN or infinity, and {len(bad)} of {len(queries)} queries do: "
+                f"embed them again"
             )
         return queries
 
 
 def resolve(type: str, rows: int) -> str:
-    """What `type` means for a store of `rows` rows."""
+    """The type that "auto" is for a store of `rows` rows; any other type is itself."""
     if type not in TYPES:
         raise UsageError(f"unknown index type {type!r}: choose one of {', '.join(TYPES)}")
     if type == "auto" or rows == 0:

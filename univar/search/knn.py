@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from univar.errors import DataError, UsageError
+from univar import runtime
+from univar.errors import UsageError
+from univar.kernels.checks import check_search, not_finite
 from univar.search.exact import ArrayEmbeddings, ExactSearch
-
-MAX_K = 256
 
 
 def knn(
@@ -21,12 +21,13 @@ def knn(
     device:  "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N"
     returns: scores (Q, k) float32, products summed in float64, from high to low, ties by the lower row;
              indices (Q, k) int64; -inf and -1 where the corpus has fewer than k rows
-    Raises UsageError where arguments don't fit together, DataError for a NaN or infinity, with its row.
+    Raises UsageError where arguments don't fit together, DataError for NaN or infinity, with its row.
     """
     queries, corpus = np.asanyarray(queries), np.asanyarray(corpus)
-    _check(queries, corpus, k)
-    from univar import runtime
-
+    check_search(queries, corpus, k)
+    for name, side in (("queries", queries), ("corpus", corpus)):
+        if side.dtype not in (np.float16, np.float32):
+            raise UsageError(f"{name} must be float16 or float32, got {side.dtype}: convert with .astype")
     chosen = runtime.choose_device(device)
     if chosen != "cpu":
         import torch
@@ -42,25 +43,9 @@ def knn(
     return search.search(np.ascontiguousarray(queries, dtype=np.float32), k)
 
 
-def _check(queries: np.ndarray, corpus: np.ndarray, k: int) -> None:
-    if queries.ndim != 2 or corpus.ndim != 2 or queries.shape[1] != corpus.shape[1] or not queries.shape[1]:
-        raise UsageError(
-            f"queries (Q, D) and corpus (N, D) must have the same D, at least 1, got {queries.shape} "
-            f"and {corpus.shape}"
-        )
-    for name, side in (("queries", queries), ("corpus", corpus)):
-        if side.dtype not in (np.float16, np.float32):
-            raise UsageError(f"{name} must be float16 or float32, got {side.dtype}: convert with .astype")
-    if not 1 <= k <= MAX_K:
-        raise UsageError(f"k must be in 1..{MAX_K}, got {k}")
-
-
 def _refuse_nan(rows: np.ndarray, side: str, step: int = 65_536) -> None:
-    """Raise DataError if a row has a NaN or an infinity."""
+    """Raise DataError if a row contains NaN or infinity."""
     for start in range(0, len(rows), step):
         bad = np.flatnonzero(~np.isfinite(rows[start : start + step]).all(axis=1))
         if len(bad):
-            raise DataError(
-                f"{side} row {start + bad[0]} has a NaN or an infinity, which is near to nothing: "
-                "drop that row"
-            )
+            raise not_finite(side, start + int(bad[0]))

@@ -88,7 +88,9 @@ def test_another_encoder_is_refused_with_both_names(small, unknown, changed):
 
 
 def test_a_store_smaller_than_k_gives_the_evidence_it_has(small):
-    (facts,) = Attributor(Index.build(small), k=50).ask(np.eye(3, dtype=np.float32)[:1], top=9, evidence=9)
+    (facts,) = Attributor(Index.build(small), k=50).attribute(
+        np.eye(3, dtype=np.float32)[:1], top=9, evidence=9
+    )
     assert len(facts["evidence"]) == 4
     assert sum(entry["share"] for entry in facts["sources"]) == pytest.approx(1, abs=1e-5)
 
@@ -162,4 +164,4 @@ def test_an_encoder_in_a_folder_must_be_named(univar, embedded):  # noqa: F811
 def test_the_same_encoder_with_other_weights_is_refused(univar, embedded, other_tiny_bert):  # noqa: F811
     done = univar("attribute", embedded, "-e", other_tiny_bert, stdin=b'{"answer": "x"}\n')
     assert done.exit_code == 3
-    assert "was embedded with tiny-bert of" in done.stderr
+    assert "was embedded with tiny-bert, whose" in done.stderr

@@ -1,8 +1,14 @@
-"""Answers of unknown origin: embedded as the store was, attributed at all levels from one search."""
+"""Where an answer most likely came from, by the votes of its nearest rows: each row votes for its label.
+
+Labels are ranked by their share of the votes; equal shares by the summed similarity of the label's
+neighbours; then by the order of the labels. `Attributor` ranks at several levels from one search,
+`attribute_answers` embeds answers first, with the encoder that made the store.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,14 +16,45 @@ import numpy as np
 from univar import schema
 from univar.errors import DataError, UsageError
 from univar.search.index import Index
-from univar.search.vote import neighbour_labels, ranked, votes
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder
     from univar.store import Store
 
 LEVELS = {"source": "sources", "model": "models", "language": "languages"}
-"""Column to the name of its ranking in the result; another column keeps its name."""
+"""Column -> the name of its ranking in a result; any other column keeps its name."""
+
+NO_LABEL = -1
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """The labels that the neighbours of each query vote for.
+
+    labels:  L names
+    shares:  (Q, L) float32, votes of the label / neighbours found; rows sum to 1 (to 0 where none was found)
+    ranking: (Q, L) int64, labels from best to worst
+    scores:  (Q, k) float32 and indices (Q, k) int64, the neighbours, as `Index.search` returns them
+    """
+
+    labels: list[str]
+    shares: np.ndarray
+    ranking: np.ndarray
+    scores: np.ndarray
+    indices: np.ndarray
+
+
+def attribute(index: Index, embeddings: np.ndarray, k: int = 50, by: str = "source") -> Attribution:
+    """Rank the labels that each embedding most likely has, by the votes of its k nearest rows.
+
+    embeddings: (Q, D) float32
+    by:         "source" (model and language), "model", "language" or another column of the store
+    Raises DataError for embeddings of another dimension, UsageError for a column that the store lacks.
+    """
+    codes, labels = index.store.codes(by)
+    scores, indices = index.search(embeddings, k)
+    shares, strength = votes(scores, neighbour_labels(codes, indices), len(labels))
+    return Attribution(labels, shares, ranked(strength), scores, indices)
 
 
 def attribute_answers(
@@ -33,12 +70,13 @@ def attribute_answers(
     rename: dict[str, str] | None = None,
     encoder: Encoder | str | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Say for each answer which sources, models and languages its k nearest rows speak for.
+    """Rank the sources, models and languages that each answer most likely came from.
 
-    inputs:   files or "-"; `answer` is required, `question` and `id` are used where present
-    by:       a column to rank beside source, model and language
-    top:      labels to name at each level; evidence: nearest rows to show
-    encoder:  the store's, or where it is; found by its id if not given
+    inputs:   files or "-"; `answer` is required, `question` and `id` are used if present
+    k:        number of neighbours that vote
+    by:       a column to rank in addition to source, model and language
+    top:      number of labels in each ranking; evidence: number of nearest rows to return
+    encoder:  the store's, or where it is; default: found by its id
     Yields one dict per answer: row, id, sources [{label, model, language, share}], models and languages
     [{label, share}], evidence [{row, score, model, language, question, answer}], and the column `by` if it is
     another one. Rejected rows go to on_rejected as in `read_rows`.
@@ -46,7 +84,7 @@ def attribute_answers(
     from univar.answers import read_rows
 
     batches = read_rows(inputs, required=("answer",), on_rejected=on_rejected, format=format, rename=rename)
-    witnesses = Attributor(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
+    attributor = Attributor(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
     if encoder is None or isinstance(encoder, str):
         encoder = store_encoder(store, encoder)
     else:
@@ -54,7 +92,7 @@ def attribute_answers(
     for batch in batches:
         questions, answers = batch.table.column("question"), batch.table.column("answer")
         texts = schema.qa_texts(questions.combine_chunks(), answers.combine_chunks())
-        found = witnesses.ask(encoder.encode(texts.to_pylist()), top, evidence)
+        found = attributor.attribute(encoder.encode(texts.to_pylist()), top, evidence)
         ids = batch.table.column("id").to_pylist()
         for row, own_id, facts in zip(batch.rows.tolist(), ids, found, strict=True):
             yield {"row": row, "id": own_id, **facts}
@@ -63,7 +101,8 @@ def attribute_answers(
 def store_encoder(store: Store, spec: str | None = None) -> Encoder:
     """The encoder that made the store, found by its id or at `spec`.
 
-    Raises DataError for any other encoder: embeddings of two cannot be compared. UsageError if there is none.
+    Raises DataError for any other encoder: embeddings of two encoders cannot be compared. UsageError if it is
+    not found.
     """
     from univar.encoder.encoder import Encoder
 
@@ -75,7 +114,7 @@ def store_encoder(store: Store, spec: str | None = None) -> Encoder:
         if spec is not None:
             raise
         raise UsageError(
-            f"{error}; {store.path} needs the encoder {made_by['id']}: name its folder"
+            f"{error}; {store.path} needs the encoder {made_by['id']}: give its folder with --encoder"
         ) from error
     check_encoder(store, encoder)
     return encoder
@@ -87,39 +126,39 @@ def check_encoder(store: Store, encoder: Encoder) -> None:
 
     for name, ours, theirs in encoder_differences(encoder.info, store.encoder):
         raise DataError(
-            f"{store.path} was embedded with {store.encoder['id']} of {name} {theirs!r}, but here its "
-            f"{name} is {ours!r}; install the store's encoder, or make a new store with this one"
+            f"{store.path} was embedded with {store.encoder['id']}, whose {name} was {theirs!r}, but this "
+            f"encoder's is {ours!r}: use the store's encoder, or embed the answers into a new store"
         )
 
 
 class Attributor:
-    """The neighbours of answers and what they speak for, at several levels from one search."""
+    """Ranks the labels of an index's store at several levels, with the nearest rows, from one search."""
 
     def __init__(self, index: Index, k: int, levels: Sequence[str] = tuple(LEVELS)) -> None:
         self._index, self._store, self._k = index, index.store, k
         self._codes = {level: self._store.codes(level) for level in levels}
-        self._parts = self._parts_of_sources()
+        self._source_columns = self._columns_of_sources()
 
-    def ask(self, embeddings: np.ndarray, top: int, evidence: int) -> list[dict[str, Any]]:
+    def attribute(self, embeddings: np.ndarray, top: int, evidence: int) -> list[dict[str, Any]]:
         """One dict per row of embeddings (Q, D) float32, as `attribute_answers` describes it."""
         scores, indices = self._index.search(embeddings, self._k)
         columns = {
-            LEVELS.get(level, level): self._ranks(level, scores, indices, top) for level in self._codes
+            LEVELS.get(level, level): self._rankings(level, scores, indices, top) for level in self._codes
         }
         columns["evidence"] = self._evidence(scores[:, :evidence], indices[:, :evidence])
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
-    def _ranks(
+    def _rankings(
         self, level: str, scores: np.ndarray, indices: np.ndarray, top: int
     ) -> list[list[dict[str, Any]]]:
-        """The best `top` labels of each query that got a vote."""
+        """For each query the best `top` labels that got a vote."""
         codes, labels = self._codes[level]
         shares, strength = votes(scores, neighbour_labels(codes, indices), len(labels))
         best = ranked(strength)[:, :top]
-        parts = self._parts if level == "source" else [{}] * len(labels)
+        columns = self._source_columns if level == "source" else [{}] * len(labels)
         return [
             [
-                {"label": labels[label], **parts[label], "share": round(float(shares[query, label]), 6)}
+                {"label": labels[label], **columns[label], "share": round(float(shares[query, label]), 6)}
                 for label in best[query].tolist()
                 if strength[query, label] > 0
             ]
@@ -141,7 +180,7 @@ class Attributor:
             found[query].append(dict([row, ("score", round(score, 6)), *rest]))
         return found
 
-    def _parts_of_sources(self) -> list[dict[str, str]]:
+    def _columns_of_sources(self) -> list[dict[str, str]]:
         """Model and language of each source."""
         if "source" not in self._codes:
             return []
@@ -150,3 +189,38 @@ class Attributor:
         first[codes[::-1]] = np.arange(len(codes))[::-1]
         models, languages = self._store.text("model", first), self._store.text("language", first)
         return [{"model": m, "language": g} for m, g in zip(models, languages, strict=True)]
+
+
+def neighbour_labels(codes: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """Label of each neighbour, NO_LABEL where there is none.
+
+    codes: (N,) int32; indices: (Q, k) int64; returns (Q, k) int64
+    """
+    if not len(codes):
+        return np.full(indices.shape, NO_LABEL, dtype=np.int64)
+    return np.where(indices < 0, NO_LABEL, codes[np.maximum(indices, 0)]).astype(np.int64)
+
+
+def votes(scores: np.ndarray, labels: np.ndarray, n_labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Count the votes of the neighbours.
+
+    scores:  (Q, k) float32; labels: (Q, k) int64, NO_LABEL where no neighbour was found
+    returns: shares (Q, L) float32, and strength (Q, L) float64 by which labels are ranked: higher is better,
+             positive for labels with a vote, 0 for the others
+    """
+    n_queries = len(labels)
+    found = labels != NO_LABEL
+    query_of = np.nonzero(found)[0]
+    cells = query_of * n_labels + labels[found]
+    near = scores[found].astype(np.float64)
+    counts = np.bincount(cells, minlength=n_queries * n_labels).reshape(n_queries, n_labels)
+    similarity = np.bincount(cells, near, n_queries * n_labels).reshape(n_queries, n_labels)
+    # worth more than any difference in similarity
+    one_vote = 2.0 * np.bincount(query_of, np.abs(near), n_queries) + 1.0
+    shares = counts / np.maximum(1, found.sum(axis=1, keepdims=True))
+    return shares.astype(np.float32), counts * one_vote[:, None] + similarity
+
+
+def ranked(strength: np.ndarray) -> np.ndarray:
+    """Labels from best to worst, (Q, L) int64; equal strength in the order of labels. strength: (Q, L)."""
+    return np.argsort(-strength, axis=1, kind="stable")
