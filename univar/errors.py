@@ -7,6 +7,10 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DATA = 3
 EXIT_PARTIAL = 4
+EXIT_GATE = 10
+"""A limit that the user set is not met, such as `evaluate --compare` finding a worse result."""
+EXIT_UNSURE = 11
+"""There is too little evidence to tell."""
 EXIT_INTERRUPTED = 130
 
 
@@ -17,13 +21,13 @@ class UnivarError(Exception):
 
 
 class UsageError(UnivarError):
-    """The call itself makes no sense: an unknown encoder, two options that exclude each other."""
+    """The call itself is wrong: an unknown encoder, two options that exclude each other."""
 
     exit_code = EXIT_USAGE
 
 
 class DataError(UnivarError):
-    """The input is not what it has to be; the message names file, row and remedy."""
+    """The input cannot be used; the message names file, row and remedy."""
 
     exit_code = EXIT_DATA
 
@@ -33,14 +37,8 @@ class StoreCorrupt(DataError):
 
 
 class StoreLocked(UnivarError):
-    """Another process is writing to the store."""
+    """Another process is writing to the same store or file."""
 
 
 class ProviderError(UnivarError):
     """Something outside failed: a model hub, a disk, an endpoint."""
-
-
-class Interrupted(UnivarError):
-    """The user stopped the work; what was finished is kept and the same command continues."""
-
-    exit_code = EXIT_INTERRUPTED

@@ -109,7 +109,7 @@ def test_one_source_and_unbalanced_sources_are_noted(tmp_path: Path) -> None:
     many = [FINE | {"id": str(number)} for number in range(5)]
     notes = report_on(tmp_path, *many, FINE | {"model": "n"}).notes
     assert notes == [
-        "the sources are unbalanced: m/eng has 5 rows, n/eng has 1; neighbours favour the larger"
+        "the sources are unbalanced: m/eng has 5 rows, n/eng has 1; attribution favours larger sources"
     ]
 
 

@@ -63,7 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path
         shutil.copytree("runs/answers", f"runs/{copy}")
     for index in range(2):
         worker = ("--worker", f"{index}/2")
-        assert univar("embed", "answers.jsonl", "-o", "runs/sharded", *worker, "-q").exit_code == 0
+        assert univar("embed", "answers.jsonl", "-o", "runs/workers", *worker, "-q").exit_code == 0
     return tmp_path
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
-from univar import runtime
+from univar import errors, runtime
 from univar.cli import COMMANDS, cli
 
 HEAVY = {"torch", "faiss", "h5py", "pyarrow", "numpy", "transformers", "tokenizers", "sklearn", "matplotlib"}
@@ -52,6 +52,12 @@ def test_embedding_and_attributing_on_a_cpu_load_no_torch(
     assert "torch" not in modules_after_command("attribute", store, answers, "-e", tiny_bert)
 
 
+def test_help_names_every_exit_code(univar: Run) -> None:
+    told = " ".join(univar("--help").stdout.split("Exit codes:")[1].split())
+    codes = [value for name, value in vars(errors).items() if name.startswith("EXIT_")]
+    assert [int(part.split()[0]) for part in told.split(",")] == sorted(codes)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_help_has_an_example(name: str, univar: Run) -> None:
     finished = univar(name, "-h")
@@ -61,9 +67,10 @@ def test_every_help_has_an_example(name: str, univar: Run) -> None:
 
 
 def test_exit_codes_are_told_in_the_help(univar: Run) -> None:
-    assert "0 done, 1 failed, 2 wrong usage, 3 bad data, 4 done in part, 130 interrupted" in " ".join(
-        univar("--help").stdout.split()
-    )
+    assert (
+        "0 done, 1 failed, 2 wrong usage, 3 bad data, 4 done in part, 10 a limit you set was not met, "
+        "11 could not tell, 130 interrupted"
+    ) in " ".join(univar("--help").stdout.split())
 
 
 def test_wrong_usage_exits_2(univar: Run) -> None:

@@ -205,7 +205,7 @@ def test_a_child_that_cannot_start_is_not_the_fault_of_the_store(store, monkeypa
 )
 def test_a_manifest_cannot_name_files_elsewhere(store, name):
     edit_manifest(store, lambda facts: facts["shards"][0].update(file=name))
-    with pytest.raises(StoreCorrupt, match="no name of a shard"):
+    with pytest.raises(StoreCorrupt, match="not the name of a shard"):
         Store(store)
 
 
@@ -298,7 +298,7 @@ HUGE = 1 << 59
 )
 def test_a_signed_manifest_with_a_senseless_value_is_refused(store, change):
     edit_manifest(store, change)
-    with pytest.raises(StoreCorrupt, match=r"manifest\.json is no valid manifest"):
+    with pytest.raises(StoreCorrupt, match=r"manifest\.json is not a valid manifest"):
         Store(store)
 
 

@@ -91,6 +91,19 @@ def test_export_says_what_it_wrote(run, store, tmp_path):
     assert run("export", store, "-o", tmp_path / "e.npy", "--force")[0] == 0
 
 
+@pytest.mark.parametrize("option", ["--to", "--format"])
+def test_export_takes_its_format_under_the_new_name_and_the_old(run, store, tmp_path, option):
+    code, out, _ = run("export", store, "-o", tmp_path / "e.data", option, "npy", "--json")
+    assert (code, json.loads(out)["format"]) == (0, "npy")
+    assert "--format" not in run("export", "-h")[1]
+
+
+def test_numbers_agree_with_their_nouns(run, tmp_path):
+    store = write(tmp_path / "one", rows(1))
+    assert "1 row, 1 shard, 1 block," in run("verify", store)[1]
+    assert "1 shard," in run("info", store)[1]
+
+
 def test_merge_says_what_it_dropped(run, store, tmp_path):
     other = write(tmp_path / "t", rows(3, 1), rows(2, 2))
     code, out, _ = run("merge", store, other, "-o", tmp_path / "both", "--json")
@@ -106,4 +119,4 @@ def test_a_folder_without_a_store_exits_with_3_and_one_sentence(run, tmp_path, c
     code, printed, err = run(command, tmp_path / "absent", *out)
     assert (code, printed) == (3, "")
     assert err.count("\n") == 1
-    assert "is no store" in err
+    assert "is not a univar store" in err

@@ -20,7 +20,7 @@ from univar.answers.rows import RejectedRow, RowBatch, is_empty
 from univar.schema import IDENTITY_COLUMNS, content_hashes, source_label
 
 SHORT_ANSWER = 12
-"""Answers of fewer characters say too little to be attributed."""
+"""Shorter answers, in characters, say too little to be attributed."""
 
 NAMED_PLACES = 20
 UNBALANCED = 2  # the largest source has more than this many times the rows of the smallest
@@ -193,10 +193,10 @@ def _notes(report: CheckReport) -> list[str]:
     if report.wrong_language is None:
         notes.append("languages were not checked: pip install 'univar-embed[check]' for that")
     if len(report.sources) == 1:
-        notes.append("there is only one source: attribution needs at least two to tell apart")
+        notes.append("there is only one source: attribution needs at least two")
     by_rows = sorted(report.sources, key=lambda source: source.rows)
     smallest, largest = by_rows[0], by_rows[-1]
     if largest.rows > UNBALANCED * smallest.rows:
         few, many = (f"{source_label(s.model, s.language)} has {s.rows:,}" for s in (smallest, largest))
-        notes.append(f"the sources are unbalanced: {many} rows, {few}; neighbours favour the larger")
+        notes.append(f"the sources are unbalanced: {many} rows, {few}; attribution favours larger sources")
     return notes

@@ -28,14 +28,14 @@ DROPPABLE = (
     "shared_answers",
 )
 DROPPED = DROPPABLE[:6]
-"""What is dropped if nobody says otherwise: half of an answer is still an answer."""
+"""Dropped by default; an answer cut off is still an answer, so it stays."""
 
 
 class CleanCopy:
     """Writes `path` (.jsonl) and `path`.dropped.jsonl, each whole or not at all; a context manager.
 
     kinds: findings of `check_rows` for which a row is left out. Raises UsageError for an unknown kind and
-    for a file that is there already, unless `force`; ProviderError where it cannot be written.
+    for a file that already exists, unless `force`; ProviderError where it cannot be written.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class CleanCopy:
         self.kept, self.dropped = 0, Counter[str]()
         unknown = sorted(set(kinds) - set(DROPPABLE))
         if unknown:
-            raise UsageError(f"unknown finding {unknown[0]!r}: choose of {', '.join(DROPPABLE)}")
+            raise UsageError(f"unknown finding {unknown[0]!r}: choose from {', '.join(DROPPABLE)}")
         if self.path.suffix != ".jsonl":
-            raise UsageError(f"{self.path} does not end in .jsonl: name the clean copy so")
+            raise UsageError(f"{self.path} does not end in .jsonl: give the copy that ending")
         refuse_existing(self.path, force)
         self._open = ExitStack()
         self._files: list[IO[str]] = []

@@ -1,6 +1,4 @@
-"""What can be wrong with an answer as a text: it declines, is cut off, repeats the question, is in another
-language.
-"""
+"""Faults of an answer: it declines, is cut off, repeats the question, or is in another language."""
 
 from __future__ import annotations
 
@@ -14,14 +12,14 @@ import pyarrow as pa
 from univar.answers.declined import is_declined
 
 CUT_CHARS = 200
-"""A shorter answer without an end may just be a title or a list."""
+"""A shorter answer without end punctuation may just be a title or a list."""
 
 ECHO_CHARS = 15
 """A shorter question is repeated by chance."""
 
 DETECTABLE_CHARS = 25
 SURE_ENOUGH = 0.7
-"""The language of shorter texts, or with a lower probability, is not called wrong."""
+"""The language of shorter texts, or one detected with a lower probability, is not called wrong."""
 
 _ENDS = tuple(".!?…。！？।؟۔:;)]}>\"'»”’」』*`|_~")
 _SPACES = re.compile(r"\s+")
@@ -33,8 +31,8 @@ def declined(answers: pa.Array, languages: pa.Array) -> np.ndarray:
 
 
 def cut_off(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:
-    """(n,) bool: cut at the token limit, as column `finish` says or, where it says nothing, by a missing
-    end.
+    """(n,) bool: cut off by the token limit, as column `finish` says or, where it is empty, as a missing
+    end suggests.
     """
     told = finishes.to_pylist() if finishes is not None else [""] * len(answers)
     found = (

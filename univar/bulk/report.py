@@ -87,7 +87,7 @@ class EmbedReport:
             f"{'; '.join(parts)}. {self.truncated:,} truncated ({share:.1f} %), {self.reused:,} reused. "
             f"{self.seconds:.1f} s, {self.embedded / self.seconds if self.seconds else 0:.0f} rows/s, "
             f"{self.tokens / self.seconds if self.seconds else 0:,.0f} tokens/s -> {self.store} "
-            f"({self.store_rows:,} rows, {self.shards} shards)"
+            f"({self.store_rows:,} rows in {self.shards} shard{'s' * (self.shards != 1)})"
         )
 
 

@@ -13,24 +13,24 @@ from univar import __version__
 from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError
 
 COMMANDS = {
-    "doctor": "what is installed and which implementation runs",
-    "demo": "a shipped corpus through the whole chain, offline",
-    "values": "the human values of the literature",
-    "questions": "the question bank, and questions of your own",
-    "elicit": "ask models, and keep their answers",
-    "import": "answers that other tools have gathered",
-    "translate": "answers and questions into other languages",
-    "check": "validate answer files",
-    "embed": "answers to value embeddings",
-    "info": "what a store holds",
-    "verify": "recompute a store's checksums",
-    "export": "a store as Parquet, npy or FAISS",
-    "merge": "several stores into one",
-    "index": "build the search index of a store",
-    "attribute": "say which model and language answers came from",
-    "evaluate": "attribution accuracy with honest statistics",
-    "train": "a value encoder from answers",
-    "export-model": "an encoder as a SentenceTransformer folder",
+    "doctor": "Show what is installed and which implementation runs.",
+    "demo": "Run the whole chain on a shipped corpus, offline.",
+    "values": "List the human values of the literature.",
+    "questions": "List, check and make questions.",
+    "elicit": "Ask models questions and keep their answers.",
+    "import": "Convert answers collected by other tools.",
+    "translate": "Translate answers and questions.",
+    "check": "Report what answer files hold and which rows are faulty.",
+    "embed": "Embed answers into a store.",
+    "info": "Show what a store holds.",
+    "verify": "Check a store for damage.",
+    "export": "Write a store as Parquet, npy or FAISS.",
+    "merge": "Merge several stores into one.",
+    "index": "Build the search index of a store.",
+    "attribute": "Identify the model and language that answers came from.",
+    "evaluate": "Measure attribution accuracy, with confidence intervals.",
+    "train": "Train a value encoder on answers.",
+    "export-model": "Write an encoder as a SentenceTransformer folder.",
 }
 
 
@@ -54,7 +54,8 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "UNIVAR"},
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 done in part, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 bad data, 4 done in part, 10 a limit you set "
+    "was not met, 11 could not tell, 130 interrupted.",
 )
 @click.version_option(__version__, prog_name="univar")
 def cli() -> None:

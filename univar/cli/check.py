@@ -21,19 +21,24 @@ _OLD_NAMES = {
     "cut_off": "truncated",
     "maker_names": "label_leaks",
 }
-"""Findings under the names that they had before."""
+"""The old names of findings that were renamed."""
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--drop", "clean", metavar="CLEAN", help="Write a copy (.jsonl) without the rows found below.")
+@click.option(
+    "--drop",
+    "clean",
+    metavar="CLEAN",
+    help="Also write a copy (.jsonl) without the rows that --drop-kinds names.",
+)
 @click.option(
     "--drop-kinds",
     default="duplicates,short_answers,declined,wrong_language,maker_names,echoes",
     show_default=True,
-    help="What is left out; there are also cut_off and shared_answers.",
+    help="Findings to leave out of the copy; cut_off and shared_answers are possible too.",
 )
-@click.option("--force", is_flag=True, help="Overwrite the copy.")
+@click.option("--force", is_flag=True, help="Overwrite CLEAN.")
 @input_options
 @output_options
 def check(
@@ -45,11 +50,11 @@ def check(
     rename: dict[str, str],
     output: Output,
 ) -> None:
-    """Read answer files, say what is in them and which rows cannot be used.
+    """Report what answer files hold and which rows are faulty.
 
     INPUTS are JSONL, CSV, TSV (each also .gz or .zst) or Parquet files, or - for stdin. The exit code is 4 if
-    some rows were rejected, 3 if a file cannot be used at all. With --drop, CLEAN.dropped.jsonl names each
-    row that was left out, and why.
+    some rows were rejected, 3 if a file cannot be used at all. With --drop, CLEAN.dropped.jsonl lists each
+    row that was left out, with the reason.
 
     \b
     Example:
@@ -84,7 +89,7 @@ def _text(report: CheckReport) -> str:
         ("rejected", report.rejected.count, report.rejected.first),
         ("  of these with an empty answer", report.empty_answers, []),
         ("duplicates", report.duplicates.count, report.duplicates.first),
-        ("answers another model gave too", report.shared_answers.count, report.shared_answers.first),
+        ("answers that another model gave too", report.shared_answers.count, report.shared_answers.first),
         ("short answers", report.short_answers.count, report.short_answers.first),
         (
             "answers naming their model, its family or its maker",

@@ -1,9 +1,10 @@
-"""univar export: a store as Parquet, npy or FAISS."""
+"""`univar export`: a store as Parquet, npy or FAISS."""
 
 from __future__ import annotations
 
 import click
 
+from univar.cli.options import RenamedOption
 from univar.cli.output import Output, output_options
 
 
@@ -11,15 +12,19 @@ from univar.cli.output import Output, output_options
 @click.argument("store", type=click.Path())
 @click.option("-o", "--out", required=True, type=click.Path(), help="File to write.")
 @click.option(
-    "--format",
-    "format_",
+    "--to",
+    "format",
+    cls=RenamedOption,
+    was=("--format",),
     type=click.Choice(["parquet", "npy", "faiss"]),
-    help="What to write; by default by the ending (.parquet, .npy, .faiss, .index).",
+    help="Output format. Default: from the ending of OUT (.parquet, .npy, .faiss or .index).",
 )
-@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @output_options
-def export(store: str, out: str, format_: str | None, force: bool, output: Output) -> None:
-    """Write STORE as one Parquet file, or as a matrix (npy, FAISS) with OUT.rows.parquet beside it.
+def export(store: str, out: str, format: str | None, force: bool, output: Output) -> None:
+    """Write STORE as one Parquet file, or as a matrix (npy, FAISS) and the columns beside it.
+
+    With npy and FAISS, the columns go to a file named like OUT that ends in .rows.parquet, in the same order.
 
     \b
     Example:
@@ -30,6 +35,6 @@ def export(store: str, out: str, format_: str | None, force: bool, output: Outpu
     from univar.store import Store
     from univar.store import export as export_store
 
-    facts = export_store(Store(store, check="blocks"), out, format_, force=force)
+    facts = export_store(Store(store, check="blocks"), out, format, force=force)
     files = " and ".join(facts["files"])
     output.result(facts, f"{facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB -> {files}")

@@ -1,4 +1,4 @@
-"""`univar import`: answers that other tools have gathered."""
+"""`univar import`: answers collected by other tools."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from univar.errors import UsageError
 
 @click.command("import")
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--from", "kind", required=True, help="alpaca-eval, mt-bench, inspect or lm-eval.")
-@click.option("-o", "--out", required=True, help="Answers (.jsonl).")
-@click.option("--language", default="eng", show_default=True, help="Of the questions: ISO 639 code.")
-@click.option("--model", default="", help="Name of the model; needed where the file has none (lm-eval).")
-@click.option("--questions", help="MT-bench's question.jsonl; default: beside the answers.")
-@click.option("--force", is_flag=True, help="Overwrite the output.")
+@click.option("--from", "kind", required=True, help="Format: alpaca-eval, mt-bench, inspect or lm-eval.")
+@click.option("-o", "--out", required=True, help="File of answer rows to write (.jsonl).")
+@click.option(
+    "--language", default="eng", show_default=True, help="Language of the questions, as an ISO 639 code."
+)
+@click.option("--model", default="", help="Name of the model, if the file has none (lm-eval).")
+@click.option("--questions", help="MT-bench's question.jsonl. Default: beside the answers.")
+@click.option("--force", is_flag=True, help="Overwrite OUT.")
 @output_options
 def import_(
     inputs: tuple[str, ...],
@@ -30,9 +32,9 @@ def import_(
     force: bool,
     output: Output,
 ) -> None:
-    """Make answer rows of the files of AlpacaEval, MT-bench, inspect_ai and lm-evaluation-harness.
+    """Convert files of AlpacaEval, MT-bench, inspect_ai or lm-evaluation-harness to answer rows.
 
-    Folders of UniVaR's own CSV files, and CSV with other column names (--map), need no import: every command
+    Folders of UniVaR's CSV files and CSV files with other column names (--map) need no import: every command
     reads them.
 
     \b
@@ -40,21 +42,21 @@ def import_(
         univar import model_outputs.json --from alpaca-eval -o imported.jsonl --force
     """
     from univar.answers.importers import Origin, import_rows
-    from univar.files import new_file, refuse_existing
+    from univar.files import new_text_file, refuse_existing
 
     path = Path(out)
     if path.suffix != ".jsonl":
-        raise UsageError(f"{path} does not end in .jsonl: name the output so")
+        raise UsageError(f"{path} does not end in .jsonl: give the output that ending")
     refuse_existing(path, force)
     origin = Origin(language, model, Path(questions) if questions else None)
     rows = empty = 0
-    with new_file(path) as file:
+    with new_text_file(path) as file:
         for name in inputs:
             for row in import_rows(name, kind, origin):
                 if not row["answer"].strip():
                     empty += 1
                     continue
-                file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 rows += 1
     facts = {"rows": rows, "empty": empty, "out": str(path)}
     output.result(facts, f"{rows:,} rows -> {path}; {empty:,} empty answers left out")

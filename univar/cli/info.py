@@ -1,4 +1,4 @@
-"""univar info: what a store holds."""
+"""`univar info`: what a store holds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from univar.cli.output import Output, output_options, printable, table
+from univar.cli.output import Output, counted, output_options, printable, table
 
 _MOST = 20
 
@@ -15,7 +15,7 @@ _MOST = 20
 @click.argument("store", type=click.Path())
 @output_options
 def info(store: str, output: Output) -> None:
-    """Say what STORE holds: rows, encoder, sources, cut texts, shards and runs.
+    """Show what STORE holds: rows, encoder, sources, truncated texts, shards and runs.
 
     \b
     Example:
@@ -36,20 +36,20 @@ def _lines(facts: dict[str, Any]) -> list[str]:
         f"at most {encoder['max_length']} tokens, pooling {printable(encoder['pooling'])}",
         f"text       {printable(facts['text_format'])}, {facts['tokens']:,} tokens, "
         f"{facts['truncated']:,} rows truncated, {facts['reused']:,} embeddings reused",
-        f"files      {facts['shards']:,} shards, {facts['size_bytes'] / 1e6:,.1f} MB",
+        f"files      {counted(facts['shards'], 'shard')}, {facts['size_bytes'] / 1e6:,.1f} MB",
         f"columns    {printable(', '.join(facts['columns']))}",
         f"models     {len(facts['models']):,}",
         f"languages  {printable(', '.join(f'{name} {rows:,}' for name, rows in facts['languages'].items()))}",
     ]
     if facts["workers_present"] < facts["workers"]:
-        lines.append(f"workers    {facts['workers_present']} of {facts['workers']} have begun")
+        lines.append(f"workers    {facts['workers_present']} of {facts['workers']} have started")
     return lines
 
 
 def _sources(sources: dict[str, int]) -> str:
     rows = [[name, f"{count:,}"] for name, count in list(sources.items())[:_MOST]]
     more = len(sources) - len(rows)
-    return table(["source", "rows"], rows) + (f"\n... and {more:,} more sources" if more else "")
+    return table(["source", "rows"], rows) + (f"\n... and {counted(more, 'more source')}" if more else "")
 
 
 def _runs(runs: list[dict[str, Any]]) -> list[str]:

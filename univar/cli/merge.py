@@ -1,10 +1,10 @@
-"""univar merge: several stores into one."""
+"""`univar merge`: several stores into one."""
 
 from __future__ import annotations
 
 import click
 
-from univar.cli.output import Output, output_options
+from univar.cli.output import Output, counted, output_options
 
 
 @click.command()
@@ -12,19 +12,21 @@ from univar.cli.output import Output, output_options
 @click.option("-o", "--out", required=True, type=click.Path(), help="Folder of the new store.")
 @output_options
 def merge(stores: tuple[str, ...], out: str, output: Output) -> None:
-    """Write the rows of STORES, each once, into a new store; one sharded store becomes an ordinary one.
+    """Merge STORES into a new store, without duplicate rows.
 
-    An interrupted merge goes on when the same command runs again.
+    A single store written by several workers becomes an ordinary one. Run the same command again to continue
+    an interrupted merge.
 
     \b
     Example:
         univar merge runs/a runs/b -o runs/both
-        univar merge runs/sharded -o runs/one --json
+        univar merge runs/workers -o runs/one --json
     """
     from univar.store import merge as merge_stores
 
     facts = merge_stores(stores, out)
     text = (
-        f"{facts['read']:,} rows read, {facts['duplicates']:,} duplicates dropped, {facts['added']:,} added"
+        f"{counted(facts['read'], 'row')} read, {counted(facts['duplicates'], 'duplicate')} dropped, "
+        f"{facts['added']:,} added"
     )
-    output.result(facts, f"{text} -> {out} ({facts['rows']:,} rows)")
+    output.result(facts, f"{text} -> {out} ({counted(facts['rows'], 'row')})")

@@ -12,14 +12,14 @@ from typing import Any
 import click
 
 SCHEMA = 2
-"""Of the JSON that commands print; raised when a key changes its name or meaning."""
+"""Version of the JSON that commands print; raised when a key changes its name or meaning."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True)
 class Output:
-    """How a command talks: `json` prints one object to stdout, `quiet` leaves out notes on stderr."""
+    """How a command prints: `json` for one object on stdout, `quiet` for no notes on stderr."""
 
     json: bool
     quiet: bool
@@ -39,7 +39,7 @@ class Output:
             click.echo(text)
 
     def note(self, text: str) -> None:
-        """Say something about the run on stderr."""
+        """Print a remark about the run to stderr."""
         if not self.quiet:
             click.echo(text, err=True)
 
@@ -49,7 +49,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     import functools
 
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-    @click.option("-q", "--quiet", is_flag=True, help="No notes and no progress on stderr.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print no notes and no progress to stderr.")
     @functools.wraps(command)
     def with_output(*args: Any, as_json: bool, quiet: bool, **kwargs: Any) -> Any:
         return command(*args, output=Output(as_json, quiet), **kwargs)
@@ -58,8 +58,13 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def printable(text: str) -> str:
-    """`text`, maybe a stranger's, with control characters and bidirectional overrides shown as escapes."""
+    """`text`, which may be a stranger's, with control characters and bidirectional overrides escaped."""
     return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 shard`, `2 shards`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def table(headers: list[str], rows: list[list[str]], title: str | None = None) -> str:

@@ -1,10 +1,10 @@
-"""univar verify: recompute a store's checksums."""
+"""`univar verify`: check a store."""
 
 from __future__ import annotations
 
 import click
 
-from univar.cli.output import Output, output_options, printable
+from univar.cli.output import Output, counted, output_options, printable
 from univar.errors import EXIT_DATA
 
 
@@ -12,7 +12,9 @@ from univar.errors import EXIT_DATA
 @click.argument("store", type=click.Path())
 @output_options
 def verify(store: str, output: Output) -> None:
-    """Recompute everything STORE claims about itself; exit code 3 and a line per problem if it is damaged.
+    """Recompute the checksums of STORE and check every row.
+
+    Each problem is printed on a line of its own, and the exit code is then 3.
 
     \b
     Example:
@@ -25,9 +27,10 @@ def verify(store: str, output: Output) -> None:
     for note in report.notes:
         output.note(f"note: {printable(note)}")
     done = (
-        f"{report.rows:,} rows, {report.shards} shards, {report.blocks} blocks, {report.size_bytes:,} bytes"
+        f"{counted(report.rows, 'row')}, {counted(report.shards, 'shard')}, "
+        f"{counted(report.blocks, 'block')}, {report.size_bytes:,} bytes"
     )
-    verdict = "ok" if report.ok else f"{len(report.problems)} problems"
+    verdict = "ok" if report.ok else counted(len(report.problems), "problem")
     output.result(
         report.facts(), "\n".join([*map(printable, report.problems), f"{store}: {done}: {verdict}"])
     )

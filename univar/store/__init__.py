@@ -47,6 +47,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    """Import what is not needed for reading on first use."""
     if name not in _LAZY:
         raise AttributeError(f"module 'univar.store' has no attribute {name!r}")
     return getattr(importlib.import_module(f"univar.store.{_LAZY[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """All names, those not yet imported too."""
+    return sorted({*globals(), *_LAZY})

@@ -1,7 +1,6 @@
-"""The manifest: a JSON file that names a worker's shards. Whatever no manifest names does not exist.
+"""The manifest: a JSON file that names a worker's shards. What no manifest names does not exist.
 
-A manifest from elsewhere is a stranger's text: every type, range and name is checked here before anything
-else believes it.
+A manifest may come from a stranger: every type, range and name is checked here before anything else uses it.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ class ShardInfo:
 
 @dataclass
 class Manifest:
-    """Everything about the rows of one worker but the rows themselves."""
+    """What is known of one worker's rows, apart from the rows themselves."""
 
     encoder: dict[str, Any]
     dtype: str
@@ -143,7 +142,8 @@ def read_manifests(store: Path) -> list[Manifest]:
     found = [read_manifest(store / name) for name in manifest_names(store)]
     if not found:
         raise DataError(
-            f"{store} is no store: it has no manifest.json; make one with `univar embed ANSWERS -o {store}`"
+            f"{store} is not a univar store: it has no manifest.json; "
+            f"make one with `univar embed ANSWERS -o {store}`"
         )
     found.sort(key=lambda manifest: manifest.worker)
     for other in found[1:]:
@@ -157,13 +157,13 @@ def read_manifests(store: Path) -> list[Manifest]:
 
 
 def encoder_differences(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """(name, value in one, value in other) of whatever makes two encoders' embeddings incomparable."""
+    """(name, value in one, value in other) of each setting that makes two encoders incomparable."""
     pairs = [(key, one.get(key), other.get(key)) for key in ENCODER_KEYS]
     return [(key, mine, theirs) for key, mine, theirs in pairs if mine != theirs]
 
 
 def disagreement(one: Manifest, other: Manifest) -> str | None:
-    """What two manifests would have to share to be one store and do not, or None."""
+    """How two manifests differ that should be of one store; None if they agree."""
     pairs = [
         ("dtype", one.dtype, other.dtype),
         ("text format", one.text_format, other.text_format),
@@ -189,7 +189,7 @@ def read_manifest(path: Path) -> Manifest:
         return manifest
     except (ValueError, RecursionError) as error:
         raise StoreCorrupt(
-            f"{path} is no valid manifest: {str(error)[:300]}. Restore it from a copy, "
+            f"{path} is not a valid manifest: {str(error)[:300]}. Restore it from a copy, "
             "or embed the answers into a new store"
         ) from None
 
@@ -205,7 +205,7 @@ def _check_seal(data: bytes) -> None:
     if not sealed:
         raise ValueError("it does not begin with its checksum")
     digest = hashlib.blake2b(data[sealed.end() :], digest_size=DIGEST_BYTES).hexdigest()
-    _expect(digest.encode() == sealed[1], "its checksum is another, so it was damaged or edited")
+    _expect(digest.encode() == sealed[1], "its checksum does not match, so it was damaged or edited")
 
 
 def check_encoder(encoder: Any) -> None:
@@ -224,13 +224,13 @@ def _parse(facts: Any) -> Manifest:
     check_encoder(facts.get("encoder"))
     _expect(facts.get("dim") == facts["encoder"]["dim"], "dim is not the encoder's")
     _expect(facts.get("dtype") in list(DTYPES), f"dtype is {facts.get('dtype')!r}, not float16 or float32")
-    _expect(isinstance(facts.get("text_format"), str), "text_format is no string")
+    _expect(isinstance(facts.get("text_format"), str), "text_format is not a string")
     worker = _list(facts.get("worker"), "worker")
     _expect(len(worker) == 2, "worker is not a pair")
     _whole(worker[1], "number of workers", 1, 1 << 20)
     _whole(worker[0], "worker", 0, worker[1] - 1)
     names = _list(facts.get("columns"), "columns")
-    _expect(all(isinstance(name, str) for name in names), "a column's name is no string")
+    _expect(all(isinstance(name, str) for name in names), "a column's name is not a string")
     _expect(len(set(names)) == len(names), "a column is named twice")
     _expect(set(schema.IDENTITY_COLUMNS) <= set(names), f"columns lack one of {schema.IDENTITY_COLUMNS}")
     runs = _list(facts.get("runs"), "runs")
@@ -252,7 +252,9 @@ def _parse_shard(facts: Any, manifest: Manifest) -> ShardInfo:
     _expect(isinstance(facts, dict), "a shard is not an object")
     file = facts.get("file")
     own = re.escape(shard_prefix(manifest.worker)) + r"\d{8,12}\.h5"
-    _expect(isinstance(file, str) and re.fullmatch(own, file, re.ASCII), f"{file!r} is no name of a shard")
+    _expect(
+        isinstance(file, str) and re.fullmatch(own, file, re.ASCII), f"{file!r} is not the name of a shard"
+    )
     rows = _whole(facts.get("rows"), f"rows of {file}", 1, _LARGEST)
     size = _whole(facts.get("size_bytes"), f"size_bytes of {file}", 1, _LARGEST)
     _expect(facts.get("block_bytes") == BLOCK_BYTES, f"block_bytes of {file} is not {BLOCK_BYTES}")
@@ -366,4 +368,4 @@ def _whole(value: Any, name: str, low: int, high: int) -> int:
 
 
 def _refuse_constant(text: str) -> None:
-    raise ValueError(f"{text} is no number")
+    raise ValueError(f"{text} is not a number")

@@ -80,7 +80,7 @@ def _check_subset(target: Store, first_rows: HashIndex) -> None:
     if foreign:
         raise DataError(
             f"{target.path} holds {foreign} rows that are in none of the stores to merge: write to a new "
-            "folder, or name it among the stores too"
+            "folder, or merge it too"
         )
 
 

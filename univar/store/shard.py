@@ -55,7 +55,9 @@ class ShardFile:
         """
         wrong = next(self.broken_blocks(names), None)
         if wrong is not None:
-            raise self.corrupt(f"block {wrong} (bytes from {wrong * BLOCK_BYTES}) has another checksum")
+            raise self.corrupt(
+                f"block {wrong} (bytes from {wrong * BLOCK_BYTES}) does not match its checksum"
+            )
 
     def broken_blocks(self, names: Iterable[str] | None = None) -> Iterator[int]:
         """Numbers of the blocks whose checksum is not the manifest's."""

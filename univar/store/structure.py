@@ -1,4 +1,4 @@
-"""Is a shard, as an HDF5 file, only what its manifest says? Asked in a child process.
+"""Whether a shard, as an HDF5 file, is only what its manifest says; checked in a child process.
 
 Our own readers never follow HDF5's structure, but whoever opens a shard with h5py does. External storage
 would show them another local file, a filter would run code of a plugin. As the HDF5 library can crash on a
@@ -33,7 +33,7 @@ def structure_problems(shards: list[ShardFile]) -> list[str]:
         problems += [str(shard.corrupt(what)) for shard, what in zip(left, found, strict=False) if what]
         if not stopped:
             break
-        problems.append(str(left[len(found)].corrupt("the HDF5 library crashes or does not end on it")))
+        problems.append(str(left[len(found)].corrupt("the HDF5 library crashes or hangs on it")))
         left = left[len(found) + 1 :]
     return problems
 
@@ -53,7 +53,7 @@ def _ask_child(shards: list[ShardFile]) -> tuple[list[str], bool]:
     output, complaint = _run_child(json.dumps(questions).encode(), _SECONDS + _SECONDS_A_SHARD * len(shards))
     ready, *answers = output.decode().splitlines() or [""]
     if ready != _READY:
-        raise ProviderError(f"cannot look into the shards with {sys.executable}: {complaint}")
+        raise ProviderError(f"cannot inspect the shards with {sys.executable}: {complaint}")
     return [json.loads(answer) for answer in answers], len(answers) < len(shards)
 
 

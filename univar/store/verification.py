@@ -1,4 +1,4 @@
-"""Recompute everything that a store claims about itself, and list what is not so."""
+"""Check everything that a store claims about itself, and list what is wrong."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def _file_problems(shard: ShardFile) -> Iterator[str]:
     if broken:
         which = ", ".join(map(str, broken[:10])) + (", ..." if len(broken) > 10 else "")
         of = len(shard.info.blocks)
-        yield str(shard.corrupt(f"{len(broken)} of {of} blocks of 4 MiB have another checksum ({which})"))
+        yield str(
+            shard.corrupt(f"{len(broken)} of {of} blocks of 4 MiB do not match their checksums ({which})")
+        )
 
 
 def _content_problems(shard: ShardFile, dtype: str) -> list[str]:
@@ -118,7 +120,7 @@ def _vector_complaints(shard: ShardFile, dtype: str) -> Iterator[str]:
 
 def _number_complaints(shard: ShardFile) -> Iterator[str]:
     if int(shard.array("n_tokens").min()) < 0:
-        yield "a number of tokens is negative"
+        yield "a row has a negative number of tokens"
     if np.any(shard.array("flags") & ~np.uint8(FLAG_TRUNCATED | FLAG_REUSED)):
         yield "a flag is set that this version does not know"
 
@@ -138,18 +140,21 @@ def _repeated_rows(shard: ShardFile, known: HashIndex, first_row: int) -> list[s
 def _notes(path: Path, manifests: list[Manifest]) -> list[str]:
     named = {shard.file for manifest in manifests for shard in manifest.shards}
     strays = [name for name in files.list_folder(path / SHARDS_FOLDER) if name not in named]
-    notes = []
     unfinished = [name for name in strays if _SHARD_LIKE.fullmatch(name)]
+    foreign = [name for name in strays if name not in unfinished]
+    notes = []
     if unfinished:
-        notes.append(
-            f"{len(unfinished)} unfinished shards that the next writer removes: {unfinished[0]}, ..."
-        )
-    foreign = sorted(set(strays) - set(unfinished))
+        notes.append(f"unfinished shards, which the next writer removes: {_some(unfinished)}")
     if foreign:
-        notes.append(
-            f"{len(foreign)} files in {SHARDS_FOLDER} that do not belong to the store: {foreign[0]}, ..."
-        )
+        notes.append(f"files in {SHARDS_FOLDER} that are not part of the store: {_some(foreign)}")
     workers = manifests[0].worker[1]
     if len(manifests) < workers:
-        notes.append(f"{len(manifests)} of {workers} workers have begun: the others' rows are still to come")
+        notes.append(
+            f"{len(manifests)} of {workers} workers have started: the rows of the others are missing"
+        )
     return notes
+
+
+def _some(names: list[str]) -> str:
+    """`a`, or `a and 4 more`."""
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

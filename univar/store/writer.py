@@ -107,7 +107,7 @@ class StoreWriter:
         return self._pending.nbytes
 
     def append(self, rows: EmbeddedRows) -> None:
-        """Keep rows for the next shard. DataError for rows that are malformed or in the store already.
+        """Keep rows for the next shard. DataError for rows that are malformed or already in the store.
 
         A caller that works ahead may already have given `known_rows` the numbers its rows will get.
         """
@@ -118,7 +118,7 @@ class StoreWriter:
         found = self.known_rows.find(rows.row_hash)
         in_batch = HashIndex().insert(rows.row_hash, numbers)
         if np.any((found >= 0) & (found < self.rows)) or np.any(in_batch >= 0):
-            raise DataError(f"a row is in {self.path} already: leave out rows whose hash is in known_rows")
+            raise DataError(f"a row is already in {self.path}: leave out rows whose hash is in known_rows")
         self._pending.add(rows)
         self.known_rows.insert(rows.row_hash, numbers)
         self.known_texts.insert(rows.text_hash, numbers)
@@ -175,7 +175,7 @@ class StoreWriter:
                 difference = disagreement(manifest, wanted)
                 if difference:
                     raise DataError(
-                        f"{self.path} was made otherwise than asked for now: {difference}. Ask for the same, "
+                        f"{self.path} was made with other settings: {difference}. Use the same settings, "
                         "or write to another store"
                     )
                 if manifest.worker == wanted.worker:
@@ -234,7 +234,9 @@ def _checked_encoder(encoder: dict[str, Any]) -> dict[str, Any]:
 def _checked_worker(worker: tuple[int, int]) -> tuple[int, int]:
     index, workers = worker
     if not 0 <= index < workers:
-        raise UsageError(f"worker {index} of {workers} does not exist: workers count from 0 to {workers - 1}")
+        raise UsageError(
+            f"worker {index} of {workers} does not exist: workers are numbered from 0 to {workers - 1}"
+        )
     return int(index), int(workers)
 
 
