@@ -17,8 +17,8 @@ from typing import Any
 
 from facts import write_result
 
-from univar.elicit.models import Model
-from univar.elicit.project import Elicitation
+from univar.elicit.elicitation import Elicitation
+from univar.elicit.requests import ModelEntry
 from univar.questions import Question
 
 REQUESTS = 10_000
@@ -63,7 +63,7 @@ def serve(pipe: Connection) -> None:
 def run(port: int, requests: int, per_minute: float) -> float:
     """Seconds that the requests took."""
     url = f"http://127.0.0.1:{port}/v1"
-    model = Model("fake", "openai", "fake", url, concurrency=CONNECTIONS, requests_per_minute=per_minute)
+    model = ModelEntry("fake", "openai", "fake", url, concurrency=CONNECTIONS, requests_per_minute=per_minute)
     questions = [Question(f"q{n}", 1, "eng", f"Would you do number {n}, and why?") for n in range(requests)]
     with (
         tempfile.TemporaryDirectory() as folder,

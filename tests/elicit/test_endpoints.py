@@ -14,7 +14,7 @@ from werkzeug import Request, Response
 
 from tests.elicit.conftest import CANARY, Project, completion
 from univar.cli import cli
-from univar.elicit.models import read_models
+from univar.elicit.config import read_models
 from univar.errors import UnivarError, UsageError
 
 ANSWER = "I would say so, gladly."
@@ -71,8 +71,8 @@ def test_each_api_gets_its_request_and_gives_an_answer_with_usage(
     (row,) = project.rows()
     assert (row["model"], row["answer"], row["language"]) == ("m:calm", ANSWER, "eng")
     assert row["finish"] == ("stop" if api == "openai" else "length")
-    (source,) = facts["sources"]
-    assert (source["prompt_tokens"], source["completion_tokens"]) == (11, 7)
+    (respondent,) = facts["respondents"]
+    assert (respondent["prompt_tokens"], respondent["completion_tokens"]) == (11, 7)
 
 
 def counted(api: str, project: Project, httpserver: HTTPServer) -> tuple[int, str]:
@@ -82,8 +82,8 @@ def counted(api: str, project: Project, httpserver: HTTPServer) -> tuple[int, st
     code, facts, err = project.run("--dry-run", CANARY_KEY=CANARY)
     assert code == 0, err
     assert CANARY not in f"{facts} {err}"
-    (source,) = facts["sources"]
-    return source["prompt_tokens"], source["prompts_by"]
+    (respondent,) = facts["respondents"]
+    return respondent["prompt_tokens"], respondent["prompts_by"]
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,10 @@ def test_hostile_endpoints_get_no_key_out_and_no_code_through(
         assert CANARY.encode() not in seen
     assert b"\x1b" not in out + err
     facts = json.loads(out)
-    assert {source["source"]: source["done"] for source in facts["sources"] if source["done"]} == {
-        "echoes the key in an answer": 2
-    }
+    done = {one["respondent"]: one["done"] for one in facts["respondents"] if one["done"]}
+    assert done == {"echoes the key in an answer": 2}
     assert set(facts["stopped"]) == {"says the key is wrong", "redirects to another host"}
-    assert "never followed" in facts["stopped"]["redirects to another host"]
+    assert "not followed" in facts["stopped"]["redirects to another host"]
     assert {row["answer"] for row in project.rows()} == {"your key is [key], I think"}
 
 
@@ -190,17 +189,17 @@ def models_file(project: Project, line: str) -> Any:
     ("line", "code", "says"),
     [
         ('key_env = "NOT_SET_ANYWHERE"', 2, "NOT_SET_ANYWHERE"),
-        ('key_env = "CANARY_KEY"\nurl = "http://example.org/v1"', 3, "clear text"),
+        ('key_env = "CANARY_KEY"\nurl = "http://example.org/v1"', 3, "unencrypted"),
         ('url = "https://user:secret@example.org/v1"', 3, "no user, password or query"),
         ('url = "https://example.org/v1?key=secret"', 3, "no user, password or query"),
-        ('url = "file:///etc/passwd"', 3, "http"),
+        ('url = "file:///etc/passwd"', 3, "url must be an address"),
         ('key = "sk-in-the-file"', 3, "unknown setting 'key'"),
         ("temprature = 1", 3, "unknown setting 'temprature'"),
-        ('api = "gopher"', 3, "unknown api"),
+        ('api = "gopher"', 3, "api must be one of"),
         ('timeout_s = "long"', 3, "must be a number"),
         ('personas = ["nobody"]', 3, "no [personas.nobody]"),
         ('languages = ["xx"]', 3, "unknown language"),
-        ("concurrency = 0", 3, "above 0"),
+        ("concurrency = 0", 3, "whole number from 1"),
     ],
 )
 def test_a_wrong_models_file_is_refused_in_one_sentence(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from univar.elicit.asks import ModelGone
-from univar.elicit.limits import Breaker, Pace
+from univar.elicit.limits import CircuitBreaker, RateLimiter
+from univar.elicit.requests import ModelGone
 
 
 @dataclass
@@ -37,7 +37,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 @pytest.mark.parametrize("per_minute", [30, 600, 30_000])
 def test_the_rate_is_kept_to_two_per_cent(per_minute: float) -> None:
     clock = Clock()
-    pace = Pace(per_minute, clock.sleep, clock.now)
+    pace = RateLimiter(per_minute, clock.sleep, clock.now)
 
     async def work() -> None:
         for _ in range(1000):
@@ -53,7 +53,7 @@ def test_a_late_waker_does_not_slow_the_rest() -> None:
     async def late(seconds: float) -> None:
         clock.now_s += seconds + 0.001
 
-    pace = Pace(6000, late, clock.now)
+    pace = RateLimiter(6000, late, clock.now)
 
     async def work() -> None:
         for _ in range(2000):
@@ -65,7 +65,7 @@ def test_a_late_waker_does_not_slow_the_rest() -> None:
 
 def test_turns_cost_what_they_are_given() -> None:
     clock = Clock()
-    pace = Pace(60_000, clock.sleep, clock.now)
+    pace = RateLimiter(60_000, clock.sleep, clock.now)
 
     async def work() -> None:
         for tokens in (5000, 1000, 10):
@@ -77,7 +77,7 @@ def test_turns_cost_what_they_are_given() -> None:
 
 def test_without_a_rate_nobody_waits_but_for_a_pause() -> None:
     clock = Clock()
-    pace = Pace(0, clock.sleep, clock.now)
+    pace = RateLimiter(0, clock.sleep, clock.now)
 
     async def work() -> None:
         await pace.turn()
@@ -90,21 +90,21 @@ def test_without_a_rate_nobody_waits_but_for_a_pause() -> None:
 
 def test_a_breaker_waits_longer_each_time_and_then_gives_the_model_up() -> None:
     clock = Clock()
-    breaker = Breaker(3, clock.sleep, cool_down_s=10, probes=3)
+    breaker = CircuitBreaker(3, clock.sleep, cool_down_s=10, probes=3)
 
     async def work() -> None:
         while True:
             async with breaker.attempt():
                 breaker.failed("it is down")
 
-    with pytest.raises(ModelGone, match="6 failures in a row: it is down"):
+    with pytest.raises(ModelGone, match="6 failures in a row, the last one: it is down"):
         run(work)
     assert clock.slept == [10, 20, 40]
 
 
 def test_one_success_closes_the_breaker() -> None:
     clock = Clock()
-    breaker = Breaker(2, clock.sleep, cool_down_s=10, probes=3)
+    breaker = CircuitBreaker(2, clock.sleep, cool_down_s=10, probes=3)
 
     async def work() -> None:
         for fails in (True, True, False, True, False):

@@ -14,10 +14,10 @@ import pytest
 from tests.elicit.conftest import Project
 from univar.answers.check import check_rows
 from univar.bulk import embed
-from univar.elicit.asks import Ask
+from univar.elicit.config import read_models
+from univar.elicit.elicitation import Elicitation, gather_questions
 from univar.elicit.local import load_local
-from univar.elicit.models import read_models
-from univar.elicit.project import Elicitation, gather_questions
+from univar.elicit.requests import Request
 from univar.encoder.encoder import Encoder
 from univar.errors import DataError, UsageError
 from univar.search import Index, attribute
@@ -31,8 +31,8 @@ TEMPLATE = (
 NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}" + TEMPLATE
 
 
-def ask(number: int, question: str, system: str = "") -> Ask:
-    return Ask(number, 1, "eng", question, system, seed=1000 + number)
+def request(number: int, question: str, system: str = "") -> Request:
+    return Request(number, 1, "eng", question, system, seed=1000 + number)
 
 
 @pytest.fixture(scope="module")
@@ -81,19 +81,20 @@ def transformers_model(folder: Path, path: Path, **settings: Any) -> Any:
 
 def test_an_answer_depends_on_its_seed_and_not_on_its_batch(tiny_llama: Path, tmp_path: Path) -> None:
     loaded = transformers_model(tiny_llama, tmp_path / "m.toml")
-    asks = [ask(1, "why?"), ask(2, "why, when all is said and done?"), ask(3, "who?"), ask(4, "why?")]
-    together = loaded.answer(asks)
-    alone = [loaded.answer([one])[0] for one in asks]
+    texts = ("why?", "why, when all is said and done?", "who?", "why?")
+    requests = [request(number, text) for number, text in enumerate(texts, start=1)]
+    together = loaded.answer(requests)
+    alone = [loaded.answer([one])[0] for one in requests]
     assert [reply.answer for reply in together] == [reply.answer for reply in alone]
     assert together[0].answer != together[3].answer
     assert all(reply.completion_tokens and reply.completion_tokens <= 12 for reply in together)
     assert together[1].prompt_tokens == len("<user>why, when all is said and done?") + 1 + len("<assistant>")
-    assert [loaded._prompts.count(one) for one in asks] == [reply.prompt_tokens for reply in together]
+    assert [loaded._prompts.count(one) for one in requests] == [reply.prompt_tokens for reply in together]
 
 
 def test_temperature_zero_ignores_the_seed(tiny_llama: Path, tmp_path: Path) -> None:
     loaded = transformers_model(tiny_llama, tmp_path / "m.toml", temperature=0)
-    first, second = loaded.answer([ask(1, "why?"), ask(2, "why?")])
+    first, second = loaded.answer([request(1, "why?"), request(2, "why?")])
     assert first == second
 
 
@@ -115,16 +116,17 @@ def test_a_system_prompt_goes_before_the_question_where_the_template_has_none(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
     loaded = transformers_model(tiny_llama, tmp_path / "m.toml")
-    assert loaded._prompts.text(ask(1, "why?", "Be calm.")) == "<system>Be calm.</s><user>why?</s><assistant>"
+    calm = request(1, "why?", "Be calm.")
+    assert loaded._prompts.text(calm) == "<system>Be calm.</s><user>why?</s><assistant>"
     loaded._prompts.tokenizer.chat_template = NO_SYSTEM
-    assert loaded._prompts.text(ask(1, "why?", "Be calm.")) == "<user>Be calm.\n\nwhy?</s><assistant>"
+    assert loaded._prompts.text(calm) == "<user>Be calm.\n\nwhy?</s><assistant>"
 
 
 def test_a_model_without_chat_template_and_unknown_sampling_are_refused(
     tiny_llama: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match=r"sampling\.min_p is unknown"):
-        transformers_model(tiny_llama, tmp_path / "m.toml", min_p=0.1).answer([ask(1, "why?")])
+    with pytest.raises(UsageError, match=r"do not know sampling\.min_p"):
+        transformers_model(tiny_llama, tmp_path / "m.toml", min_p=0.1).answer([request(1, "why?")])
     bare = tmp_path / "bare"
     bare.mkdir()
     for path in tiny_llama.iterdir():
@@ -161,7 +163,7 @@ def test_vllm_gets_chats_and_a_seed_for_each(monkeypatch: pytest.MonkeyPatch, tm
         '[[models]]\nname = "v"\napi = "vllm"\nmodel = "org/name"\ndtype = "bfloat16"\n'
     )
     (model,) = read_models(tmp_path / "m.toml", {})
-    replies = load_local(model).answer([ask(1, "why?"), ask(2, "who?")])
+    replies = load_local(model).answer([request(1, "why?"), request(2, "who?")])
     assert [reply.answer for reply in replies] == ["why? 1001", "who? 1002"]
     assert (replies[0].finish, replies[0].prompt_tokens, replies[0].completion_tokens) == ("length", 2, 1)
 
@@ -215,7 +217,7 @@ def test_the_example_in_small_makes_a_corpus_that_everything_takes(
     few = [question for question in questions if question.question_id == questions[0].question_id]
     answers = tmp_path / "answers.jsonl"
     with Elicitation(answers, models, few) as asked:
-        planned = asked.plan().sources
+        planned = asked.plan().respondents
         report = asked.run()
         used = asked.counts()
     assert {source.prompts_by for source in planned} == {"own tokenizer"}
@@ -225,7 +227,7 @@ def test_the_example_in_small_makes_a_corpus_that_everything_takes(
     assert report.answered + report.failed == 3 * (3 + 1)
     assert report.answered >= 10
     checked = check_rows(answers)
-    assert (checked.rows, checked.refused.count) == (report.answered, 0)
+    assert (checked.rows, checked.rejected.count) == (report.answered, 0)
     embedded = embed([answers], tmp_path / "store", encoder=Encoder(str(tiny_bert)))
     assert embedded.embedded == report.answered
     store = Store(tmp_path / "store")

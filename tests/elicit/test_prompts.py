@@ -29,8 +29,8 @@ def generate(project: Project, url: str) -> Result:
 def test_a_model_that_writes_no_questions_ends_with_a_count_of_reasons(project: Project, fake: Fake) -> None:
     done = generate(project, fake.url)
     assert done.exit_code == 4
-    assert "situations: asking m 3 prompts" in done.stderr
-    assert "asked for 3 situations and 3 questions: kept 0, discarded 3 (3 no question)" in done.stderr
+    assert "situations: sending m 3 prompts" in done.stderr
+    assert "asked for 3 situations and 3 questions: kept 0, discarded 3 (3 not a question)" in done.stderr
     assert fake.requests == 6
     assert (project.folder / "new.jsonl").read_text() == ""
 
@@ -38,13 +38,13 @@ def test_a_model_that_writes_no_questions_ends_with_a_count_of_reasons(project: 
 def test_the_same_command_asks_nothing_again(project: Project, fake: Fake) -> None:
     generate(project, fake.url)
     (project.folder / "new.jsonl").unlink()
-    assert "asking m 0 prompts" in generate(project, fake.url).stderr
+    assert "sending m 0 prompts" in generate(project, fake.url).stderr
     assert fake.requests == 6
 
 
 @pytest.mark.parametrize(
     ("status", "says"),
-    [(401, "situations: given up: HTTP 401: go away"), (400, "situations: failed: 3 x HTTP 400: go away")],
+    [(401, "situations: dropped: HTTP 401: go away"), (400, "situations: failed: 3 x HTTP 400: go away")],
 )
 def test_why_nothing_came_is_said(status: int, says: str, project: Project, httpserver: HTTPServer) -> None:
     httpserver.expect_request("/chat/completions").respond_with_data("go \x1b[31m away", status)

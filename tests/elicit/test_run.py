@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.elicit.conftest import Fake, Project
-from univar.elicit.models import read_models
-from univar.elicit.project import Elicitation, gather_questions
-from univar.elicit.run import RunReport
-from univar.elicit.tokens import ASSUMED, BY_LENGTH, BY_USAGE, FULL_LENGTH
+from univar.elicit.config import read_models
+from univar.elicit.elicitation import Elicitation, gather_questions
+from univar.elicit.plan import ASSUMED, BY_LENGTH, BY_USAGE, FULL_LENGTH
+from univar.elicit.run import ElicitReport
 from univar.errors import DataError, StoreLocked, UsageError
 
 MODEL = """
@@ -87,7 +87,7 @@ def test_repeated_attempts_that_may_have_been_paid_do_not_pass_max_cost(project:
     fake.share, fake.faults = 1.0, ("broken",)
     project.questions(50)
     with elicitation(project, fake, concurrency=4) as asked:
-        each = asked.plan().sources[0].cost / 50
+        each = asked.plan().respondents[0].cost / 50
         assert asked.run(max_cost=10 * each).over_budget
         assert 8 * each < sum(count.cost for count in asked.counts()) <= 10 * each
 
@@ -99,7 +99,7 @@ def test_what_may_have_been_paid_counts_as_paid(project: Project, fake: Fake) ->
         report = asked.run()
         assert (report.failed, report.attempts) == (2, 6)
         assert report.cost > 0
-        assert asked.failures() == {"m": {"the reply is no JSON of the api": 2}}
+        assert asked.failures() == {"m": {"the reply is not the JSON of this api": 2}}
 
 
 def test_failures_are_asked_again_only_when_that_is_wanted(project: Project, fake: Fake) -> None:
@@ -121,13 +121,13 @@ def test_a_model_that_is_down_does_not_keep_the_others_waiting(project: Project,
     models = read_models(project.folder / "models.toml", {})
     stop = threading.Event()
 
-    def all_five(report: RunReport) -> None:
+    def all_five(report: ElicitReport) -> None:
         if report.answered == 5:
             stop.set()
 
     with Elicitation(project.answers, models, gather_questions(project.folder / "questions.jsonl")) as asked:
         asked.run(stop=stop, on_progress=all_five)
-        assert [(count.source, count.pending) for count in asked.counts()] == [("m", 0), ("down", 5)]
+        assert [(count.respondent, count.pending) for count in asked.counts()] == [("m", 0), ("down", 5)]
 
 
 def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(project: Project, fake: Fake) -> None:
@@ -139,7 +139,7 @@ def test_ctrl_c_finishes_what_is_in_flight_and_the_same_command_goes_on(project:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert b"the same command goes on" in err
+    assert b"run the same command again to continue" in err
     first = len(project.rows())
     assert 0 < first == json.loads(out)["answered"]
     fake.share = 0.0
@@ -160,11 +160,11 @@ def test_a_dry_run_asks_and_writes_nothing(project: Project, fake: Fake) -> None
 def test_estimates_follow_from_usage_so_far(project: Project, fake: Fake) -> None:
     project.questions(400)
     with elicitation(project, fake) as asked:
-        before = asked.plan().sources[0]
+        before = asked.plan().respondents[0]
         assert (before.prompts_by, before.answers_by) == (BY_LENGTH, FULL_LENGTH)
         assert before.completion_tokens == before.completion_tokens_at_most == 4000
         asked.run(limit=40)
-        plan = asked.plan().sources[0]
+        plan = asked.plan().respondents[0]
         asked.run()
         used = asked.counts()[0]
     assert (plan.prompts_by, plan.answers_by) == (BY_USAGE, BY_USAGE)
@@ -177,7 +177,7 @@ def test_estimates_follow_from_usage_so_far(project: Project, fake: Fake) -> Non
 def test_answers_can_be_assumed_to_have_a_length(project: Project, fake: Fake) -> None:
     project.questions(30)
     with elicitation(project, fake, dry=True) as asked:
-        (plan,) = asked.plan(answer_tokens=7).sources
+        (plan,) = asked.plan(answer_tokens=7).respondents
     assert (plan.completion_tokens, plan.completion_tokens_at_most, plan.answers_by) == (210, 300, ASSUMED)
 
 
@@ -192,7 +192,7 @@ def test_the_same_name_never_means_two_things(project: Project, fake: Fake) -> N
         pass
     text = (project.folder / "questions.jsonl").read_text()
     (project.folder / "questions.jsonl").write_text(text.replace("eng 0?", "eng zero?"))
-    with pytest.raises(UsageError, match="other words"), elicitation(project, fake):
+    with pytest.raises(UsageError, match="with another text"), elicitation(project, fake):
         pass
 
 
@@ -205,7 +205,7 @@ def test_two_runs_on_one_file_and_strange_files_are_refused(project: Project, fa
         pass
     (project.folder / "answers.jsonl.state").unlink()
     project.answers.write_text("{}\n")
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         elicitation(project, fake)
 
 

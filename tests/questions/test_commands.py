@@ -72,7 +72,7 @@ def test_an_unknown_model_is_refused(folder: Path, univar: Run) -> None:
     given = ["--models", "models.toml", "--model", "large", "-o", "new.jsonl"]
     finished = univar("questions", "generate", "--value", "terminal-wisdom", *given)
     assert finished.exit_code == 2
-    assert "there is no model 'large'; there are small" in finished.stderr
+    assert "unknown model 'large': choose from small" in finished.stderr
 
 
 def test_check_tells_problems_with_exit_code_4(tmp_path: Path, univar: Run) -> None:
@@ -87,7 +87,7 @@ def test_values_are_filtered_and_exported(tmp_path: Path, univar: Run) -> None:
     path = tmp_path / "values.csv"
     assert univar("values", "--family", "hofstede", "-o", path).exit_code == 0
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "id,name,family,definition,opposite,source"
+    assert lines[0] == "id,name,family,definition,opposite,reference,source"
     assert len(lines) == 7
     listed = univar("values", "--search", "harmony", "--json")
     assert {row["id"] for row in json.loads(listed.stdout)} >= {

@@ -64,7 +64,7 @@ def test_the_same_wording_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "own.jsonl"
     rows = [{"question_id": "q1", "question": "Why?"}, {"question_id": "q1", "question": "What for?"}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with pytest.raises(DataError, match="there twice"):
+    with pytest.raises(DataError, match="occurs twice"):
         read_questions(path)
 
 
@@ -78,7 +78,7 @@ def test_a_file_is_overwritten_only_when_forced(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"neither in \.jsonl"):
+    with pytest.raises(UsageError, match=r"must end in \.jsonl"):
         write_questions(load_bank()[:1], tmp_path / "q.xlsx")
 
 

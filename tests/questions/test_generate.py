@@ -60,9 +60,9 @@ def test_the_prompt_names_value_opposite_and_a_setting_each_time() -> None:
     [
         (None, "no answer"),
         ("  \n ", "no answer"),
-        ("You should ask him.", "no question"),
+        ("You should ask him.", "not a question"),
         ("Is " + "very " * 60 + "long?", "more than 60 words"),
-        ("Whom do you ask?", "repeats another"),
+        ("Whom do you ask?", "repeats another question"),
     ],
 )
 def test_a_useless_answer_is_counted_with_its_reason(answer: str | None, reason: str) -> None:
@@ -94,5 +94,5 @@ def test_further_wordings_are_numbered_on_and_see_the_earlier_ones() -> None:
         ("fra", 2): "Peut-on mentir ?",
         ("fra", 3): "Mentir, est-ce permis ?",
     }
-    assert (drafts.asked, drafts.discarded) == ({"wordings": 4}, {"repeats another": 1})
+    assert (drafts.asked, drafts.discarded) == ({"wordings": 4}, {"repeats another question": 1})
     assert "Is lying allowed?" in model.prompts["wordings"][2]

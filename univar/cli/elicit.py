@@ -8,45 +8,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.languages import parse_languages
+from univar.cli.options import parse_languages
 from univar.cli.output import Output, output_options, printable, table
-from univar.cli.progress import stop_on_signals
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from univar.elicit.batch import ImportReport
-    from univar.elicit.plan import Plan
-    from univar.elicit.project import Counts, Elicitation
-    from univar.elicit.run import RunReport
+    from univar.elicit.elicitation import Elicitation, RespondentCounts
+    from univar.elicit.plan import ElicitPlan
+    from univar.elicit.run import ElicitReport
+
+_OLD_NAMES = {"respondents": "sources"}
 
 
 @click.command()
-@click.option("--questions", required=True, help="A question file, or bank, core or controls.")
-@click.option("--models", "models_file", required=True, help="models.toml: whom to ask, and how.")
-@click.option("--model", "only", multiple=True, metavar="NAME", help="Ask only this one of them; repeatable.")
-@click.option("-o", "--out", required=True, help="Answers (.jsonl); continued if they exist.")
-@click.option("--languages", help="ISO 639-3 codes with commas between; default: all the questions are in.")
-@click.option("--wordings", type=click.IntRange(1), help="Wordings of each question to ask; default: all.")
+@click.option("--questions", required=True, help="Question file, or bank, core or controls.")
+@click.option("--models", "models_file", required=True, help="models.toml: which models to ask, and how.")
+@click.option("--model", "only", multiple=True, metavar="NAME", help="Ask only this model; repeatable.")
+@click.option("-o", "--out", required=True, help="Answer file (.jsonl). An existing one is continued.")
+@click.option("--languages", help="Languages to ask in, separated by commas. Default: all there are.")
 @click.option(
-    "-n", "--samples", default=1, show_default=True, type=click.IntRange(1), help="Answers to each."
-)
-@click.option("--seed", default=0, show_default=True, help="Order and the models' seeds follow from it.")
-@click.option("--limit", type=click.IntRange(1), help="Ask at most so many of each model in this run.")
-@click.option(
-    "--max-cost", type=click.FloatRange(0), help="Stop when so much is spent, in the prices' currency."
+    "--wordings", type=click.IntRange(1), help="Number of wordings per question to ask. Default: all."
 )
 @click.option(
-    "--max-connections", default=64, show_default=True, type=click.IntRange(1), help="At once, in all."
+    "-n",
+    "--samples",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of answers per wording.",
+)
+@click.option("--seed", default=0, show_default=True, help="Random seed of the order and of the models.")
+@click.option("--limit", type=click.IntRange(1), help="Maximum number of requests per model in this run.")
+@click.option(
+    "--max-cost", type=click.FloatRange(0), help="Maximum cost, in the currency of the models' prices."
+)
+@click.option(
+    "--max-connections",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number of concurrent requests.",
 )
 @click.option("--retry-failed", is_flag=True, help="Ask again what failed before.")
 @click.option(
-    "--export-batch", metavar="FOLDER", help="Write what is pending as files for OpenAI's batch API."
+    "--export-batch", metavar="FOLDER", help="Write pending requests as files for OpenAI's batch API."
 )
-@click.option("--import-batch", multiple=True, metavar="FILE", help="Take the batch API's result files in.")
-@click.option("--release-batch", is_flag=True, help="Ask here what was exported and never came back.")
-@click.option("--dry-run", is_flag=True, help="Say what would be asked and what it takes; ask nothing.")
+@click.option("--import-batch", multiple=True, metavar="FILE", help="Import result files of the batch API.")
+@click.option("--release-batch", is_flag=True, help="Ask exported requests that have no result yet.")
+@click.option("--dry-run", is_flag=True, help="Report what would be asked and what it would cost, and stop.")
 @click.option(
-    "--assume-answer-tokens", type=click.IntRange(1), help="For --dry-run: answers of so many tokens."
+    "--assume-answer-tokens",
+    type=click.IntRange(1),
+    help="Number of tokens per answer that --dry-run assumes.",
 )
 @output_options
 def elicit(
@@ -69,74 +83,83 @@ def elicit(
     assume_answer_tokens: int | None,
     output: Output,
 ) -> None:
-    """Ask models the questions, and write their answers as rows that check, embed and attribute take.
+    """Ask models questions, and write their answers as rows for check, embed and attribute.
 
-    Each (question, wording, language, model, sample) is asked once. What was asked is in ANSWERS.state beside
-    the answers; the same command goes on where it stopped, after Ctrl-C (exit code 130) or a crash. The
-    exit code is 4 if some requests failed or a model was given up. docs/elicit.md tells all of models.toml.
-    --dry-run gets no answers; an endpoint that counts tokens is sent some of the prompts for that.
+    Each (question, wording, language, model, sample) is asked once. The file OUT.state records what was
+    asked; run the same command again to continue, after Ctrl-C (exit code 130) or a crash. The exit code is
+    4 if some requests failed or a model was dropped. docs/elicit.md describes models.toml. --dry-run asks for
+    no answers, but an endpoint that counts tokens is sent some of the prompts.
 
     \b
     Example:
         univar elicit --questions core --languages eng,spa --models models.toml -o asked.jsonl --dry-run
     """
-    from univar.elicit.models import choose, read_models
-    from univar.elicit.project import Elicitation, gather_questions
+    from univar.elicit.config import choose, read_models
+    from univar.elicit.elicitation import Elicitation, gather_questions
 
-    asked = gather_questions(questions, parse_languages(languages), wordings)
+    chosen = gather_questions(questions, parse_languages(languages), wordings)
     models = choose(read_models(models_file, os.environ), only)
-    with Elicitation(out, models, asked, samples=samples, seed=seed, dry=dry_run) as elicitation:
+    with Elicitation(out, models, chosen, samples=samples, seed=seed, dry=dry_run) as elicitation:
         if retry_failed:
             elicitation.retry_failed()
         if release_batch:
             elicitation.release_batches()
         if dry_run:
             plan = elicitation.plan(assume_answer_tokens)
-            output.result(asdict(plan), _plan_text(plan))
+            facts = {"respondents": [_facts(respondent) for respondent in plan.respondents]}
+            output.result(facts, _plan_text(plan), _OLD_NAMES)
         elif export_batch is not None:
             files = [str(path) for path in elicitation.export_batches(export_batch)]
-            output.result({"files": files}, "\n".join(files) or "nothing is pending")
+            output.result({"files": files}, "\n".join(files) or "no request is pending")
         elif import_batch:
-            taken = elicitation.import_batches(import_batch)
-            output.result(asdict(taken), _import_text(taken))
-            if taken.failed:
+            imported = elicitation.import_batches(import_batch)
+            output.result(asdict(imported), _import_text(imported))
+            if imported.failed:
                 raise SystemExit(EXIT_PARTIAL)
         else:
             _run(elicitation, output, limit=limit, max_cost=max_cost, max_connections=max_connections)
 
 
 def _run(elicitation: Elicitation, output: Output, **limits: Any) -> None:
-    """Ask until all is done or Ctrl-C comes, and say what became of it."""
-    from univar.cli.elicit_progress import ElicitProgress
+    """Ask until all is done or Ctrl-C comes, and report the outcome."""
+    from univar.cli.progress import ElicitProgress, stop_on_signals
 
     stop = stop_on_signals()
     with ElicitProgress(elicitation.pending(limits["limit"]), output) as progress:
         report = elicitation.run(stop=stop, on_progress=progress.update, **limits)
     counts = elicitation.counts()
     failures = elicitation.failures()
-    facts = {**asdict(report), "sources": [asdict(count) for count in counts], "failures": failures}
-    output.result(facts, _text(report, counts, failures))
+    facts = {**asdict(report), "respondents": [_facts(count) for count in counts], "failures": failures}
+    output.result(facts, _text(report, counts, failures), _OLD_NAMES)
     if stop.is_set():
         left = sum(count.pending for count in counts)
-        output.note(f"stopped; the same command goes on ({left:,} requests are left)")
+        output.note(f"stopped with {left:,} requests left; run the same command again to continue")
         raise SystemExit(EXIT_INTERRUPTED)
     if any(count.failed for count in counts) or report.stopped or report.over_budget:
         raise SystemExit(EXIT_PARTIAL)
 
 
+def _facts(row: Any) -> dict[str, Any]:
+    """A respondent's row for JSON, with the name that its first key had before."""
+    facts = asdict(row)
+    return {**facts, "source": facts["respondent"]}
+
+
 def _import_text(report: ImportReport) -> str:
     reasons = [f"failed: {count:,} x {printable(reason)}" for reason, count in report.reasons.items()]
-    counts = f"{report.answered:,} answered, {report.failed:,} failed, {report.unknown:,} lines not ours"
+    counts = (
+        f"{report.answered:,} answered, {report.failed:,} failed, {report.unknown:,} lines of other batches"
+    )
     return "\n".join([*reasons, counts])
 
 
-def _plan_text(plan: Plan) -> str:
+def _plan_text(plan: ElicitPlan) -> str:
     from univar.cli.progress import duration
-    from univar.elicit.tokens import FULL_LENGTH
+    from univar.elicit.plan import FULL_LENGTH
 
     headers = [
         "model",
-        "to ask",
+        "pending",
         "done",
         "failed",
         "prompt tokens",
@@ -149,32 +172,32 @@ def _plan_text(plan: Plan) -> str:
     ]
     rows = [
         [
-            source.source,
-            f"{source.pending:,}",
-            f"{source.done:,}",
-            f"{source.failed:,}",
-            f"{source.prompt_tokens:,}",
-            source.prompts_by,
-            f"{source.completion_tokens:,}",
-            source.answers_by,
-            f"{source.completion_tokens_at_most:,}",
-            f"{source.cost:,.2f} to {source.cost_at_most:,.2f}",
-            duration(source.seconds) if source.seconds else "",
+            row.respondent,
+            f"{row.pending:,}",
+            f"{row.done:,}",
+            f"{row.failed:,}",
+            f"{row.prompt_tokens:,}",
+            row.prompts_by,
+            f"{row.completion_tokens:,}",
+            row.answers_by,
+            f"{row.completion_tokens_at_most:,}",
+            f"{row.cost:,.2f} to {row.cost_at_most:,.2f}",
+            duration(row.seconds) if row.seconds else "",
         ]
-        for source in plan.sources
+        for row in plan.respondents
     ]
-    total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in all"
-    if any(source.answers_by == FULL_LENGTH for source in plan.sources):
-        total += "; after a run with --limit 30 the length of answers follows from real usage"
+    total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in total"
+    if any(row.answers_by == FULL_LENGTH for row in plan.respondents):
+        total += "; a run with --limit 30 would show how long answers really are"
     return f"{table(headers, rows)}\n\n{total}"
 
 
-def _text(report: RunReport, counts: list[Counts], failures: dict[str, dict[str, int]]) -> str:
+def _text(report: ElicitReport, counts: list[RespondentCounts], failures: dict[str, dict[str, int]]) -> str:
     from univar.cli.progress import duration
 
     rows = [
         [
-            count.source,
+            count.respondent,
             f"{count.done:,}",
             f"{count.failed:,}",
             f"{count.pending:,}",
@@ -187,15 +210,15 @@ def _text(report: RunReport, counts: list[Counts], failures: dict[str, dict[str,
     lines = [
         f"failed: {name}: {n:,} x {reason}" for name, why in failures.items() for reason, n in why.items()
     ]
-    lines += [f"given up: {name}: {reason}" for name, reason in report.stopped.items()]
+    lines += [f"dropped: {name}: {reason}" for name, reason in report.stopped.items()]
     if report.over_budget:
-        lines.append("stopped at --max-cost: a higher one goes on")
+        lines.append("stopped at --max-cost: raise it to continue")
     if failures:
-        lines.append("--retry-failed asks again what failed")
+        lines.append("use --retry-failed to ask again what failed")
     per_s = report.attempts / max(report.seconds, 1e-9)
     took = f"in {duration(report.seconds)}, {per_s:,.0f} requests/s"
     summary = f"{report.answered:,} answered, {report.failed:,} failed {took}"
-    headers = ["model", "answered", "failed", "left", "prompt tokens", "answer tokens", "cost"]
+    headers = ["model", "answered", "failed", "pending", "prompt tokens", "answer tokens", "cost"]
     return "\n\n".join(
         part for part in (table(headers, rows), "\n".join(map(printable, lines)), summary) if part
     )

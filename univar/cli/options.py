@@ -1,4 +1,4 @@
-"""Options that commands share: those of answer files, and names that options had before."""
+"""Options that commands share: those of answer files, languages, and names that options had before."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from univar.errors import UsageError
+from univar.errors import DataError, UsageError
 
 
 class RenamedOption(click.Option):
@@ -60,3 +60,14 @@ def parse_map(pairs: tuple[str, ...]) -> dict[str, str]:
             raise UsageError(f"--map names {ours!r} twice: one column can be read from one other only")
         rename[ours] = yours
     return rename
+
+
+def parse_languages(text: str | None) -> tuple[str, ...]:
+    """`eng,zh` as ("eng", "zho"); empty without the option. Raises UsageError for an unknown language."""
+    from univar.schema import normalize_language
+
+    try:
+        codes = [normalize_language(code) for code in (text or "").split(",") if code.strip()]
+    except DataError as error:
+        raise UsageError(str(error)) from None
+    return tuple(dict.fromkeys(codes))

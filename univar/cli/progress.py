@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from univar.bulk import EmbedReport
+    from univar.elicit.run import ElicitReport
 
 LINE_EVERY_S = 30.0
 REJECTED_SHOWN = 20
@@ -114,6 +115,45 @@ class ProgressReporter(Reporter):
             f"{settled + report.encoded:,}{of_total} rows, {report.encoded / seconds:.0f} rows/s, "
             f"{report.tokens / seconds:,.0f} tokens/s{left}"
         )
+
+
+class ElicitProgress(Reporter):
+    """Shows each model's progress while `elicit` runs. pending: requests of each model in this run."""
+
+    def __init__(self, pending: dict[str, int], output: Output) -> None:
+        self._pending, self._began = pending, time.monotonic()
+        super().__init__(output)
+
+    def _make_bar(self) -> Progress:
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        bar = Progress(*columns, console=Console(stderr=True))
+        self._tasks = {
+            model: bar.add_task(escape(printable(model)), total=count)
+            for model, count in self._pending.items()
+        }
+        return bar
+
+    def update(self, report: ElicitReport) -> None:
+        """Show the running report."""
+        if self._bar is not None:
+            for model, count in report.by_model.items():
+                self._bar.update(self._tasks[model], completed=count)
+        else:
+            self._note_if_due(lambda: self._line(report))
+
+    def _line(self, report: ElicitReport) -> str:
+        seconds = time.monotonic() - self._began
+        finished, total = report.answered + report.failed, sum(self._pending.values())
+        models = ", ".join(
+            f"{printable(model)} {report.by_model.get(model, 0):,}/{count:,}"
+            for model, count in self._pending.items()
+        )
+        left = duration((total - finished) * seconds / finished) if finished else "unknown time"
+        return f"{finished:,} of {total:,} ({report.failed:,} failed), about {left} left: {models}"
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""`univar questions`: the question bank and questions of your own."""
+"""`univar questions`: the question bank, and questions of users."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.languages import parse_languages
-from univar.cli.options import input_options
+from univar.cli.options import input_options, parse_languages
 from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from univar.elicit.run import OnProgress
     from univar.questions import Question
-    from univar.questions.check import QuestionReport
-    from univar.questions.generate import Ask, Drafts
-    from univar.questions.near import Encode
+    from univar.questions.check import Encode, QuestionReport
+    from univar.questions.generate import AskModel, Drafts
 
 
 @click.group()
@@ -29,8 +27,7 @@ def questions() -> None:
     """List, sample, export, check, generate and paraphrase questions.
 
     QUESTIONS is `bank` (880 shipped questions on 88 values), `core` (66 of them in 12 languages), `controls`
-    (200 that elicit no value), `all`, or a file of your own: JSONL, CSV, TSV or Parquet with a column
-    `question`.
+    (200 that elicit no value), `all`, or a JSONL, CSV, TSV or Parquet file with a column `question`.
 
     \b
     Example:
@@ -41,14 +38,16 @@ def questions() -> None:
 
 
 def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument QUESTIONS and the filters; the command receives the questions found as `found`."""
+    """Add the argument QUESTIONS and filters; the command receives the matching questions as `found`."""
 
-    @click.option("--value", "values", multiple=True, help="Only questions for this value.")
-    @click.option("--languages", help="Only these, ISO 639-3 codes with commas between.")
-    @click.option("--wordings", type=click.IntRange(1), help="So many wordings of each; default: all.")
+    @click.option("--value", "values", multiple=True, help="Keep only questions for this value; repeatable.")
+    @click.option("--languages", help="Keep only these languages, separated by commas.")
+    @click.option(
+        "--wordings", type=click.IntRange(1), help="Number of wordings to keep per question. Default: all."
+    )
     @functools.wraps(command)
     def with_questions(
-        source: str,
+        name: str,
         *args: Any,
         values: tuple[str, ...],
         languages: str | None,
@@ -57,17 +56,17 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         from univar.questions import gather, select
 
-        asked = parse_languages(languages)
-        found = select(gather(source), languages=asked, values=values, wordings=wordings)
+        wanted = parse_languages(languages)
+        found = select(gather(name), languages=wanted, values=values, wordings=wordings)
         return command(*args, found=found, **kwargs)
 
-    return click.argument("source", metavar="[QUESTIONS]", default="bank")(with_questions)
+    return click.argument("name", metavar="[QUESTIONS]", default="bank")(with_questions)
 
 
 def write_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add -o and --force."""
-    command = click.option("--force", is_flag=True, help="Overwrite the file.")(command)
-    return click.option("-o", "--out", required=True, help="A .jsonl, .csv or .tsv file to write.")(command)
+    command = click.option("--force", is_flag=True, help="Overwrite an existing file.")(command)
+    return click.option("-o", "--out", required=True, help="File to write: .jsonl, .csv or .tsv.")(command)
 
 
 @questions.command("list")
@@ -90,13 +89,13 @@ def list_(found: tuple[Question, ...], output: Output) -> None:
 @questions.command()
 @click.argument("number", type=click.IntRange(1))
 @filter_options
-@click.option("--seed", default=0, show_default=True, help="Which questions are drawn follows from it.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
 @write_options
 @output_options
 def sample(
     number: int, found: tuple[Question, ...], seed: int, out: str, force: bool, output: Output
 ) -> None:
-    """Draw NUMBER questions, as many from each value as possible, with all their wordings and languages.
+    """Draw NUMBER questions evenly over the values, with all their wordings and languages.
 
     \b
     Example:
@@ -114,7 +113,7 @@ def sample(
 @write_options
 @output_options
 def export(found: tuple[Question, ...], out: str, force: bool, output: Output) -> None:
-    """Write questions to a file that `univar elicit` and `univar translate` take.
+    """Write questions to a file, for `univar elicit` or `univar translate`.
 
     \b
     Example:
@@ -129,14 +128,25 @@ def export(found: tuple[Question, ...], out: str, force: bool, output: Output) -
 
 def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add --models and --model."""
-    models = click.option("--models", "models_file", required=True, help="models.toml, as for univar elicit.")
-    return models(click.option("--model", "name", required=True, help="Which of its models to ask.")(command))
+    models = click.option(
+        "--models", "models_file", required=True, help="models.toml, as for `univar elicit`."
+    )
+    return models(click.option("--model", "name", required=True, help="Name of the model to ask.")(command))
 
 
 @questions.command()
-@click.option("--value", "values", multiple=True, required=True, help="Value to write questions for.")
-@click.option("-n", "number", default=10, show_default=True, type=click.IntRange(1), help="For each value.")
-@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with values of your own.")
+@click.option(
+    "--value", "values", multiple=True, required=True, help="Value to write questions for; repeatable."
+)
+@click.option(
+    "-n",
+    "number",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of questions per value.",
+)
+@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with additional values.")
 @model_options
 @write_options
 @output_options
@@ -150,10 +160,10 @@ def generate(
     force: bool,
     output: Output,
 ) -> None:
-    """Have a model write draft questions: for each value situations, for each situation a question.
+    """Let a model write draft questions: situations for each value, a question for each situation.
 
-    Answers are kept beside the file (*.asked.jsonl); the same command goes on where it stopped. Read the
-    drafts, and check them with `univar questions check`.
+    The model's answers are kept beside the file (*.asked.jsonl); run the same command again to continue. Read
+    the drafts, and check them with `univar questions check`.
 
     \b
     Example:
@@ -170,7 +180,12 @@ def generate(
 @questions.command()
 @filter_options
 @click.option(
-    "-n", "number", default=1, show_default=True, type=click.IntRange(1), help="More wordings of each."
+    "-n",
+    "number",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of new wordings per question.",
 )
 @model_options
 @write_options
@@ -184,9 +199,9 @@ def paraphrase(
     force: bool,
     output: Output,
 ) -> None:
-    """Have a model write further wordings; the file holds the old ones and the new ones.
+    """Let a model write more wordings; the file holds the old and the new ones.
 
-    Answers are kept beside the file (*.asked.jsonl); the same command goes on where it stopped.
+    The model's answers are kept beside the file (*.asked.jsonl); run the same command again to continue.
 
     \b
     Example:
@@ -199,16 +214,23 @@ def paraphrase(
 
 
 @questions.command()
-@click.argument("source", metavar="[QUESTIONS]", default="all")
-@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with values of your own.")
+@click.argument("name", metavar="[QUESTIONS]", default="all")
+@click.option("--extra", multiple=True, type=click.Path(), help="TOML file with additional values.")
 @click.option(
-    "-e", "--encoder", "spec", default="minilm", show_default=True, help="none: no near-duplicates."
+    "-e",
+    "--encoder",
+    "spec",
+    default="minilm",
+    show_default=True,
+    help="Encoder that finds near-duplicates, or none.",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Cosine of near-duplicates.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Lowest cosine of near-duplicates. Default: 0.78."
+)
 @input_options
 @output_options
 def check(
-    source: str,
+    name: str,
     extra: tuple[str, ...],
     spec: str,
     threshold: float | None,
@@ -216,21 +238,20 @@ def check(
     rename: dict[str, str],
     output: Output,
 ) -> None:
-    """Check questions: schema, duplicates, near-duplicates, balance, lengths of controls, scripts.
+    """Check questions for duplicates, balance, lengths of controls, scripts and other problems.
 
-    Near-duplicates are English questions whose sentence embeddings are as near as --threshold. The exit code
-    is 4 if there are problems.
+    Near-duplicates are English questions whose embeddings have a cosine of at least --threshold. The exit
+    code is 4 if there are problems.
 
     \b
     Example:
         univar questions check
     """
     from univar.questions import gather
-    from univar.questions.check import check_questions
-    from univar.questions.near import NEAR_DUPLICATE
+    from univar.questions.check import NEAR_DUPLICATE, check_questions
     from univar.questions.values import load_taxonomy
 
-    found = gather(source, format=format, rename=rename)
+    found = gather(name, format=format, rename=rename)
     report = check_questions(found, load_taxonomy(extra), _encode(spec), threshold or NEAR_DUPLICATE)
     output.result(asdict(report), _report(report))
     if report.problems:
@@ -238,7 +259,7 @@ def check(
 
 
 def _encode(spec: str) -> Encode | None:
-    """The encoder's `encode`; None for "none"."""
+    """`encode` of the encoder `spec`; None for "none"."""
     if spec == "none":
         return None
     from univar.encoder.encoder import Encoder
@@ -246,12 +267,12 @@ def _encode(spec: str) -> Encode | None:
     return Encoder(spec).encode
 
 
-def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -> Ask:
-    """Asks the model `name`, telling how far it is; answers are kept beside `out`, which must be free."""
-    from univar.cli.elicit_progress import ElicitProgress
-    from univar.elicit.models import choose, read_models
+def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -> AskModel:
+    """A function that asks the model `name` and shows progress; answers are kept beside `out`."""
+    from univar.cli.progress import ElicitProgress
+    from univar.elicit.config import choose, read_models
     from univar.elicit.prompts import ask_prompts
-    from univar.questions.tables import check_target
+    from univar.questions.files import check_target
 
     target = check_target(out, force)
     (model,) = choose(read_models(models_file, os.environ), [name])
@@ -260,7 +281,7 @@ def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -
         with ExitStack() as stack:
 
             def watch(pending: dict[str, int]) -> OnProgress:
-                output.note(f"{step}: asking {model.name} {sum(pending.values()):,} prompts")
+                output.note(f"{step}: sending {model.name} {sum(pending.values()):,} prompts")
                 return stack.enter_context(ElicitProgress(pending, output)).update
 
             kept = target.with_name(f"{target.stem}.{step}.asked.jsonl")
@@ -268,14 +289,14 @@ def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -
         for reason, count in done.failures.items():
             output.note(f"{step}: failed: {count:,} x {printable(reason)}")
         if done.stopped:
-            output.note(f"{step}: given up: {printable(done.stopped)}")
+            output.note(f"{step}: dropped: {printable(done.stopped)}")
         return done.answers
 
     return ask
 
 
 def _write_drafts(drafts: Drafts, new: int, out: str, force: bool, output: Output) -> None:
-    """Write what there is, and say how many texts are `new` and what became of the other answers."""
+    """Write the drafts, and report how many texts are `new` and why other answers were discarded."""
     from univar.questions import write_questions
 
     write_questions(drafts.questions, out, force)
@@ -297,8 +318,8 @@ def _counts(found: tuple[Question, ...]) -> str:
 def _report(report: QuestionReport) -> str:
     counts = [
         ["questions", f"{report.questions:,}"],
-        ["  of these controls", f"{report.controls:,}"],
-        ["  of these in the core set", f"{report.core:,}"],
+        ["  controls among them", f"{report.controls:,}"],
+        ["  core questions among them", f"{report.core:,}"],
         ["texts", f"{report.texts:,}"],
         ["values", f"{report.values:,}"],
         ["languages", ", ".join(f"{code} {n:,}" for code, n in report.languages.items())],

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.languages import parse_languages
-from univar.cli.options import input_options
+from univar.cli.options import input_options, parse_languages
 from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL, UsageError
 
@@ -20,18 +19,22 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("--to", "targets", required=True, help="Target language; for questions several, with commas.")
-@click.option("-o", "--out", required=True, help="Translated rows (.jsonl).")
+@click.option(
+    "--to", "targets", required=True, help="Target language; for questions, several separated by commas."
+)
+@click.option(
+    "-o", "--out", required=True, help="File of translated rows (.jsonl). An existing one is continued."
+)
 @click.option(
     "--with",
     "engine",
     default="nllb",
     show_default=True,
-    help="nllb (facebook/nllb-200-3.3B), nllb:FOLDER_OR_ID, apertium, or model:NAME of --models.",
+    help="Translator: nllb (facebook/nllb-200-3.3B), nllb:FOLDER_OR_ID, apertium or model:NAME.",
 )
-@click.option("--models", "models_file", help="models.toml with the model that translates.")
+@click.option("--models", "models_file", help="models.toml with the model of --with model:NAME.")
 @click.option(
-    "--round-trip", help="Send answers that are in the target already through this language and back."
+    "--round-trip", help="Language through which to translate answers already in the target, and back."
 )
 @input_options
 @output_options
@@ -48,24 +51,23 @@ def translate(
 ) -> None:
     """Translate answers into one language, or questions into several.
 
-    Answers keep their language, which is part of their source; what was there before is in
-    original_question and original_answer. A row without an answer is a question. Each text is translated
-    once; the same command goes on where it stopped. The exit code is 4 if some rows could not be
-    translated.
+    Answers keep their language, which is part of their source; the old texts are kept in original_question
+    and original_answer. A row without an answer is a question. Each text is translated once; run the same
+    command again to continue. The exit code is 4 if some rows could not be translated.
 
     \b
     Example:
         univar translate spanish.jsonl --to eng --with apertium -o english.jsonl
     """
-    from univar.elicit.models import read_models
+    from univar.elicit.config import read_models
     from univar.translate import load_translator, translate_file
 
     languages = parse_languages(targets)
     if not languages:
-        raise UsageError("--to names no language: give an ISO 639 code such as eng")
+        raise UsageError("--to is empty: give a language code such as eng")
     through = parse_languages(round_trip)
     if len(through) > 1:
-        raise UsageError(f"--round-trip goes through one language, not through {round_trip}")
+        raise UsageError(f"--round-trip takes one language, not {round_trip}")
     models = read_models(models_file, os.environ) if models_file else ()
     path = Path(out)
     translator = load_translator(engine, models, path.with_name(path.name + ".asked.jsonl"))
@@ -78,15 +80,22 @@ def translate(
         format=format,
         rename=rename,
     )
-    output.result(asdict(report), _text(report))
+    output.result(_facts(report), _text(report))
     if report.failed or report.rejected:
         raise SystemExit(EXIT_PARTIAL)
+
+
+def _facts(report: TranslationReport) -> dict[str, Any]:
+    """The report for JSON, with the name that `origin` had before."""
+    facts = asdict(report)
+    facts["quality"] = [{**pair, "source": pair["origin"]} for pair in facts["quality"]]
+    return facts
 
 
 def _text(report: TranslationReport) -> str:
     rows = [
         [
-            f"{pair.source} to {pair.target}",
+            f"{pair.origin} to {pair.target}",
             f"{pair.texts:,}",
             "{:.2f} ({:.2f} to {:.2f})".format(*pair.length_ratio),
             "not checked" if pair.in_target is None else f"{pair.in_target:.0%}",
@@ -95,12 +104,11 @@ def _text(report: TranslationReport) -> str:
         ]
         for pair in report.quality
     ]
-    headers = ["languages", "texts", "length ratio", "in the target", "words copied", "unchanged"]
+    headers = ["languages", "texts", "length ratio", "in target language", "words copied", "unchanged"]
     rejected = [f"rejected {row.file}:{row.row}: {row.reason}" for row in report.rejected[:20]]
     summary = (
-        f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} in the target "
-        f"already, "
-        f"{report.failed:,} failed, {len(report.rejected):,} rejected"
+        f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} already in the target "
+        f"language, {report.failed:,} failed, {len(report.rejected):,} rejected"
     )
     return "\n\n".join(
         part for part in (table(headers, rows), "\n".join(map(printable, rejected)), summary) if part

@@ -1,6 +1,4 @@
-"""The three ways in which endpoints are spoken to: a request's path, headers and body, and what its reply
-says.
-"""
+"""The three protocols of endpoints: path, headers and body of a request, and how its reply is read."""
 
 from __future__ import annotations
 
@@ -8,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from univar.elicit.asks import Ask, Permanent, Reply, Transient
-from univar.elicit.models import Model
+from univar.elicit.requests import ModelEntry, Permanent, Reply, Request, Transient
 
 Json = dict[str, Any]
 
@@ -18,34 +15,34 @@ Json = dict[str, Any]
 class Api:
     """One protocol.
 
-    body: what is sent for an ask; read: the Reply in a decoded answer (KeyError, TypeError or IndexError
-    where it is none); key_header: name and prefix of the header that carries the key; counters: paths that
-    may count the tokens of a prompt and the field with the count, "../" standing for the url without version.
+    body: what is sent for a request; read: the Reply in a decoded body (KeyError, TypeError or IndexError
+    if it has none); key_header: name and prefix of the header with the key; counters: paths that may count
+    the tokens of a prompt, and the field of the count; "../" stands for the url without its version.
     """
 
     path: str
-    body: Callable[[Model, Ask], Json]
+    body: Callable[[ModelEntry, Request], Json]
     read: Callable[[Json], Reply]
     key_header: tuple[str, str]
     headers: tuple[tuple[str, str], ...] = ()
     counters: tuple[tuple[str, str], ...] = ()
 
 
-def messages(ask: Ask) -> list[Json]:
-    """The chat of an ask: a system prompt if there is one, and the question."""
-    system = [{"role": "system", "content": ask.system}] if ask.system else []
-    return [*system, {"role": "user", "content": ask.question}]
+def messages(request: Request) -> list[Json]:
+    """The chat of a request: a system prompt if there is one, and the question."""
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": request.question}]
 
 
-def chat_body(model: Model, ask: Ask) -> Json:
-    """The body that OpenAI-compatible endpoints take; Cohere's has the same form."""
-    seed = {"seed": ask.seed} if model.seeded else {}
-    return {"model": model.model, "messages": messages(ask), **model.sampling, **seed}
+def chat_body(model: ModelEntry, request: Request) -> Json:
+    """The body for OpenAI-compatible endpoints, and for Cohere's."""
+    seed = {"seed": request.seed} if model.seeded else {}
+    return {"model": model.model, "messages": messages(request), **model.sampling, **seed}
 
 
-def _anthropic_body(model: Model, ask: Ask) -> Json:
-    system = {"system": ask.system} if ask.system else {}
-    user = [{"role": "user", "content": ask.question}]
+def _anthropic_body(model: ModelEntry, request: Request) -> Json:
+    system = {"system": request.system} if request.system else {}
+    user = [{"role": "user", "content": request.question}]
     return {"model": model.model, **system, "messages": user, **model.sampling}
 
 
@@ -84,7 +81,7 @@ def _text(parts: list[Json]) -> str:
 
 def _reply(answer: Any, finish: Any, prompt_tokens: Any, completion_tokens: Any) -> Reply:
     if not (answer is None or isinstance(answer, str)):
-        raise TypeError("the answer is no text")
+        raise TypeError("the answer is not text")
     return Reply(
         (answer or "").strip(),
         finish if isinstance(finish, str) else "stop",
@@ -102,7 +99,7 @@ APIS = {
         chat_body,
         read_chat,
         ("Authorization", "Bearer "),
-        # llama.cpp's server and vLLM's
+        # llama.cpp's server, vLLM's
         counters=(("/chat/completions/input_tokens", "input_tokens"), ("../tokenize", "count")),
     ),
     "anthropic": Api(
@@ -118,9 +115,9 @@ APIS = {
 
 
 def usable(reply: Reply) -> Reply:
-    """`reply` if there is an answer in it; AskFailed else. What was used of tokens goes along."""
+    """`reply` if it holds an answer; else RequestFailed, with the tokens that were used."""
     if reply.finish in ("content_filter", "ERROR_TOXIC"):
-        raise Permanent("the endpoint's content filter kept the answer back", charged=True, reply=reply)
+        raise Permanent("the endpoint's content filter withheld the answer", charged=True, reply=reply)
     if not reply.answer:
         raise Permanent("the answer is empty", charged=True, reply=reply)
     try:

@@ -1,7 +1,6 @@
-"""Batches as OpenAI's batch API has them: files of requests to hand in, files of results to take back.
+"""OpenAI's batch API: files of requests to upload, files of results to import.
 
-A request that was exported waits for its result and is not asked otherwise, until it comes back or is
-released.
+An exported request waits for its result and is not asked otherwise until it is imported or released.
 """
 
 from __future__ import annotations
@@ -15,24 +14,21 @@ from typing import Any
 
 from univar.answers.inputs import split_lines
 from univar.elicit.apis import chat_body, read_chat, usable
-from univar.elicit.asks import Ask, AskFailed, Outcome, Reply
-from univar.elicit.models import Model
-from univar.elicit.state import BATCHED, Source, State
+from univar.elicit.requests import ModelEntry, Outcome, Reply, Request, RequestFailed, Respondent
+from univar.elicit.state import BATCHED, State
 from univar.errors import DataError, UsageError
 from univar.files import make_folder, new_file
 
 MAX_REQUESTS = 50_000
 MAX_BYTES = 190 << 20
-"""Of one file: what the API takes, with room to spare."""
+"""The most requests and bytes of one file; the API takes a little more."""
 
 _PREFIX = "univar-"
 
 
 @dataclass
 class ImportReport:
-    """Results taken in. unknown: lines of other batches, of requests that were answered before, or no
-    results.
-    """
+    """Imported results. unknown: lines without a result, of other batches or of answered requests."""
 
     answered: int = 0
     failed: int = 0
@@ -40,75 +36,77 @@ class ImportReport:
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def export_batches(state: State, sources: list[Source], folder: str | os.PathLike[str]) -> list[Path]:
-    """Write what is pending for OpenAI-style models into files below `folder`, and note that it is handed
-    out.
+def export_batches(state: State, respondents: list[Respondent], folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the pending requests into files below `folder`, and mark them as exported.
 
-    Returns the files, named by model and number. Raises UsageError for a model of another api.
+    Returns the files, numbered by model and part. Raises UsageError for a model whose api is not openai.
     """
-    by_model: dict[Model, list[Source]] = {}
-    for source in sources:
-        by_model.setdefault(source.model, []).append(source)
+    by_model: dict[ModelEntry, list[Respondent]] = {}
+    for respondent in respondents:
+        by_model.setdefault(respondent.model, []).append(respondent)
     other = next((model for model in by_model if model.api != "openai"), None)
     if other is not None:
-        raise UsageError(f"model {other.name!r} has api = {other.api!r}: batches are for openai only")
+        raise UsageError(
+            f"model {other.name!r} has api = {other.api!r}, but batches need openai: "
+            "choose other models with --model"
+        )
     made: list[Path] = []
     make_folder(Path(folder))
     for number, (model, own) in enumerate(by_model.items(), start=1):
         first = 1 + sum(
             path.name.startswith(f"batch-{number}-") for path in Path(folder).glob("batch-*.jsonl")
         )
-        for part, (asks, text) in enumerate(_parts(state.pending(own), model), start=first):
+        for part, (ids, text) in enumerate(_parts(state.pending(own), model), start=first):
             path = Path(folder) / f"batch-{number}-{part:03}.jsonl"
             with new_file(path) as file:
                 file.write(text)
-            state.mark_batched(asks)
+            state.mark_batched(ids)
             made.append(path)
     return made
 
 
-def _parts(asks: Iterable[Ask], model: Model) -> Iterator[tuple[list[int], bytes]]:
-    """Requests, in portions that the API takes: their numbers and the lines."""
-    numbers: list[int] = []
+def _parts(requests: Iterable[Request], model: ModelEntry) -> Iterator[tuple[list[int], bytes]]:
+    """Parts that the API accepts: ids of their requests, and the lines of the file."""
+    ids: list[int] = []
     lines = bytearray()
-    for ask in list(asks):
+    for request in list(requests):
         line = {
-            "custom_id": f"{_PREFIX}{ask.id}",
+            "custom_id": f"{_PREFIX}{request.id}",
             "method": "POST",
             "url": "/v1/chat/completions",
-            "body": chat_body(model, ask),
+            "body": chat_body(model, request),
         }
         encoded = json.dumps(line, ensure_ascii=False).encode() + b"\n"
-        if numbers and (len(numbers) == MAX_REQUESTS or len(lines) + len(encoded) > MAX_BYTES):
-            yield numbers, bytes(lines)
-            numbers, lines = [], bytearray()
-        numbers.append(ask.id)
+        if ids and (len(ids) == MAX_REQUESTS or len(lines) + len(encoded) > MAX_BYTES):
+            yield ids, bytes(lines)
+            ids, lines = [], bytearray()
+        ids.append(request.id)
         lines += encoded
-    if numbers:
-        yield numbers, bytes(lines)
+    if ids:
+        yield ids, bytes(lines)
 
 
 def import_batches(
-    state: State, sources: list[Source], files: Iterable[str | os.PathLike[str]]
+    state: State, respondents: list[Respondent], files: Iterable[str | os.PathLike[str]]
 ) -> ImportReport:
-    """Take results back: each exported request gets its answer or a reason; asking it again is then up to
-    you.
-    """
+    """Import results: each exported request gets its answer, or the reason why it failed."""
     report = ImportReport()
-    waiting = {ask: source.model for source in sources for ask in state.ids(source, BATCHED)}
+    waiting = {
+        request: respondent.model for respondent in respondents for request in state.ids(respondent, BATCHED)
+    }
     for path in files:
         outcomes = []
         try:
             with open(path, "rb") as stream:
                 for number, raw in enumerate(split_lines(stream), start=1):
                     line = _parsed(raw, f"{os.fspath(path)}:{number}")
-                    ask = _number(line.get("custom_id")) if line else None
-                    if line is None or ask is None or ask not in waiting:
+                    request = _request_id(line.get("custom_id")) if line else None
+                    if line is None or request is None or request not in waiting:
                         report.unknown += bool(raw.strip())
                         continue
-                    outcomes.append(_outcome(ask, waiting.pop(ask), line))
+                    outcomes.append(_outcome(request, waiting.pop(request), line))
         except OSError as error:
-            raise DataError(f"{os.fspath(path)}: cannot be read ({error.strerror})") from None
+            raise DataError(f"{os.fspath(path)} cannot be read ({error.strerror}): name a file") from None
         state.record(outcomes)
         for outcome in outcomes:
             report.answered += not outcome.reason
@@ -124,19 +122,19 @@ def _parsed(raw: bytes, place: str) -> dict[str, Any] | None:
     try:
         line = json.loads(raw)
     except (ValueError, RecursionError):
-        raise DataError(f"{place}: no JSON: is this the result file of a batch?") from None
+        raise DataError(f"{place} is not JSON: name the result file of a batch") from None
     return line if isinstance(line, dict) else None
 
 
-def _number(custom_id: Any) -> int | None:
+def _request_id(custom_id: Any) -> int | None:
     if not (isinstance(custom_id, str) and custom_id.startswith(_PREFIX)):
         return None
     digits = custom_id[len(_PREFIX) :]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
 
 
-def _outcome(ask: int, model: Model, line: dict[str, Any]) -> Outcome:
-    """What one result line says; what it costs by the model's prices."""
+def _outcome(request: int, model: ModelEntry, line: dict[str, Any]) -> Outcome:
+    """The outcome in one result line, with its cost by the model's prices."""
     reason, reply = "", Reply("", "")
     response = line.get("response") or {}
     status = response.get("status_code")
@@ -145,10 +143,10 @@ def _outcome(ask: int, model: Model, line: dict[str, Any]) -> Outcome:
     else:
         try:
             reply = usable(read_chat(response["body"]))
-        except AskFailed as error:
+        except RequestFailed as error:
             reason, reply = error.reason, error.reply or reply
         except (KeyError, TypeError, IndexError, AttributeError):
-            reason = "the result is no JSON of the api"
+            reason = "the result is not the JSON of this api"
     tokens = (reply.prompt_tokens or 0, reply.completion_tokens or 0)
     answer = "" if reason else reply.answer
-    return Outcome(ask, answer, reply.finish, reason, 1, *tokens, model.cost(*tokens))
+    return Outcome(request, answer, reply.finish, reason, 1, *tokens, model.cost(*tokens))

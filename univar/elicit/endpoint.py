@@ -1,7 +1,6 @@
-"""One endpoint over HTTP: a request goes out once, and what comes back is a Reply or an AskFailed.
+"""One endpoint over HTTP: each request is sent once, and gives a Reply or a RequestFailed.
 
-Redirects are never followed and replies are never decompressed: what is read has a known host and a known
-size.
+Redirects are never followed and replies are never decompressed: the host and the size of a reply are known.
 """
 
 from __future__ import annotations
@@ -18,14 +17,13 @@ from urllib.request import getproxies, proxy_bypass
 
 from univar import __version__
 from univar.elicit.apis import APIS, Json, usable
-from univar.elicit.asks import Ask, AskFailed, ModelGone, Permanent, Reply, Transient
-from univar.elicit.models import Model
+from univar.elicit.requests import ModelEntry, ModelGone, Permanent, Reply, Request, RequestFailed, Transient
 
 if TYPE_CHECKING:
     import aiohttp
 
 MAX_REPLY_BYTES = 8 << 20
-_SHOWN = 200  # characters of a stranger's message in a reason
+_SHOWN = 200  # characters of a server's message in a reason
 _UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
 _BUSY = (429, 503, 529)
 _AGAIN = (408, 409, 425, 500, 502, 504, 520, 521, 522, 523, 524)
@@ -33,9 +31,9 @@ _GONE = (401, 402, 403, 404, 405)
 
 
 class Endpoint:
-    """Asks one model. session: shared by all endpoints, closed by the caller."""
+    """One remote model. session: shared by all endpoints, closed by the caller."""
 
-    def __init__(self, model: Model, session: aiohttp.ClientSession) -> None:
+    def __init__(self, model: ModelEntry, session: aiohttp.ClientSession) -> None:
         self._model, self._session = model, session
         self._api = APIS[model.api]
         self._url = model.url + self._api.path
@@ -51,33 +49,33 @@ class Endpoint:
             name, prefix = self._api.key_header
             self._headers[name] = prefix + model.key.reveal()
 
-    async def ask(self, ask: Ask) -> Reply:
+    async def ask(self, request: Request) -> Reply:
         """The model's answer. Raises Transient, Permanent or ModelGone."""
-        status, headers, raw = await self._exchange(self._url, self._api.body(self._model, ask))
+        status, headers, raw = await self._exchange(self._url, self._api.body(self._model, request))
         if status != 200:
-            raise self._refusal(status, headers, raw)
+            raise self._http_error(status, headers, raw)
         try:
             reply = self._api.read(json.loads(raw))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            raise Transient("the reply is no JSON of the api", charged=True) from None
+            raise Transient("the reply is not the JSON of this api", charged=True) from None
         return usable(self._scrubbed(reply))
 
-    async def count(self, ask: Ask) -> int | None:
-        """The tokens of an ask's prompt by the endpoint's own tokenizer, None where it does not count."""
-        whole = self._api.body(self._model, ask)
+    async def count(self, request: Request) -> int | None:
+        """Tokens of the prompt by the endpoint's own tokenizer, None if it does not count."""
+        whole = self._api.body(self._model, request)
         body = {name: part for name, part in whole.items() if name in ("model", "system", "messages")}
         for path, field in self._api.counters:
             try:
                 status, _, raw = await self._exchange(_joined(self._model.url, path), body)
                 tokens = json.loads(raw)[field] if status == 200 else None
-            except (AskFailed, ValueError, KeyError, TypeError, RecursionError):
+            except (RequestFailed, ValueError, KeyError, TypeError, RecursionError):
                 continue
             if isinstance(tokens, int):
                 return tokens
         return None
 
     async def _exchange(self, url: str, body: Json) -> tuple[int, Mapping[str, str], bytes]:
-        """(status, headers, body) of one POST, the whole of it within the model's timeout."""
+        """(status, headers, body) of one POST, all within the model's timeout."""
         import aiohttp
 
         data = json.dumps(body, ensure_ascii=False).encode()
@@ -107,13 +105,13 @@ class Endpoint:
     def _host(self) -> str:
         return urlsplit(self._url).netloc
 
-    def _refusal(self, status: int, headers: Mapping[str, str], raw: bytes) -> AskFailed:
-        """What a status other than 200 means."""
+    def _http_error(self, status: int, headers: Mapping[str, str], raw: bytes) -> RequestFailed:
+        """The failure that a status other than 200 stands for."""
         said = f"HTTP {status}{self._said(raw)}"
         if 300 <= status < 400:
             return ModelGone(
-                f"HTTP {status}: {self._host} redirects elsewhere, which is never followed: put the address "
-                "that is meant into models.toml as url, if you trust it"
+                f"HTTP {status}: {self._host} redirects to another address, and redirects are not followed: "
+                "put that address into models.toml as url, if you trust it"
             )
         if status in _GONE or b"insufficient_quota" in raw:
             return ModelGone(said)
@@ -124,7 +122,7 @@ class Endpoint:
         return Permanent(said)
 
     def _said(self, raw: bytes) -> str:
-        """The error message in a reply, cleaned, cut short and without the key; "" if there is none."""
+        """The error message of a reply, printable, short and without the key; "" if there is none."""
         try:
             error = json.loads(raw)
             for name in ("error", "message", "detail"):
@@ -145,12 +143,12 @@ class Endpoint:
 
 
 def _joined(url: str, path: str) -> str:
-    """`url` with `path` behind it; "../" leaves out the version that `url` ends in, if it has one."""
+    """`url` followed by `path`; "../" removes the version at the end of `url`."""
     return url.removesuffix("/v1") + path[2:] if path.startswith("../") else url + path
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header asks to wait, given as seconds or as a date."""
+    """Seconds that a Retry-After header, in seconds or as a date, asks to wait."""
     value: Any = headers.get("Retry-After", "").strip()
     try:
         return min(max(float(value), 0.0), 1e6)

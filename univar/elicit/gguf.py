@@ -1,6 +1,4 @@
-"""A GGUF file served by llama.cpp inside this process, on a loopback port that only a key of the moment
-opens.
-"""
+"""A GGUF file served by llama.cpp inside this process, on a loopback port that needs a one-time key."""
 
 from __future__ import annotations
 
@@ -12,21 +10,21 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from univar.elicit.keys import Key
-from univar.elicit.models import Model
+from univar.elicit.config import Key
+from univar.elicit.requests import ModelEntry
 from univar.errors import DataError, UsageError
 
 CONTEXT_TOKENS = 2048
-"""Of one request, prompt and answer together."""
+"""Context of one request: prompt and answer together."""
 
 _PACKAGE = "package:"
 
 
 @contextmanager
-def served(model: Model) -> Iterator[Model]:
-    """`model` loaded and served while the context lasts: the same model as an endpoint to ask.
+def served(model: ModelEntry) -> Iterator[ModelEntry]:
+    """Load and serve `model` while the context lasts; yields the same model as an endpoint.
 
-    Raises UsageError where llama.cpp is not installed, DataError where the file is no GGUF it can load.
+    Raises UsageError if llama.cpp is not installed, DataError if it cannot load the file.
     """
     key = secrets.token_hex(16)
     server = _load(model, key)
@@ -36,7 +34,7 @@ def served(model: Model) -> Iterator[Model]:
     del server
 
 
-def _load(model: Model, key: str) -> Any:
+def _load(model: ModelEntry, key: str) -> Any:
     try:
         import xllamacpp
     except ImportError:
@@ -51,7 +49,7 @@ def _load(model: Model, key: str) -> Any:
     parameters.ui = parameters.warmup = False
     parameters.verbosity = -1
     for cores in (parameters.cpuparams, parameters.cpuparams_batch):
-        cores.poll = 0  # threads that wait must not take the cores from those that work
+        cores.poll = 0  # waiting threads must not keep cores busy
         cores.n_threads = model.options.get("threads", cores.n_threads)
     if "gpu_layers" in model.options:
         parameters.n_gpu_layers = model.options["gpu_layers"]
@@ -61,17 +59,17 @@ def _load(model: Model, key: str) -> Any:
         raise DataError(f"model {model.name!r}: llama.cpp cannot load {path} ({error})") from None
 
 
-def _file(model: Model) -> Path:
-    """The GGUF file: a path, or `package:NAME/FILE` for one that an installed package carries."""
+def _file(model: ModelEntry) -> Path:
+    """The GGUF file: a path, or `package:NAME/FILE` for one inside an installed package."""
     name = model.model
     if name.startswith(_PACKAGE):
         package, _, file = name.removeprefix(_PACKAGE).partition("/")
         found = find_spec(package) if package.isidentifier() else None
         if found is None or not found.submodule_search_locations:
-            raise UsageError(f"model {model.name!r}: there is no package {package}: pip install it")
+            raise UsageError(f"model {model.name!r}: the package {package} is not installed: pip install it")
         path = Path(found.submodule_search_locations[0]) / file
     else:
         path = Path(name)
     if not path.is_file():
-        raise UsageError(f"model {model.name!r}: there is no file {path}: name the .gguf file as model")
+        raise UsageError(f"model {model.name!r}: {path} does not exist: give a .gguf file as model")
     return path

@@ -1,4 +1,4 @@
-"""How fast an endpoint may be asked, and when to stop asking one that is down."""
+"""How fast an endpoint may be asked, when to stop asking one that is down, and how much may be spent."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from univar.elicit.asks import ModelGone
+from univar.elicit.requests import ModelGone
 
 Sleep = Callable[[float], Awaitable[None]]
 
 _BURST_S = 0.05
-"""So much of the rate may be caught up after a moment in which nobody asked."""
+"""After an idle time, this much of the rate may be caught up."""
 
 
-class Pace:
-    """A token bucket of one minute's rate that holds hardly anything: a turn costs an amount, and waits.
+class RateLimiter:
+    """A token bucket with hardly any capacity: `turn` waits until its amount fits the rate.
 
-    Turns are times on the loop's clock that are given out in order, so a late waker does not slow the rest.
+    Turns are times on the loop's clock, given out in order, so that a task that wakes late slows no other.
     """
 
     def __init__(self, per_minute: float, sleep: Sleep, now: Callable[[], float]) -> None:
+        """per_minute: the rate, 0 for no limit."""
         self._per_s, self._sleep, self._now = per_minute / 60, sleep, now
-        self._free_at = now()  # when the bucket is empty no more
+        self._free_at = now()  # when the next turn may start
 
     async def turn(self, amount: float = 1.0) -> None:
         """Wait until `amount` may be used."""
@@ -36,15 +37,15 @@ class Pace:
             await self._sleep(wait_s)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody have a turn for so long: the endpoint asked for it."""
+        """Give nobody a turn for this long, because the endpoint asked for it."""
         self._free_at = max(self._free_at, self._now() + seconds)
 
 
-class Breaker:
-    """Stops the rush to a model that has failed `threshold` times in a row.
+class CircuitBreaker:
+    """Protects a model that has failed `threshold` times in a row.
 
-    Then one request at a time is tried, each after a longer pause; after `probes` of them in vain the model
-    is given up for this run.
+    From then on one request at a time is tried, at growing intervals; after `probes` failures more the model
+    is dropped for this run.
     """
 
     def __init__(self, threshold: int, sleep: Sleep, cool_down_s: float = 10.0, probes: int = 5) -> None:
@@ -56,23 +57,42 @@ class Breaker:
 
     @asynccontextmanager
     async def attempt(self) -> AsyncIterator[None]:
-        """Around each request. Raises ModelGone once the model is given up."""
+        """Around each request. Raises ModelGone once the model is dropped."""
         if self._failures < self._threshold:
             yield
             return
         async with self._one:
             if self._failures >= self._threshold:
                 if self._probed >= self._probes:
-                    raise ModelGone(f"given up after {self._failures} failures in a row: {self._last_reason}")
+                    raise ModelGone(f"{self._failures} failures in a row, the last one: {self._last_reason}")
                 await self._sleep(self._cool_down_s * 2**self._probed)
                 self._probed += 1
             yield
 
     def succeeded(self) -> None:
-        """The model answers."""
+        """The model answered."""
         self._failures = self._probed = 0
 
     def failed(self, reason: str) -> None:
         """The model did not answer."""
         self._failures += 1
         self._last_reason = reason
+
+
+class Budget:
+    """Money: what is spent, and the estimated cost of the requests in flight."""
+
+    def __init__(self, spent: float, limit: float | None) -> None:
+        self._spent, self._limit, self._in_flight = spent, limit, 0.0
+
+    def reserve(self, cost: float) -> bool:
+        """Reserve the estimated cost of a request; False if the limit does not allow it."""
+        if self._limit is not None and self._spent + self._in_flight + cost > self._limit:
+            return False
+        self._in_flight += cost
+        return True
+
+    def settle(self, reserved: float, cost: float) -> None:
+        """A request has ended: replace what it `reserved` by its `cost`."""
+        self._in_flight -= reserved
+        self._spent += cost

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from itertools import islice
+from typing import TYPE_CHECKING, Protocol
 
-from univar.elicit.asks import Ask, Reply
-from univar.elicit.models import Model
+from univar.elicit.requests import ModelEntry, Outcome, Reply, Request, Respondent
+
+if TYPE_CHECKING:
+    from univar.elicit.run import ElicitRun
 
 
 class LocalModel(Protocol):
-    """A loaded model. batch_size: how many asks it likes to get at once."""
+    """A loaded model. batch_size: how many requests `answer` takes best at a time."""
 
     batch_size: int
 
-    def answer(self, asks: Sequence[Ask]) -> list[Reply]:
-        """One reply for each ask, in their order."""
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, in their order."""
         ...
 
     def close(self) -> None:
@@ -23,10 +27,8 @@ class LocalModel(Protocol):
         ...
 
 
-def load_local(model: Model) -> LocalModel:
-    """Load a model of api transformers or vllm. Raises UsageError where a package or the model itself is
-    missing.
-    """
+def load_local(model: ModelEntry) -> LocalModel:
+    """Load a model of api transformers or vllm. Raises UsageError if a package or the model is missing."""
     if model.api == "vllm":
         from univar.elicit.vllm import VllmModel
 
@@ -34,3 +36,26 @@ def load_local(model: Model) -> LocalModel:
     from univar.elicit.transformers import TransformersModel
 
     return TransformersModel(model)
+
+
+async def ask_local(run: ElicitRun, model: ModelEntry, respondents: list[Respondent]) -> None:
+    """Load a model and let it answer batch by batch; the state is written after each batch."""
+    local = await asyncio.to_thread(load_local, model)
+    try:
+        pending = run.state.pending(respondents, run.limit)
+        while not run.ending and (batch := list(islice(pending, local.batch_size))):
+            outcomes = await asyncio.to_thread(_answers, local, batch)
+            run.state.record(outcomes)
+            for outcome in outcomes:
+                run.count(outcome, model)
+    finally:
+        await asyncio.to_thread(local.close)
+
+
+def _answers(local: LocalModel, batch: list[Request]) -> list[Outcome]:
+    outcomes = []
+    for request, reply in zip(batch, local.answer(batch), strict=True):
+        reason = "" if reply.answer else "the answer is empty"
+        tokens = (reply.prompt_tokens or 0, reply.completion_tokens or 0)
+        outcomes.append(Outcome(request.id, reply.answer, reply.finish, reason, 1, *tokens, 0.0))
+    return outcomes

@@ -1,4 +1,4 @@
-"""Plain prompts to one model, with the same care as questions: resumable, limited, each paid once."""
+"""Free prompts to one model, treated like questions: resumable, rate-limited, each paid once."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from univar.elicit.models import Model
-from univar.elicit.project import Elicitation
+from univar.elicit.elicitation import Elicitation
+from univar.elicit.requests import ModelEntry
 from univar.elicit.run import OnProgress
 from univar.questions import Question
 
 Watch = Callable[[dict[str, int]], OnProgress]
-"""Told how many prompts wait, by the model's name, before they are asked; gives what is told of progress."""
+"""Called with {model name: pending prompts} before they are sent; returns the progress callback."""
 
 
 @dataclass(frozen=True)
-class Prompted:
-    """answers: one for each prompt, None where there is none; failures: reason to count; stopped: why the
-    model was given up, "" if it was not.
+class PromptAnswers:
+    """answers: one per prompt, None where there is none; failures: reason to count; stopped: why the model
+    was dropped, "" if it was not.
     """
 
     answers: list[str | None]
@@ -28,21 +28,21 @@ class Prompted:
 
 
 def ask_prompts(
-    prompts: Sequence[str], model: Model, out: str | os.PathLike[str], *, watch: Watch | None = None
-) -> Prompted:
-    """Ask the model each of `prompts` once; what was answered before is not asked again.
+    prompts: Sequence[str], model: ModelEntry, out: str | os.PathLike[str], *, watch: Watch | None = None
+) -> PromptAnswers:
+    """Send each of `prompts` to the model once; prompts that were answered before are not sent again.
 
-    out: a .jsonl file for all answers so far, with the state beside it: the same call goes on where it
-    stopped. Only the model's first persona is used. Raises what `Elicitation` raises.
+    out: a .jsonl file for all answers so far, with the state beside it, so that the same call continues an
+    interrupted one. Only the model's first persona is used. Raises what `Elicitation` raises.
     """
     ids = ["p-" + hashlib.blake2b(prompt.encode(), digest_size=12).hexdigest() for prompt in prompts]
     questions = {name: Question(name, 1, "eng", prompt) for name, prompt in zip(ids, prompts, strict=True)}
     single = replace(model, personas=model.personas[:1], languages=())
     with Elicitation(out, [single], list(questions.values())) as elicitation:
         report = elicitation.run(on_progress=watch(elicitation.pending()) if watch else None)
-        name = elicitation.sources[0].name
+        name = elicitation.respondents[0].name
         answered = {
             row["question_id"]: row["answer"] for row in elicitation.state.answers() if row["model"] == name
         }
         failures = elicitation.failures().get(name, {})
-    return Prompted([answered.get(name) for name in ids], failures, report.stopped.get(model.name, ""))
+    return PromptAnswers([answered.get(name) for name in ids], failures, report.stopped.get(model.name, ""))

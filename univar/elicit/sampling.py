@@ -1,4 +1,4 @@
-"""Seeded sampling, row by row: what an ask gets does not depend on the batch it is in."""
+"""Seeded sampling, row by row: an answer does not depend on the batch it is made in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KNOWN = ("max_tokens", "temperature", "top_k", "top_p")
 
 
 class SeededChoice(LogitsProcessor):
-    """Adds Gumbel noise of each row's own generator: the largest logit is then a draw from the softmax."""
+    """Adds Gumbel noise from each row's own generator; the largest logit is then a sample of the softmax."""
 
     def __init__(self, seeds: Sequence[int]) -> None:
         self._generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -33,15 +33,13 @@ class SeededChoice(LogitsProcessor):
 
 
 def processors(sampling: Mapping[str, Any], seeds: Sequence[int]) -> LogitsProcessorList:
-    """Temperature, top-k and top-p as `sampling` says, then the draw; greedy with a temperature of 0.
+    """Temperature, top-k and top-p of `sampling`, then the draw; greedy at temperature 0.
 
     Raises UsageError for a setting that is not in KNOWN.
     """
     unknown = sorted(set(sampling) - set(KNOWN))
     if unknown:
-        raise UsageError(
-            f"sampling.{unknown[0]} is unknown to models in this process: give {', '.join(KNOWN)}"
-        )
+        raise UsageError(f"models in this process do not know sampling.{unknown[0]}: use {', '.join(KNOWN)}")
     temperature = float(sampling.get("temperature", 1.0))
     if temperature == 0:
         return LogitsProcessorList()

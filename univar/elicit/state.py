@@ -1,8 +1,8 @@
-"""The one place that knows what was asked and answered: an SQLite file beside the answers.
+"""The state of an elicitation, in an SQLite file beside the answers: the only record of what was asked.
 
-A request is a row from the moment it is planned. It is written once more, in the transaction that keeps its
-answer or the reason why there is none. So a process that is killed loses nothing that was acknowledged, and
-the next one asks what was in flight again and nothing else.
+A request is a row from the moment it is planned. It is written once more, in the transaction that stores its
+answer or the reason why there is none. So a killed process loses nothing that was recorded, and the next one
+asks again only what was in flight.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from univar.elicit.asks import Ask, Outcome
-from univar.elicit.models import Model, Persona
+from univar.elicit.requests import ModelEntry, Outcome, Persona, Request, Respondent
 from univar.errors import DataError, UsageError
 from univar.questions import Question
 
@@ -41,25 +40,12 @@ CREATE TABLE requests (
     UNIQUE (source, question, sample));
 CREATE INDEX by_status ON requests (source, status);
 """
-
-
-@dataclass(frozen=True)
-class Source:
-    """A model with a persona, and its number in the state."""
-
-    id: int
-    model: Model
-    persona: Persona
-
-    @property
-    def name(self) -> str:
-        """The model's name in the answers."""
-        return self.model.source(self.persona)
+"""The `sources` of this format are respondents, each with its name and settings."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Requests of one source and one status, and what they took."""
+    """Requests of one respondent and one status: how many, their tokens and cost."""
 
     requests: int
     prompt_tokens: int
@@ -70,8 +56,8 @@ class Usage:
 class State:
     """An open state file; one process at a time (the caller holds the lock), used from one thread.
 
-    dry: nothing is ever written; a state that is not there yet is thought of as empty.
-    Raises DataError for a file that is no state, and for one that cannot be read or written.
+    dry: nothing is written; a missing file counts as an empty state.
+    Raises DataError for a file that is not a state, or that cannot be read or written.
     """
 
     def __init__(self, path: Path, dry: bool = False) -> None:
@@ -93,7 +79,7 @@ class State:
             found = self._db.execute("SELECT format FROM meta").fetchone()
         if found != (FORMAT,):
             raise DataError(
-                f"{path} has the format {found!r}, this version knows {FORMAT}: name other answers"
+                f"{path} has the format {found!r}, but this version reads {FORMAT}: choose another --out"
             )
 
     def close(self) -> None:
@@ -106,8 +92,8 @@ class State:
             yield
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"{self.path}: the state cannot be read or written ({error}): mend that, or name other "
-                f"answers"
+                f"the state {self.path} cannot be read or written ({error}): repair it, "
+                "or choose another --out"
             ) from error
 
     @contextmanager
@@ -127,38 +113,38 @@ class State:
     # planning
 
     def plan(
-        self, models: Iterable[Model], questions: Sequence[Question], samples: int, seed: int
-    ) -> list[Source]:
-        """Have a row for each (source, question, sample) of the plan; those that are there stay as they are.
+        self, models: Iterable[ModelEntry], questions: Sequence[Question], samples: int, seed: int
+    ) -> list[Respondent]:
+        """Add a row for each new (respondent, question, sample); existing rows stay as they are.
 
-        New rows come in an order drawn by `seed`, so that the first thousand are a fair sample of all.
-        Raises UsageError where a known name now means another model or another question.
+        New rows are shuffled by `seed`, so that the first thousand are a fair sample of all. Raises
+        UsageError if a known name now stands for another model or another question.
         """
         with self._transaction():
             numbers = self._questions(questions)
-            sources = [
-                Source(self._source(model, persona), model, persona)
+            respondents = [
+                Respondent(self._respondent(model, persona), model, persona)
                 for model in models
                 for persona in model.personas
             ]
             self._db.executemany(
                 "INSERT OR IGNORE INTO requests (source, question, sample, seed) VALUES (?, ?, ?, ?)",
-                self._new_rows(sources, list(zip(questions, numbers, strict=True)), samples, seed),
+                self._new_rows(respondents, list(zip(questions, numbers, strict=True)), samples, seed),
             )
-        return sources
+        return respondents
 
     def _new_rows(
-        self, sources: list[Source], questions: list[tuple[Question, int]], samples: int, seed: int
+        self, respondents: list[Respondent], questions: list[tuple[Question, int]], samples: int, seed: int
     ) -> list[tuple[int, int, int, int]]:
         rows = []
-        for source in sources:
+        for respondent in respondents:
             for question, number in questions:
-                if source.model.languages and question.language not in source.model.languages:
+                if respondent.model.languages and question.language not in respondent.model.languages:
                     continue
-                source.persona.system(question.language)
+                respondent.persona.system(question.language)
                 for sample in range(samples):
                     key = (
-                        source.name,
+                        respondent.name,
                         question.question_id,
                         question.wording,
                         question.language,
@@ -167,7 +153,7 @@ class State:
                     )
                     digest = hashlib.blake2b(json.dumps(key).encode(), digest_size=12).digest()
                     order, own = digest[:8], int.from_bytes(digest[8:], "big") >> 1
-                    rows.append((order, source.id, number, sample, own))
+                    rows.append((order, respondent.id, number, sample, own))
         rows.sort()
         return [row[1:] for row in rows]
 
@@ -187,15 +173,15 @@ class State:
                 ).fetchone()
             if found[1] != asked.question:
                 raise UsageError(
-                    f"{asked.question_id!r}, wording {asked.wording}, in {asked.language} was asked in other "
-                    f"words before ({self.path}): give the new text another wording number, or name other "
-                    f"answers"
+                    f"{asked.question_id!r}, wording {asked.wording}, in {asked.language} was asked before "
+                    f"with another text ({self.path}): give the new text another wording number, or choose "
+                    "another --out"
                 )
             numbers.append(found[0])
         return numbers
 
-    def _source(self, model: Model, persona: Persona) -> int:
-        name = model.source(persona)
+    def _respondent(self, model: ModelEntry, persona: Persona) -> int:
+        name = model.respondent_name(persona)
         settings = json.dumps(model.settings(persona), sort_keys=True, ensure_ascii=False)
         found = self._db.execute("SELECT id, settings FROM sources WHERE name = ?", (name,)).fetchone()
         if found is None:
@@ -204,23 +190,23 @@ class State:
             ).fetchone()
         if found[1] != settings:
             raise UsageError(
-                f"{name!r} was asked with other settings before ({self.path}): give the model another name, "
-                "or name other answers"
+                f"{name!r} was asked before with other settings ({self.path}): give the model another name, "
+                "or choose another --out"
             )
         return found[0]
 
     # asking
 
-    def pending(self, sources: Sequence[Source], limit: int | None = None) -> Iterator[Ask]:
-        """The asks that wait, in planned order; more are read while the caller works on the first."""
-        by_id = {source.id: source for source in sources}
+    def pending(self, respondents: Sequence[Respondent], limit: int | None = None) -> Iterator[Request]:
+        """Pending requests in planned order; more are read as the caller consumes them."""
+        by_id = {respondent.id: respondent for respondent in respondents}
         marks = ", ".join("?" * len(by_id))
         last, left = 0, limit
         while left is None or left > 0:
             size = _READ_AHEAD if left is None else min(left, _READ_AHEAD)
             rows = self._db.execute(
                 "SELECT requests.id, source, language, question, seed FROM ("
-                # in the order of rows, which the index would have to be sorted into
+                # in row order; the index would need a sort
                 f" SELECT id, source, question AS number, seed FROM requests NOT INDEXED"
                 f"  WHERE source IN ({marks}) AND status = ? AND id > ? ORDER BY id LIMIT ?) AS requests"
                 " JOIN questions ON questions.id = number ORDER BY requests.id",
@@ -229,14 +215,14 @@ class State:
             if not rows:
                 return
             for row in rows:
-                number, source, language, question, seed = row
-                system = by_id[source].persona.system(language)
-                yield Ask(number, source, language, question, system, seed)
+                number, respondent, language, question, seed = row
+                system = by_id[respondent].persona.system(language)
+                yield Request(number, respondent, language, question, system, seed)
             last = rows[-1][0]
             left = None if left is None else left - len(rows)
 
     def record(self, outcomes: Iterable[Outcome]) -> None:
-        """Keep outcomes, all in one transaction. An ask that was answered before stays as it was."""
+        """Store outcomes in one transaction. A request that was answered before stays as it was."""
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         with self._transaction():
             self._db.executemany(
@@ -254,84 +240,85 @@ class State:
                         done.prompt_tokens,
                         done.completion_tokens,
                         done.cost,
-                        done.ask,
+                        done.request,
                         DONE,
                     )
                     for done in outcomes
                 ],
             )
 
-    def charge(self, ask: int, attempts: int, cost: float) -> None:
-        """Note attempts that led nowhere, of an ask that goes on waiting."""
+    def charge(self, request: int, attempts: int, cost: float) -> None:
+        """Add attempts without a result to a request that stays pending."""
         self._db.execute(
-            "UPDATE requests SET attempts = attempts + ?, cost = cost + ? WHERE id = ?", (attempts, cost, ask)
+            "UPDATE requests SET attempts = attempts + ?, cost = cost + ? WHERE id = ?",
+            (attempts, cost, request),
         )
 
-    def reopen(self, sources: Sequence[Source], status: int) -> int:
-        """Let requests of `status` (FAILED, BATCHED) wait again; returns how many."""
+    def reopen(self, respondents: Sequence[Respondent], status: int) -> int:
+        """Make requests of `status` (FAILED, BATCHED) pending again; returns how many."""
         with self._transaction():
             return sum(
                 self._db.execute(
                     "UPDATE requests SET status = ?, reason = NULL WHERE source = ? AND status = ?",
-                    (PENDING, source.id, status),
+                    (PENDING, respondent.id, status),
                 ).rowcount
-                for source in sources
+                for respondent in respondents
             )
 
-    def ids(self, source: Source, status: int) -> list[int]:
-        """The requests of one status."""
+    def ids(self, respondent: Respondent, status: int) -> list[int]:
+        """The ids of the requests of one status."""
         rows = self._db.execute(
-            "SELECT id FROM requests WHERE source = ? AND status = ?", (source.id, status)
+            "SELECT id FROM requests WHERE source = ? AND status = ?", (respondent.id, status)
         ).fetchall()
         return [row[0] for row in rows]
 
-    def mark_batched(self, asks: Iterable[int]) -> None:
-        """Note that these asks were handed to a batch."""
+    def mark_batched(self, requests: Iterable[int]) -> None:
+        """Record that these requests were exported as a batch."""
         with self._transaction():
             self._db.executemany(
                 "UPDATE requests SET status = ? WHERE id = ? AND status = ?",
-                [(BATCHED, ask, PENDING) for ask in asks],
+                [(BATCHED, request, PENDING) for request in requests],
             )
 
-    # telling
+    # reporting
 
-    def usage(self, source: Source, status: int) -> Usage:
-        """What the requests of one status took."""
+    def usage(self, respondent: Respondent, status: int) -> Usage:
+        """Count, tokens and cost of the requests of one status."""
         row = self._db.execute(
             "SELECT COUNT(*), TOTAL(prompt_tokens), TOTAL(completion_tokens), TOTAL(cost) FROM requests"
             " WHERE source = ? AND status = ?",
-            (source.id, status),
+            (respondent.id, status),
         ).fetchone()
         return Usage(int(row[0]), int(row[1]), int(row[2]), row[3])
 
-    def answered_questions(self, source: Source) -> list[tuple[str, str, int]]:
-        """(language, question, how often) of the questions that a source answered."""
+    def answered_questions(self, respondent: Respondent) -> list[tuple[str, str, int]]:
+        """(language, question, how often) of the questions that a respondent answered."""
         return self._db.execute(
             "SELECT language, questions.question, COUNT(*) FROM requests"
             " JOIN questions ON questions.id = requests.question"
             " WHERE source = ? AND status = ? GROUP BY questions.id",
-            (source.id, DONE),
+            (respondent.id, DONE),
         ).fetchall()
 
     def spent(self) -> float:
         """The cost of everything so far."""
         return self._db.execute("SELECT TOTAL(cost) FROM requests").fetchone()[0]
 
-    def failures(self, sources: Sequence[Source]) -> dict[str, dict[str, int]]:
-        """Reasons of failed requests by source, most frequent first."""
+    def failures(self, respondents: Sequence[Respondent]) -> dict[str, dict[str, int]]:
+        """Reasons of failed requests by respondent, most frequent first."""
         found: dict[str, dict[str, int]] = {}
-        for source in sources:
+        for respondent in respondents:
             rows = self._db.execute(
                 "SELECT reason, COUNT(*) FROM requests WHERE source = ? AND status = ?"
                 " GROUP BY reason ORDER BY COUNT(*) DESC, reason LIMIT 20",
-                (source.id, FAILED),
+                (respondent.id, FAILED),
             ).fetchall()
             if rows:
-                found[source.name] = dict(rows)
+                found[respondent.name] = dict(rows)
         return found
 
     def answers(self) -> Iterator[dict[str, Any]]:
-        """All answers as rows of an answer file, in an order that does not depend on the run."""
+        """All answers as rows of an answer file, in an order independent of the run."""
         rows = self._db.execute(
             "SELECT name, settings, question_id, wording, language, questions.question, value, kind, "
             "sample, seed,"

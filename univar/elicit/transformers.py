@@ -1,4 +1,4 @@
-"""Chat models of Hugging Face folders and hub ids, in this process."""
+"""Chat models in this process, from Hugging Face folders and hub ids."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from contextlib import contextmanager
 from typing import Any
 
 from univar.elicit.apis import messages
-from univar.elicit.asks import Ask, Reply
-from univar.elicit.models import Model
+from univar.elicit.requests import ModelEntry, Reply, Request
 from univar.errors import ProviderError, UsageError
 
 BATCH_SIZE = 16
 BATCHES_AHEAD = 8
-"""So many batches' asks are taken at once, so that each batch gets prompts of like length."""
+"""This many batches are taken at a time, so that each can have prompts of similar length."""
 
 
 class Prompts:
-    """A model's tokenizer and chat template; an encoder-decoder takes prompts as they are."""
+    """A model's tokenizer and chat template; an encoder-decoder takes plain prompts."""
 
-    def __init__(self, model: Model) -> None:
-        """UsageError for a missing package or template, ProviderError where the model cannot be had."""
+    def __init__(self, model: ModelEntry) -> None:
+        """Raises UsageError for a missing package or template, ProviderError if the model cannot load."""
         with _reported(model):
             from transformers import AutoConfig, AutoTokenizer
 
@@ -34,26 +33,26 @@ class Prompts:
         if self.tokenizer.pad_token_id is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
 
-    def text(self, ask: Ask) -> str:
-        """All that the model reads for `ask`."""
+    def text(self, request: Request) -> str:
+        """The whole text that the model reads for `request`."""
         if self.encoder_decoder:
-            return f"{ask.system}\n{ask.question}" if ask.system else ask.question
+            return f"{request.system}\n{request.question}" if request.system else request.question
         from jinja2 import TemplateError
 
         try:
-            return self._templated(messages(ask))
-        except TemplateError:  # a template without system prompts: they go before the question
-            return self._templated([{"role": "user", "content": f"{ask.system}\n\n{ask.question}"}])
+            return self._templated(messages(request))
+        except TemplateError:  # no system prompts in this template: put it before the question
+            return self._templated([{"role": "user", "content": f"{request.system}\n\n{request.question}"}])
 
     def batch(self, texts: list[str]) -> Any:
-        """`input_ids` and `attention_mask`, (B, T) int64, filled on the left."""
+        """`input_ids` and `attention_mask`, (B, T) int64, padded on the left."""
         return self.tokenizer(
             texts, return_tensors="pt", padding=True, add_special_tokens=self.encoder_decoder
         )
 
-    def count(self, ask: Ask) -> int:
+    def count(self, request: Request) -> int:
         """Tokens of the prompt."""
-        return int(self.batch([self.text(ask)])["attention_mask"].sum())
+        return int(self.batch([self.text(request)])["attention_mask"].sum())
 
     def _templated(self, chat: list[dict[str, Any]]) -> str:
         return self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
@@ -62,7 +61,7 @@ class Prompts:
 class TransformersModel:
     """A decoder with a chat template, or an encoder-decoder."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: ModelEntry) -> None:
         """Raises what `Prompts` raises, and UsageError for an unknown setting."""
         self._prompts = Prompts(model)
         import torch
@@ -73,16 +72,16 @@ class TransformersModel:
         self.batch_size = self._rows * BATCHES_AHEAD
         self._network = _load(model, self._prompts, self._device)
 
-    def answer(self, asks: Sequence[Ask]) -> list[Reply]:
-        """One reply for each ask, in their order."""
-        prompts = [self._prompts.text(ask) for ask in asks]
-        order = sorted(range(len(asks)), key=lambda row: len(prompts[row]))
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, in their order."""
+        prompts = [self._prompts.text(request) for request in requests]
+        order = sorted(range(len(requests)), key=lambda row: len(prompts[row]))
         replies: dict[int, Reply] = {}
         for start in range(0, len(order), self._rows):
             rows = order[start : start + self._rows]
-            answered = self._generate([prompts[row] for row in rows], [asks[row].seed for row in rows])
+            answered = self._generate([prompts[row] for row in rows], [requests[row].seed for row in rows])
             replies.update(zip(rows, answered, strict=True))
-        return [replies[row] for row in range(len(asks))]
+        return [replies[row] for row in range(len(requests))]
 
     def close(self) -> None:
         """Free the weights."""
@@ -121,13 +120,13 @@ class TransformersModel:
 
 
 @contextmanager
-def _reported(model: Model) -> Iterator[None]:
-    """What transformers says of a model that it cannot load, in one sentence."""
+def _reported(model: ModelEntry) -> Iterator[None]:
+    """Turn what transformers raises for a model it cannot load into one sentence."""
     try:
         import transformers  # noqa: F401
     except ImportError:
         raise UsageError(
-            "api = \"transformers\" needs that package: pip install 'univar-embed[local]'"
+            "api = \"transformers\" needs the package transformers: pip install 'univar-embed[local]'"
         ) from None
     try:
         yield
@@ -137,7 +136,7 @@ def _reported(model: Model) -> Iterator[None]:
         raise ProviderError(f"model {model.name!r} cannot be loaded ({_line(error)})") from None
 
 
-def _load(model: Model, prompts: Prompts, device: str) -> Any:
+def _load(model: ModelEntry, prompts: Prompts, device: str) -> Any:
     """The network, ready to generate."""
     with _reported(model):
         from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
@@ -149,8 +148,8 @@ def _load(model: Model, prompts: Prompts, device: str) -> Any:
     return (network if "load_in" in model.options else network.to(device)).eval()
 
 
-def _weights(model: Model, device: str) -> dict[str, Any]:
-    """How the weights are held: as stored, in another dtype, or with bitsandbytes in 8 or 4 bits."""
+def _weights(model: ModelEntry, device: str) -> dict[str, Any]:
+    """How to hold the weights: as stored, in another dtype, or in 8 or 4 bits with bitsandbytes."""
     load_in = model.options.get("load_in")
     if load_in is None:
         return {"dtype": model.options.get("dtype", "auto")}

@@ -1,35 +1,34 @@
-"""Chat models through vLLM's offline engine, in this process."""
+"""Chat models in this process, through vLLM's offline engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from univar.elicit.apis import messages
-from univar.elicit.asks import Ask, Reply
-from univar.elicit.models import Model
+from univar.elicit.requests import ModelEntry, Reply, Request
 from univar.errors import UsageError
 
 
 class VllmModel:
-    """vLLM batches by itself: it gets many asks at once."""
+    """vLLM forms its own batches, so it gets many requests at a time."""
 
     batch_size = 1024
 
-    def __init__(self, model: Model) -> None:
-        """Raises UsageError where vLLM is not installed."""
+    def __init__(self, model: ModelEntry) -> None:
+        """Raises UsageError if vLLM is not installed."""
         try:
             from vllm import LLM
         except ImportError:
-            raise UsageError('api = "vllm" needs that package: pip install vllm') from None
+            raise UsageError('api = "vllm" needs the package vllm: pip install vllm') from None
         self._model = model
         self._engine = LLM(model=model.model, trust_remote_code=False, **model.options)
 
-    def answer(self, asks: Sequence[Ask]) -> list[Reply]:
-        """One reply for each ask, in their order."""
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request, in their order."""
         from vllm import SamplingParams
 
-        parameters = [SamplingParams(**self._model.sampling, seed=ask.seed) for ask in asks]
-        done = self._engine.chat([messages(ask) for ask in asks], parameters, use_tqdm=False)
+        parameters = [SamplingParams(**self._model.sampling, seed=request.seed) for request in requests]
+        done = self._engine.chat([messages(request) for request in requests], parameters, use_tqdm=False)
         return [
             Reply(
                 one.outputs[0].text.strip(),

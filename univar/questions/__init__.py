@@ -1,4 +1,4 @@
-"""The question bank: value-eliciting questions and controls, shipped ones and those of a user's file."""
+"""Questions that elicit values, and controls: the shipped bank and files of users."""
 
 from univar.questions.bank import CORE_LANGUAGES, Question, load_bank, passages, sample, select
 from univar.questions.files import SETS, gather, read_questions, write_questions

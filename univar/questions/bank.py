@@ -1,8 +1,8 @@
 """The shipped question bank.
 
-english/<family>.toml   a table for each value, in it a number for each question, two wordings each
-controls.toml           the same, a table for each kind of question that elicits no value
-core/<language>.toml    question ids of the core set, each with its hand-made translation (first wording only)
+english/<family>.toml   one table per value: question number to two wordings
+controls.toml           the same, one table per kind of question that elicits no value
+core/<language>.toml    question id to its translation by hand (first wording only), for the core set
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 from univar.errors import DataError, UsageError
 from univar.files import read_toml
-from univar.questions.values import load_taxonomy
 
 FOLDER = Path(__file__).parent
 CORE_LANGUAGES = ("eng", "zho", "spa", "fra", "arb", "hin", "por", "rus", "jpn", "deu", "ind", "swh")
@@ -28,13 +27,13 @@ KINDS = ("value", "control")
 class Question:
     """One wording of one question in one language.
 
-    question_id: the same for all wordings and languages of a question
-    wording: 1 is the first wording, 2 the further one
+    question_id: shared by all wordings and languages of a question
+    wording: number of the wording, from 1
     language: ISO 639-3
     question: the text to ask
-    value: id of the value it elicits; "" for a control and where a user's file does not say
+    value: id of the value it elicits; "" for a control, or if a user's file has none
     kind: "value" or "control"
-    core: whether the question belongs to the core set that exists in all of CORE_LANGUAGES
+    core: whether the question is in the core set, which exists in all of CORE_LANGUAGES
     """
 
     question_id: str
@@ -48,7 +47,9 @@ class Question:
 
 @functools.cache
 def load_bank() -> tuple[Question, ...]:
-    """All shipped questions: English by value, then controls, then the core set language by language."""
+    """All shipped questions: English by value, then controls, then the core set by language."""
+    from univar.questions.values import load_taxonomy
+
     translations = {path.stem: _translations(path) for path in sorted((FOLDER / "core").glob("*.toml"))}
     core = {question_id for texts in translations.values() for question_id in texts}
     english = [
@@ -70,14 +71,14 @@ def select(
     core: bool = False,
     wordings: int | None = None,
 ) -> tuple[Question, ...]:
-    """Those of `questions` that are of `languages`, of `values`, of `kind` and, with `core`, of the core set.
+    """Those of `questions` in `languages`, for `values`, of `kind` and, with `core`, in the core set.
 
-    An empty collection or None asks for no restriction; wordings: keep the first so many of each question.
-    Raises UsageError for an unknown kind, for a language or a value that none of `questions` has.
+    An empty collection or None does not restrict. wordings: the most wordings per question. Raises UsageError
+    for an unknown kind, and for a language or value that no question has.
     """
     questions = tuple(questions)
     if kind is not None and kind not in KINDS:
-        raise UsageError(f"unknown kind {kind!r}: give value or control")
+        raise UsageError(f"unknown kind {kind!r}: use value or control")
     for what, asked, there in (
         ("language", languages, {question.language for question in questions}),
         ("value", values, {question.value for question in questions}),
@@ -85,7 +86,7 @@ def select(
         missing = sorted(set(asked) - there)
         if missing:
             raise UsageError(
-                f"no question has the {what} {missing[0]!r}: there are {', '.join(sorted(there))}"
+                f"no question has the {what} {missing[0]!r}: choose from {', '.join(sorted(there))}"
             )
     return tuple(
         question
@@ -99,10 +100,10 @@ def select(
 
 
 def sample(questions: Iterable[Question], n: int, seed: int = 0) -> tuple[Question, ...]:
-    """`n` questions drawn evenly from the values, with all their wordings and languages, in their old order.
+    """`n` questions drawn evenly over the values, with all their wordings and languages, in their old order.
 
-    Each round takes one question of every value; controls count as one value more. Raises UsageError if there
-    are fewer than `n`.
+    Each round takes one question per value; controls count as one more value. Raises UsageError if there are
+    fewer than `n`.
     """
     questions = tuple(questions)
     groups: dict[str, list[str]] = {}
@@ -110,7 +111,7 @@ def sample(questions: Iterable[Question], n: int, seed: int = 0) -> tuple[Questi
         groups.setdefault(value, []).append(question_id)
     there = sum(len(ids) for ids in groups.values())
     if not 1 <= n <= there:
-        raise UsageError(f"cannot draw {n} questions from {there}: ask for 1 to {there}")
+        raise UsageError(f"cannot draw {n} questions from {there}: choose a number from 1 to {there}")
     rng = random.Random(seed)
     values = sorted(groups)
     rng.shuffle(values)
@@ -121,7 +122,7 @@ def sample(questions: Iterable[Question], n: int, seed: int = 0) -> tuple[Questi
 
 
 def passages(each: int = 5, questions: int = 6) -> list[str]:
-    """Texts of a paragraph's length: for each of CORE_LANGUAGES `each`, of so many core questions."""
+    """Texts as long as a paragraph: `each` for every core language, of `questions` core questions."""
     texts = []
     for language in CORE_LANGUAGES:
         asked = select(load_bank(), languages=(language,), core=True, wordings=1)[: each * questions]
@@ -131,15 +132,15 @@ def passages(each: int = 5, questions: int = 6) -> list[str]:
 
 
 def _english(path: Path, prefix: str, kind: str, core: set[str]) -> Iterator[Question]:
-    """The questions of one file; a table's name and `prefix` make the value, with the number the id."""
+    """The questions of one file. Value: `prefix` and the table's name; id: value and number."""
     for name, numbered in read_toml(path).items():
         group = f"{prefix}-{name}"
         if not isinstance(numbered, dict):
-            raise DataError(f"{path}: {name!r} must be a table of questions")
+            raise DataError(f"{path}: {name!r} must be a table of numbered questions")
         for number, texts in numbered.items():
             question_id = f"{group}-{number}"
             if not (isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts)):
-                raise DataError(f"{path}: {name}.{number} must be a list of wordings, each in quotes")
+                raise DataError(f"{path}: {name}.{number} must be a list of wordings in quotes")
             value = group if kind == "value" else ""
             for wording, text in enumerate(texts, start=1):
                 yield Question(question_id, wording, "eng", text, value, kind, question_id in core)
@@ -149,7 +150,7 @@ def _translations(path: Path) -> dict[str, Any]:
     texts = read_toml(path)
     for question_id, text in texts.items():
         if not isinstance(text, str):
-            raise DataError(f"{path}: {question_id} must be one text in quotes")
+            raise DataError(f"{path}: {question_id} must be a text in quotes")
     return texts
 
 
@@ -157,6 +158,8 @@ def _core(translations: dict[str, dict[str, str]], english: dict[str, Question])
     for language, texts in translations.items():
         for question_id, text in texts.items():
             if question_id not in english:
-                raise DataError(f"core/{language}.toml: there is no English question {question_id!r}")
+                raise DataError(
+                    f"core/{language}.toml: {question_id!r} has no English text: add it, or remove this one"
+                )
             value = english[question_id].value
             yield Question(question_id, 1, language, text, value, "value", True)

@@ -1,19 +1,57 @@
-"""Question files: what `univar questions export` writes and what users bring along."""
+"""Question files: those that `univar questions export` writes, and those of users."""
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from univar.errors import DataError
+from univar.errors import DataError, UsageError
+from univar.files import new_text_file, refuse_existing
 from univar.questions.bank import KINDS, Question, load_bank, select
-from univar.questions.tables import write_table
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+
+
+def check_target(path: str | os.PathLike[str], force: bool = False) -> Path:
+    """`path` as a Path. Raises UsageError for another ending, and for an existing file unless forced."""
+    path = Path(path)
+    if path.suffix not in (".jsonl", *_DELIMITERS):
+        raise UsageError(f"{path} must end in .jsonl, .csv or .tsv: choose such a name")
+    refuse_existing(path, force)
+    return path
+
+
+def write_table(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], force: bool = False) -> None:
+    """Write `rows`, which share their keys, in the format of the file's ending, whole or not at all.
+
+    Raises UsageError as `check_target` does, ProviderError if it cannot be written.
+    """
+    with new_text_file(check_target(path, force)) as file:
+        file.write(as_text(rows, Path(path).suffix))
+
+
+def as_text(rows: Sequence[Mapping[str, Any]], suffix: str = ".jsonl") -> str:
+    """`rows` as one JSON object per line, or as CSV or TSV with a header and JSON booleans."""
+    if suffix == ".jsonl":
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    if not rows:
+        return ""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), delimiter=_DELIMITERS[suffix], lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: json.dumps(v) if isinstance(v, bool) else v for k, v in row.items()})
+    return buffer.getvalue()
+
 
 SETS = ("bank", "core", "controls", "all")
-"""Names of question sets that ship with univar: English value questions, the core set in all its languages,
-English controls, everything."""
+"""Shipped sets: English value questions, core questions in all languages, English controls, everything."""
 
 
 def read_questions(
@@ -21,8 +59,8 @@ def read_questions(
 ) -> tuple[Question, ...]:
     """The questions of a JSONL, CSV, TSV (each also .gz or .zst) or Parquet file, or of stdin ("-").
 
-    Only `question` has to be there. `language` defaults to eng, `wording` to 1, `kind` to value, `core` to
-    false; a row without `question_id` gets one made from its text. Raises DataError that names the row.
+    Only `question` is required. Defaults: `language` eng, `wording` 1, `kind` value, `core` false, and a
+    `question_id` made from the text. Raises DataError that names the row.
     """
     from univar.answers import RejectedRow, read_rows
 
@@ -32,7 +70,7 @@ def read_questions(
     )
     if rejected:
         first = rejected[0]
-        raise DataError(f"{first.file}:{first.row}: {first.reason}: mend or remove the row")
+        raise DataError(f"{first.file}:{first.row}: {first.reason}: correct or remove the row")
     questions = [
         _question(row, f"{batch.file}:{number}")
         for batch in batches
@@ -44,40 +82,40 @@ def read_questions(
         if seen.setdefault(key, place) != place:
             raise DataError(
                 f"{os.fspath(path)}: {question.question_id!r}, wording {question.wording}, in "
-                f"{question.language} is there twice (questions {seen[key]} and {place}): number its wordings"
+                f"{question.language} occurs twice (questions {seen[key]} and {place}): number its wordings"
             )
     return tuple(questions)
 
 
 def gather(
-    source: str | os.PathLike[str], *, format: str | None = None, rename: Mapping[str, str] | None = None
+    name: str | os.PathLike[str], *, format: str | None = None, rename: Mapping[str, str] | None = None
 ) -> tuple[Question, ...]:
     """The questions of one of SETS, or of a file as `read_questions` reads it."""
-    if source == "all":
+    if name == "all":
         return load_bank()
-    if source == "core":
+    if name == "core":
         return select(load_bank(), core=True)
-    if source in ("bank", "controls"):
-        kind = "value" if source == "bank" else "control"
+    if name in ("bank", "controls"):
+        kind = "value" if name == "bank" else "control"
         return select(load_bank(), kind=kind, languages=("eng",))
-    return read_questions(source, format=format, rename=rename)
+    return read_questions(name, format=format, rename=rename)
 
 
 def write_questions(questions: Iterable[Question], path: str | os.PathLike[str], force: bool = False) -> None:
-    """Write `questions` to a .jsonl, .csv or .tsv file. Raises UsageError if it is there, unless forced."""
+    """Write `questions` to a .jsonl, .csv or .tsv file. Raises UsageError if it exists, unless forced."""
     write_table([asdict(question) for question in questions], path, force)
 
 
 def _question(row: dict[str, Any], place: str) -> Question:
     wording = (row.get("wording") or "1").strip()
     if not wording.isascii() or not wording.isdigit() or int(wording) < 1:
-        raise DataError(f"{place}: wording {wording!r} is no number from 1 on")
+        raise DataError(f"{place}: wording {wording!r} must be a whole number from 1")
     kind = (row.get("kind") or "value").strip()
     if kind not in KINDS:
-        raise DataError(f"{place}: kind {kind!r} is neither value nor control")
+        raise DataError(f"{place}: kind {kind!r} must be value or control")
     core = (row.get("core") or "false").strip().lower()
     if core not in ("true", "false"):
-        raise DataError(f"{place}: core {core!r} is neither true nor false")
+        raise DataError(f"{place}: core {core!r} must be true or false")
     return Question(
         row["question_id"],
         int(wording),

@@ -1,6 +1,6 @@
-"""New questions and new wordings, written by a model: value -> situation -> question -> further wordings.
+"""New questions and wordings, written by a model: value -> situation -> question -> more wordings.
 
-The prompts are the files of `prompts/`. What a model writes are drafts, to be checked and read.
+The prompts are the files in `prompts/`. A model writes drafts, which people have to read and check.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ SETTINGS = (
 )
 MAX_WORDS = 60
 
-Ask = Callable[[Sequence[str], str], list[str | None]]
-"""(prompts, name of the step) to one answer each; None where the model gave none."""
+AskModel = Callable[[Sequence[str], str], list[str | None]]
+"""(prompts, name of the step) to one answer per prompt, None if the model gave none."""
 
 _LABEL = re.compile(
     r"^(?:#+\s*|\**(?:new wording|question|situation|wording)\**\s*:\s*|\d+[.)]\s+|[-*]\s+)+", re.I
@@ -43,18 +43,18 @@ _QUOTES = "\"'“”„«»「」 *"
 
 @dataclass(frozen=True)
 class Drafts:
-    """The questions, how many prompts each step had, and how many answers were discarded for which reason."""
+    """The questions, the number of prompts per step, and how many answers were discarded per reason."""
 
     questions: tuple[Question, ...]
     asked: dict[str, int]
     discarded: dict[str, int]
 
 
-def generate_questions(values: Sequence[Value], n: int, ask: Ask) -> Drafts:
-    """`n` drafts of English questions for each of `values`; fewer where the model's answers are useless.
+def generate_questions(values: Sequence[Value], n: int, ask: AskModel) -> Drafts:
+    """`n` drafts of English questions for each of `values`; fewer if answers of the model are useless.
 
-    Each situation and each question is asked for once, so a model that cannot do it ends after 2 n prompts a
-    value. Every situation has a setting of SETTINGS, one after the other. Ids are `<value>-g<number>`.
+    Each situation and each question is requested once, so even a useless model ends after 2 n prompts per
+    value. Situations take their settings from SETTINGS in turn. Ids are `<value>-g<number>`.
     """
     wanted = [(value, number) for value in values for number in range(1, n + 1)]
     situations = ask([_situation_prompt(value, number) for value, number in wanted], "situations")
@@ -74,10 +74,10 @@ def generate_questions(values: Sequence[Value], n: int, ask: Ask) -> Drafts:
     return Drafts(tuple(made.values()), asked, +discarded)
 
 
-def paraphrase_questions(questions: Sequence[Question], n: int, ask: Ask) -> Drafts:
+def paraphrase_questions(questions: Sequence[Question], n: int, ask: AskModel) -> Drafts:
     """`questions` with up to `n` more wordings of each question in each of its languages.
 
-    The model sees all wordings so far, so that the next one differs from them.
+    The model sees all wordings so far, so that it writes a different one.
     """
     wordings: dict[tuple[str, str], list[Question]] = {}
     for question in questions:
@@ -102,9 +102,7 @@ def paraphrase_questions(questions: Sequence[Question], n: int, ask: Ask) -> Dra
 def _situation_prompt(value: Value, number: int) -> str:
     setting = SETTINGS[(number - 1) % len(SETTINGS)]
     if number > len(SETTINGS):
-        setting += (
-            f" (the {(number - 1) // len(SETTINGS) + 1}. situation in this setting: find an unusual one)"
-        )
+        setting += f" (situation {(number - 1) // len(SETTINGS) + 1} in this setting: find an unusual one)"
     opposite = value.opposite or "what people give up for it"
     return _prompt(
         "situation", name=value.name, definition=value.definition, opposite=opposite, setting=setting
@@ -112,7 +110,7 @@ def _situation_prompt(value: Value, number: int) -> str:
 
 
 def _prompt(file: str, **fields: str) -> str:
-    """The prompt file with its `{fields}` filled in once; braces inside a text stay what they are."""
+    """The prompt file with its `{fields}` filled in; braces inside the filled-in texts stay as they are."""
     text = (PROMPTS / f"{file}.txt").read_text(encoding="utf-8").rstrip("\n")
     return re.sub(r"\{(\w+)\}", lambda match: fields[match.group(1)], text)
 
@@ -126,15 +124,15 @@ def _one_line(text: str | None) -> str:
 
 
 def _question_text(answer: str | None, known: dict[str, Question]) -> tuple[str, str]:
-    """The question in a model's answer and "", or "" and why there is none."""
+    """(question, "") from a model's answer, or ("", reason) if it has none."""
     lines = [line.strip() for line in (answer or "").splitlines() if line.strip()]
     text = _one_line(lines[0]) if lines else ""
     if not text:
         return "", "no answer"
     if not text.endswith(("?", "？", "؟", "か。")):
-        return "", "no question"
+        return "", "not a question"
     if len(text.split()) > MAX_WORDS:
         return "", f"more than {MAX_WORDS} words"
     if text.casefold() in known:
-        return "", "repeats another"
+        return "", "repeats another question"
     return text, ""

@@ -1,4 +1,4 @@
-"""The taxonomy: values of the literature, each with family, definition, opposite pole and source."""
+"""The taxonomy: values of the literature, each with family, definition, opposite pole and reference."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ from univar.files import read_toml
 TAXONOMY = Path(__file__).with_name("values.toml")
 
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_FAMILY_KEYS = {"id", "name", "source"}
-_VALUE_KEYS = {"id", "name", "family", "definition", "opposite", "source"}
-_OPTIONAL = {"opposite", "source"}
+_FAMILY_KEYS = {"id", "name", "reference"}
+_VALUE_KEYS = {"id", "name", "family", "definition", "opposite", "reference"}
+_OPTIONAL = {"opposite", "reference"}
+_OLD_KEY = "source"
+"""What `reference` was called before; files may still use it."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """A theory or inventory that values come from; `source` is where it is laid down in the literature."""
+    """A theory or inventory of values. reference: where the literature describes it."""
 
     id: str
     name: str
-    source: str
+    reference: str
 
 
 @dataclass(frozen=True)
 class Value:
-    """One value: `opposite` is the other pole ("" where the theory has none), `source` the literature."""
+    """One value. opposite: the other pole, "" if the theory has none; reference: the literature."""
 
     id: str
     name: str
     family: str
     definition: str
     opposite: str
-    source: str
+    reference: str
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class Taxonomy:
     def select(
         self, families: Iterable[str] = (), ids: Iterable[str] = (), search: str = ""
     ) -> tuple[Value, ...]:
-        """Values of any of `families` (all if none is named), among `ids` (ditto), that mention `search`.
+        """Values of `families`, among `ids` (each: all if empty), that contain the text `search`.
 
-        Raises DataError for a family or a value that the taxonomy does not have.
+        Raises DataError for an unknown family or value.
         """
         families, ids = set(families), set(ids)
         _known("family", families, self.families)
@@ -69,11 +71,11 @@ class Taxonomy:
 
 
 def load_taxonomy(extra: Iterable[str | os.PathLike[str]] = ()) -> Taxonomy:
-    """The shipped taxonomy, and the families and values of the user's own TOML files added to it.
+    """The shipped taxonomy, with the families and values of the user's own TOML files added.
 
-    A file has tables `[[family]]` (id, name, source) and `[[value]]` (id, name, family, definition, and if
-    wanted opposite and source; a value without source has its family's). Ids are lower-case words joined by
-    hyphens and occur once in all files. Raises DataError that names the file and the entry.
+    A file has tables `[[family]]` (id, name, reference) and `[[value]]` (id, name, family, definition, and
+    optionally opposite and reference, which defaults to that of the family). Ids are lower-case words joined
+    by hyphens, and unique. Raises DataError that names the file and the entry.
     """
     taxonomy = Taxonomy({}, {})
     for path in (TAXONOMY, *extra):
@@ -84,7 +86,7 @@ def load_taxonomy(extra: Iterable[str | os.PathLike[str]] = ()) -> Taxonomy:
 def _add(taxonomy: Taxonomy, tables: dict[str, Any], file: str) -> None:
     unknown = sorted(tables.keys() - {"family", "value"})
     if unknown:
-        raise DataError(f"{file}: {unknown[0]!r} is neither [[family]] nor [[value]]: rename or remove it")
+        raise DataError(f"{file}: unknown table {unknown[0]!r}: use [[family]] and [[value]]")
     for entry in _entries(tables, "family", file):
         fields = _fields(entry, _FAMILY_KEYS, f"{file}: family {entry.get('id', '?')!r}")
         _new(fields["id"], taxonomy.families, f"{file}: family")
@@ -95,42 +97,44 @@ def _add(taxonomy: Taxonomy, tables: dict[str, Any], file: str) -> None:
         _new(fields["id"], taxonomy.values, f"{file}: value")
         if fields["family"] not in taxonomy.families:
             raise DataError(
-                f"{place} has the unknown family {fields['family']!r}: add a [[family]] of that id"
+                f"{place} has the unknown family {fields['family']!r}: add a [[family]] with that id"
             )
-        fields["source"] = fields["source"] or taxonomy.families[fields["family"]].source
+        fields["reference"] = fields["reference"] or taxonomy.families[fields["family"]].reference
         taxonomy.values[fields["id"]] = Value(**fields)
 
 
 def _entries(tables: dict[str, Any], kind: str, file: str) -> list[dict[str, Any]]:
     entries = tables.get(kind, [])
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise DataError(f"{file}: {kind} must be written as tables [[{kind}]]")
+        raise DataError(f"{file}: write each {kind} as a table [[{kind}]]")
     return entries
 
 
 def _fields(entry: dict[str, Any], keys: set[str], place: str) -> dict[str, str]:
-    """The entry's texts, optional ones as ""; DataError for a missing, unknown or empty field."""
+    """The entry's texts, missing optional ones as "". Raises DataError for a missing or unknown field."""
+    if _OLD_KEY in entry and "reference" not in entry:
+        entry = {"reference" if key == _OLD_KEY else key: text for key, text in entry.items()}
     unknown = sorted(entry.keys() - keys)
     if unknown:
-        raise DataError(f"{place} has the unknown field {unknown[0]!r}: known are {', '.join(sorted(keys))}")
+        raise DataError(f"{place} has the unknown field {unknown[0]!r}: use {', '.join(sorted(keys))}")
     required = keys - _OPTIONAL if "definition" in keys else keys
     for key in sorted(required):
         if not str(entry.get(key, "")).strip():
-            raise DataError(f"{place} has no {key}: write one")
+            raise DataError(f"{place} has no {key}: add it")
     for key, text in entry.items():
         if not isinstance(text, str):
-            raise DataError(f"{place}: {key} must be text in quotes, not {text!r}")
+            raise DataError(f"{place}: {key} must be a text in quotes, not {text!r}")
     return {key: " ".join(entry.get(key, "").split()) for key in sorted(keys)}
 
 
 def _new(id: str, known: dict[str, Any], what: str) -> None:
     if not _ID.fullmatch(id):
-        raise DataError(f"{what} {id!r}: write lower-case words joined by hyphens, such as 'inner-harmony'")
+        raise DataError(f"{what} {id!r}: use lower-case words joined by hyphens, such as 'inner-harmony'")
     if id in known:
-        raise DataError(f"{what} {id!r} is there twice: give one of them another id")
+        raise DataError(f"{what} {id!r} occurs twice: give one of them another id")
 
 
 def _known(what: str, asked: set[str], known: dict[str, Any]) -> None:
     unknown = sorted(asked - known.keys())
     if unknown:
-        raise DataError(f"no {what} {unknown[0]!r} in the taxonomy: see `univar values`")
+        raise DataError(f"the taxonomy has no {what} {unknown[0]!r}: see `univar values`")

@@ -1,4 +1,4 @@
-"""Translation of answers and questions: sentence by sentence, every text once, the originals kept."""
+"""Translation of answers and questions, sentence by sentence; each text once, originals kept."""
 
 from univar.translate.engines import load_translator
 from univar.translate.files import TranslationReport, translate_file

@@ -1,4 +1,4 @@
-"""The rule-based translator apertium, where it is installed (Debian: apertium and apertium-SOURCE-TARGET)."""
+"""The rule-based translator apertium (Debian: apertium and, for example, apertium-eng-spa)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BREAK = "\n\n"
 
 
 class Apertium:
-    """Calls the program; texts go in and out through pipes, never through a shell."""
+    """Runs the program `apertium`; texts go in and out through pipes, never through a shell."""
 
     name = "apertium"
     sentencewise = True
@@ -23,32 +23,30 @@ class Apertium:
     def __init__(self) -> None:
         program = shutil.which("apertium")
         if program is None:
-            raise UsageError(
-                "apertium is not installed: on Debian, apt-get install apertium apertium-eng-spa"
-            )
+            raise UsageError("apertium is not installed: apt-get install apertium apertium-eng-spa (Debian)")
         self._program = program
         self._modes: dict[tuple[str, str], str] = {}
         for mode in self._call(["-l"], "").split():
-            source, _, target = mode.partition("-")
+            origin, _, target = mode.partition("-")
             try:
-                pair = (normalize_language(source), normalize_language(target))
+                pair = (normalize_language(origin), normalize_language(target))
             except DataError:
-                continue  # a mode for something else than a pair of languages
+                continue  # a mode that is not a pair of languages
             if "_" not in target:
                 self._modes[pair] = mode
 
-    def check_pair(self, source: str, target: str) -> None:
+    def check_pair(self, origin: str, target: str) -> None:
         """Raise UsageError for a pair that is not installed."""
-        if (source, target) not in self._modes:
+        if (origin, target) not in self._modes:
             known: dict[str, list[str]] = {}
             for one, other in self._modes:
                 known.setdefault(one, []).append(other)
-            raise unknown_pair("apertium, as installed here,", source, target, known)
+            raise unknown_pair("apertium, as installed here,", origin, target, known)
 
-    def translate(self, texts: Sequence[str], source: str, target: str) -> list[str | None]:
-        """The translation of each text; words that apertium does not know stay as they are."""
-        self.check_pair(source, target)
-        mode = self._modes[source, target]
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
+        """The translation of each text; words unknown to apertium stay as they are."""
+        self.check_pair(origin, target)
+        mode = self._modes[origin, target]
         clean = [" ".join(text.split()) for text in texts]
         together = self._call(["-u", mode], _BREAK.join(clean)).strip("\n").split(_BREAK)
         if len(together) != len(clean):  # a text that apertium joined with its neighbour
@@ -70,6 +68,6 @@ class Apertium:
             ) from None
         if done.returncode:
             raise ProviderError(
-                f"apertium failed with exit code {done.returncode}: run `apertium -l` by hand"
+                f"apertium failed with exit code {done.returncode}: check that `apertium -l` works"
             )
         return done.stdout

@@ -1,4 +1,4 @@
-"""What can translate: NLLB (CTranslate2, transformers), apertium, and any model of a models.toml."""
+"""Translation engines: NLLB (CTranslate2, transformers), apertium, and chat models of a models.toml."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from univar.elicit.models import Model
+from univar.elicit.prompts import ask_prompts
+from univar.elicit.requests import ModelEntry
 from univar.errors import UsageError
 
 PAPER_NLLB = "facebook/nllb-200-3.3B"
-"""What UniVaR's authors translated with."""
+"""The model that UniVaR's authors translated with."""
 
 ENGINES = ("nllb", "apertium", "model")
 
 
 class Translator(Protocol):
-    """A loaded engine. name: what is noted in the rows; sentencewise: whether it wants single sentences."""
+    """A loaded engine. name: as written into rows; sentencewise: whether it takes single sentences."""
 
     name: str
     sentencewise: bool
 
-    def check_pair(self, source: str, target: str) -> None:
-        """Raise UsageError, with the known ones, for a pair of ISO 639-3 codes that it cannot translate."""
+    def check_pair(self, origin: str, target: str) -> None:
+        """Raise UsageError, with the known pairs, for ISO 639-3 codes that it cannot translate."""
         ...
 
-    def translate(self, texts: Sequence[str], source: str, target: str) -> list[str | None]:
-        """The translation of each text, None where there is none."""
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
+        """The translation of each text, None if there is none."""
         ...
 
 
-def load_translator(spec: str, models: Sequence[Model] = (), work: Path | None = None) -> Translator:
-    """The engine that `spec` names: `nllb`, `nllb:FOLDER_OR_ID`, `apertium`, or `model:NAME` of `models`.
+def load_translator(spec: str, models: Sequence[ModelEntry] = (), work: Path | None = None) -> Translator:
+    """The engine `spec`: `nllb`, `nllb:FOLDER_OR_ID`, `apertium`, or `model:NAME` of `models`.
 
-    work: a .jsonl file for what a model answered. Raises UsageError where the engine is unknown or not there.
+    work: a .jsonl file for the answers of a chat model. Raises UsageError for an unknown or missing engine.
     """
     engine, _, which = spec.partition(":")
     if engine == "apertium" and not which:
@@ -45,18 +46,52 @@ def load_translator(spec: str, models: Sequence[Model] = (), work: Path | None =
 
         return load_nllb(which or PAPER_NLLB)
     if engine == "model" and which:
-        from univar.translate.chat import ChatTranslator
+        from univar.translate.engines import ChatTranslator
 
         model = next((model for model in models if model.name == which), None)
         if model is None:
-            known = ", ".join(model.name for model in models) or "none: name a file with --models"
-            raise UsageError(f"there is no model {which!r} to translate; there are {known}")
+            known = ", ".join(model.name for model in models) or "the models of a file given with --models"
+            raise UsageError(f"unknown model {which!r}: choose from {known}")
         assert work is not None, "a model needs a file for its answers"
         return ChatTranslator(model, work)
-    raise UsageError(f"unknown translator {spec!r}: give nllb, nllb:FOLDER, apertium or model:NAME")
+    raise UsageError(f"unknown translator {spec!r}: use nllb, nllb:FOLDER, apertium or model:NAME")
 
 
-def unknown_pair(name: str, source: str, target: str, known: Mapping[str, Sequence[str]]) -> UsageError:
-    """The error for a pair that is not in `known`, a map from source to its targets."""
+def unknown_pair(name: str, origin: str, target: str, known: Mapping[str, Sequence[str]]) -> UsageError:
+    """The error for a pair that is not in `known`, a map from language to its targets."""
     listed = "; ".join(f"{code} to {', '.join(sorted(targets))}" for code, targets in sorted(known.items()))
-    return UsageError(f"{name} cannot translate {source} to {target}; it knows {listed or 'no pair'}")
+    return UsageError(f"{name} cannot translate {origin} to {target}: choose from {listed or 'no pair'}")
+
+
+_PROMPT = Path(__file__).parent / "prompts" / "translate.txt"
+
+
+class ChatTranslator:
+    """Asks `model` for translations of whole texts; answers are kept in `work` (.jsonl) and its state."""
+
+    sentencewise = False
+
+    def __init__(self, model: ModelEntry, work: Path) -> None:
+        self.name = f"model:{model.name}"
+        self._model, self._work = model, work
+        self._prompt = _PROMPT.read_text(encoding="utf-8").strip()
+
+    def check_pair(self, origin: str, target: str) -> None:
+        """Raise UsageError for a language and itself."""
+        if origin == target:
+            raise UsageError(f"{self.name} cannot translate {origin} to itself")
+
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
+        """The model's translation of each text, None if it gave none."""
+        names = {"origin": _english_name(origin), "target": _english_name(target)}
+        prompts = [self._prompt.format(**names, text=text) for text in texts]
+        return ask_prompts(prompts, self._model, self._work).answers
+
+
+def _english_name(code: str) -> str:
+    from langcodes import Language
+
+    try:
+        return Language.get(code).display_name()
+    except (ImportError, LookupError):  # the names are in a package of their own
+        return code

@@ -1,4 +1,4 @@
-"""Answer and question files translated: rows in, rows out, originals kept, what happened told."""
+"""Translating answer and question files: rows in, rows out, originals kept, outcomes counted."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Row = dict[str, str]
 
 @dataclass
 class TranslationReport:
-    """What became of the rows.
+    """Outcomes of the rows.
 
-    translated, unchanged (already in the target language), failed (no translation; left out), rejected
-    (could not be read); quality: of each pair of languages.
+    unchanged: already in the target language; failed: without translation, so left out; rejected: unreadable;
+    quality: one entry per pair of languages.
     """
 
     rows: int = 0
@@ -47,21 +47,22 @@ def translate_file(
 ) -> TranslationReport:
     """Translate answers into the one of `targets`, or questions into all of them; writes `out` (.jsonl).
 
-    Rows with an answer keep their language, which is part of their source: question and answer are translated
-    separately, `original_question` and `original_answer` hold what was there, `translated` the target. Rows
-    without one are questions: each target gets a row of its own, in that language. round_trip: a language
-    through which answers that are in the target already go there and back, so that they are translations
-    too.
+    Rows with an answer keep their language, which is part of their source. Question and answer are translated
+    separately; `original_question` and `original_answer` hold the old texts, `translated` the target. Rows
+    without an answer are questions: each target gets its own row, in that language. round_trip: translate
+    answers that are already in the target to this language and back, so that all rows are translations.
 
-    What was translated is kept in `out`.memory: the same call goes on where it stopped. Raises UsageError
-    for a pair that the translator does not know, and what `read_rows` raises.
+    Translations are kept in `out`.memory, so that the same call continues an interrupted one. Raises
+    UsageError for a pair that the translator does not know, and what `read_rows` raises.
     """
     path = Path(out)
     if path.suffix != ".jsonl":
-        raise UsageError(f"{path} does not end in .jsonl: name the output so")
+        raise UsageError(f"{path} does not end in .jsonl: choose such a name for the output")
     kept = path.with_name(path.name + ".memory")
     if path.exists() and not kept.exists():
-        raise UsageError(f"{path} is there already and no translation of ours: name another output")
+        raise UsageError(
+            f"{path} already exists and was not made by `univar translate`: choose another --out"
+        )
     report, quality = TranslationReport(), Quality()
     memory = Memory(kept, translator)
     work = _Work(memory, translator, quality, report)
@@ -96,7 +97,9 @@ class _Work:
         """The output rows of one batch."""
         answered = [row for row in rows if row["answer"].strip()]
         if answered and len(targets) != 1:
-            raise UsageError(f"answers are translated into one language, not into {', '.join(targets)}")
+            raise UsageError(
+                f"answers can be translated into one language only, not into {', '.join(targets)}: choose one"
+            )
         if answered:
             yield from self._answers(answered, targets[0], round_trip)
         for target in targets:
@@ -136,7 +139,7 @@ class _Work:
     def _texts(
         self, rows: list[Row], names: Collection[str], target: str, round_trip: str | None
     ) -> dict[tuple[str, str], str]:
-        """(language, text) to its translation, of all texts that need one; each text once."""
+        """(language, text) to its translation, for all texts that need one; each text once."""
         done: dict[tuple[str, str], str] = {}
         for language in dict.fromkeys(row["language"] for row in rows):
             texts = dict.fromkeys(row[name] for row in rows if row["language"] == language for name in names)
@@ -158,5 +161,5 @@ class _Work:
 
 
 def _without_blanks(row: Mapping[str, Any]) -> dict[str, Any]:
-    """`row` without the columns the reader added: they would be empty."""
+    """`row` without empty columns, which the reader added."""
     return {name: value for name, value in row.items() if value != ""}

@@ -1,4 +1,4 @@
-"""Texts that were translated before: an SQLite file, so that each is translated once and a run can go on."""
+"""A translation memory in an SQLite file: each text is translated once, and a run can continue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from univar.translate.engines import Translator
 from univar.translate.sentences import split
 
 BLOCK = 512
-"""So many texts are translated between two commits."""
+"""Texts translated between two commits."""
 
 _TABLE = """CREATE TABLE IF NOT EXISTS translations (
     engine TEXT, source TEXT, target TEXT, hash BLOB, translation TEXT NOT NULL,
@@ -20,9 +20,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS translations (
 
 
 class Memory:
-    """An open memory for one engine. path: ":memory:" for none on disk. Raises DataError for a file that is
-    none.
-    """
+    """An open memory for one engine. Raises DataError for a file that is not a memory."""
 
     def __init__(self, path: Path | str, translator: Translator) -> None:
         self._translator = translator
@@ -31,45 +29,45 @@ class Memory:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(_TABLE)
         except sqlite3.Error as error:
-            raise DataError(f"{path} is no memory of translations ({error}): name another output") from None
+            raise DataError(f"{path} is not a translation memory ({error}): choose another --out") from None
 
     def close(self) -> None:
         """Close the file."""
         self._db.close()
 
-    def translate(self, texts: Iterable[str], source: str, target: str) -> dict[str, str]:
-        """Each of `texts` with its translation; those that have none are missing."""
+    def translate(self, texts: Iterable[str], origin: str, target: str) -> dict[str, str]:
+        """{text: translation}; texts without a translation are missing."""
         wanted = list(dict.fromkeys(texts))
-        found = {text: self._find(text, source, target) for text in wanted}
+        found = {text: self._find(text, origin, target) for text in wanted}
         missing = [text for text in wanted if found[text] is None]
         for start in range(0, len(missing), BLOCK):
             block = missing[start : start + BLOCK]
-            done = self._fresh(block, source, target)
+            done = self._fresh(block, origin, target)
             self._db.execute("BEGIN")
             self._db.executemany(
                 "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?)",
-                [(self._translator.name, source, target, _hash(text), new) for text, new in done.items()],
+                [(self._translator.name, origin, target, _hash(text), new) for text, new in done.items()],
             )
             self._db.execute("COMMIT")
             found.update(done)
         return {text: translation for text, translation in found.items() if translation is not None}
 
-    def _find(self, text: str, source: str, target: str) -> str | None:
+    def _find(self, text: str, origin: str, target: str) -> str | None:
         row = self._db.execute(
             "SELECT translation FROM translations WHERE engine = ? AND source = ? AND target = ? AND "
             "hash = ?",
-            (self._translator.name, source, target, _hash(text)),
+            (self._translator.name, origin, target, _hash(text)),
         ).fetchone()
         return None if row is None else row[0]
 
-    def _fresh(self, texts: Sequence[str], source: str, target: str) -> dict[str, str]:
-        """New translations. A text of which a sentence could not be translated has none."""
+    def _fresh(self, texts: Sequence[str], origin: str, target: str) -> dict[str, str]:
+        """New translations. A text with an untranslated sentence has none."""
         if not self._translator.sentencewise:
-            whole = self._translator.translate(texts, source, target)
+            whole = self._translator.translate(texts, origin, target)
             return {text: new for text, new in zip(texts, whole, strict=True) if new}
         pieces = {text: split(text) for text in texts}
         sentences = list(dict.fromkeys(s for piece in pieces.values() for s in piece.sentences))
-        translated = dict(zip(sentences, self._translator.translate(sentences, source, target), strict=True))
+        translated = dict(zip(sentences, self._translator.translate(sentences, origin, target), strict=True))
         good = {sentence: new for sentence, new in translated.items() if new is not None}
         return {
             text: piece.joined(good, target)

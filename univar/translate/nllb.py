@@ -1,6 +1,4 @@
-"""NLLB-200 and other models of its kind, through CTranslate2 or transformers; a folder tells which by its
-files.
-"""
+"""NLLB-200 and similar models, through CTranslate2 or transformers, depending on the files of the folder."""
 
 from __future__ import annotations
 
@@ -15,16 +13,14 @@ from univar.translate.engines import Translator, unknown_pair
 
 BATCH_TOKENS = 2048
 MAX_TOKENS = 256
-"""Of one sentence: what the model was trained for. `sentences.MAX_CHARS` keeps nearly all below."""
+"""Tokens of one sentence, as in training. `sentences.MAX_CHARS` keeps nearly all sentences below."""
 
 _CODE = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 _PREFERRED = ("Latn", "Hans", "Arab", "Cyrl", "Deva", "Jpan", "Hang")
 
 
 def load_nllb(model: str) -> Translator:
-    """The model in a folder or of a hub id. Raises UsageError for a missing package, ProviderError for no
-    model.
-    """
+    """The model of a folder or hub id. Raises UsageError for a missing package, ProviderError if it fails."""
     try:
         from transformers import AutoTokenizer
     except ImportError:
@@ -42,7 +38,7 @@ def load_nllb(model: str) -> Translator:
 
 
 class _Nllb:
-    """Language codes, and batches of sentences of like length."""
+    """Language codes, and batches of sentences of similar length."""
 
     sentencewise = True
 
@@ -55,24 +51,24 @@ class _Nllb:
             try:
                 self._codes.setdefault(normalize_language(code), code)
             except DataError:
-                continue  # a language that ISO has dropped
+                continue  # a retired code
 
-    def check_pair(self, source: str, target: str) -> None:
-        """Raise UsageError for a language that the model has no token for."""
-        if source not in self._codes or target not in self._codes or source == target:
+    def check_pair(self, origin: str, target: str) -> None:
+        """Raise UsageError for a language without a token in the model."""
+        if origin not in self._codes or target not in self._codes or origin == target:
             languages = ", ".join(sorted(self._codes))
-            raise unknown_pair(self.name, source, target, {"each of these": [languages]})
+            raise unknown_pair(self.name, origin, target, {"each of these": [languages]})
 
-    def translate(self, texts: Sequence[str], source: str, target: str) -> list[str | None]:
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
         """The translation of each sentence."""
-        self.check_pair(source, target)
-        self._tokenizer.src_lang = self._codes[source]
+        self.check_pair(origin, target)
+        self._tokenizer.src_lang = self._codes[origin]
         ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
         translations: list[str | None] = [None] * len(texts)
         for rows in _batches([len(row) for row in ids]):
             done = self._translate([ids[row] for row in rows], self._codes[target])
             for row, tokens in zip(rows, done, strict=True):
-                own = tokens[: _longest([ids[row]])]  # whatever else is in the batch
+                own = tokens[: _longest([ids[row]])]  # whatever the batch contains
                 text = self._tokenizer.decode(own, skip_special_tokens=True).strip()
                 translations[row] = text or None
         return translations
@@ -100,11 +96,11 @@ class _TransformersNllb(_Nllb):
                 input_ids=batch["input_ids"],
                 attention_mask=batch["attention_mask"],
                 forced_bos_token_id=self._tokenizer.convert_tokens_to_ids(target),
-                max_new_tokens=_longest(ids) + 1,  # the language counts
+                max_new_tokens=_longest(ids) + 1,  # one for the language
                 num_beams=1,
                 do_sample=False,
             )
-        return done[:, 2:].tolist()  # what comes first is the start and the language
+        return done[:, 2:].tolist()  # without start and language
 
 
 class _CTranslate2Nllb(_Nllb):
@@ -112,9 +108,7 @@ class _CTranslate2Nllb(_Nllb):
         try:
             import ctranslate2
         except ImportError:
-            raise UsageError(
-                "this folder is for CTranslate2: pip install 'univar-embed[translate]'"
-            ) from None
+            raise UsageError("this folder needs CTranslate2: pip install 'univar-embed[translate]'") from None
         super().__init__(model, tokenizer)
         device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
         self._network = ctranslate2.Translator(model, device=device)
@@ -130,13 +124,13 @@ class _CTranslate2Nllb(_Nllb):
 
 
 def _preference(code: str) -> tuple[int, str]:
-    """Of a language in two scripts, the more usual one first."""
+    """Sorts the more usual script of a language first."""
     script = code.partition("_")[2]
     return (_PREFERRED.index(script) if script in _PREFERRED else len(_PREFERRED), code)
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows by length, so many at once that padding and all they have at most BATCH_TOKENS."""
+    """Rows in batches by length, each of at most BATCH_TOKENS with padding."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
         if batch and lengths[row] * (len(batch) + 1) > BATCH_TOKENS:
@@ -148,5 +142,5 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _longest(ids: Sequence[Sequence[int]]) -> int:
-    """How long a translation may be: three times its source, as the paper has it."""
+    """The most tokens of a translation: about three times its original, as in the paper."""
     return min(3 * max(map(len, ids)) + 8, 2 * MAX_TOKENS)

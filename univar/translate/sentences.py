@@ -1,4 +1,4 @@
-"""Texts taken apart into sentences and put together again."""
+"""Splitting texts into sentences, and joining them again."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 
 MAX_CHARS = 400
-"""Longer sentences are cut, at a comma or a space where there is one: translators lose what follows."""
+"""Longer sentences are cut, if possible at a comma or space, since translators drop what follows."""
 
 UNSPACED = ("zho", "jpn", "tha", "khm", "lao", "mya", "yue", "bod")
-"""Languages that put no space between sentences."""
+"""Languages without a space between sentences."""
 
 _ENDS = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？।؟۔])[”』」）]*\s*")
 _WORDS = re.compile(r"\w")
@@ -18,17 +18,17 @@ _CUTS = (re.compile(r"[,;:，、；：]\s*"), re.compile(r"\s+"))
 
 @dataclass(frozen=True)
 class Pieces:
-    """A text in pieces. lines: for each line its sentences; a line without words stays as it is."""
+    """A text in pieces. lines: the sentences of each line; pieces without words are not translated."""
 
     lines: tuple[tuple[str, ...], ...]
 
     @property
     def sentences(self) -> list[str]:
-        """What is to be translated, in order."""
+        """The sentences to translate, in order."""
         return [sentence for line in self.lines for sentence in line if _WORDS.search(sentence)]
 
     def joined(self, translations: dict[str, str], target: str) -> str:
-        """The text with each sentence replaced. translations: sentence to translation; target: ISO 639-3."""
+        """The text with its sentences replaced. translations: {sentence: translation}; target: ISO 639-3."""
         space = "" if target in UNSPACED else " "
         return "\n".join(
             space.join(translations.get(sentence, sentence) for sentence in line) for line in self.lines
@@ -36,7 +36,7 @@ class Pieces:
 
 
 def split(text: str) -> Pieces:
-    """`text` in lines and sentences."""
+    """Split `text` into lines and sentences."""
     return Pieces(tuple(tuple(_sentences(line)) for line in text.strip().split("\n")))
 
 
@@ -51,7 +51,7 @@ def _sentences(line: str) -> list[str]:
 
 
 def _short(sentence: str) -> list[str]:
-    """`sentence` in pieces of at most MAX_CHARS."""
+    """`sentence` in pieces of at most MAX_CHARS characters."""
     pieces = []
     while len(sentence) > MAX_CHARS:
         places = (
