@@ -95,7 +95,7 @@ def info_nce_variants(
             continue
         config = configs[tma][size]
         constants = {
-            **{"D": dim, "TAME": tame, "DROP": drop, "PRECISION": precision, "TMA": tma, "UPCAST": False},
+            **{"D": dim, "EXP_FITS": tame, "DROP": drop, "PRECISION": precision, "TMA": tma, "UPCAST": False},
             **{"BLOCK_M": config.block_m, "BLOCK_N": config.block_n, "BLOCK_K": config.block_k, "GROUP_M": 8},
             **place,
         }
@@ -116,7 +116,7 @@ def info_nce_signature(dtype: str, config: Config, tma: bool) -> dict[str, str]:
         **{name: f"tensordesc<{dtype}[{r}, {c}]>" if tma else f"*{dtype}" for name, (r, c) in blocks.items()},
         **dict.fromkeys(("row_label_ptr", "col_label_ptr"), "*i32"),
         **dict.fromkeys(("row_parts_ptr", "col_parts_ptr", "row_lse_ptr", "col_lse_ptr"), "*fp32"),
-        **{"dot_parts_ptr": "*fp32", "scale": "fp32", "lift": "fp32"},
+        **{"dot_parts_ptr": "*fp32", "scale": "fp32", "weight_factor": "fp32"},
         **dict.fromkeys(("m", "n", "width", "diagonal"), "i32"),
     }
 

@@ -1,4 +1,4 @@
-"""Where Triton kernels can run, and how they read their tensors there."""
+"""Where Triton kernels can run, and how they read tensors there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NEEDS = "needs the package triton and a CUDA device of compute capability 8.0 or
 
 @dataclass(frozen=True)
 class Config:
-    """How a kernel is cut: rows, columns and dims of a tile, warps and stages of the pipeline."""
+    """Rows, columns and dims of a kernel's tiles, warps of a program, stages of its pipeline."""
 
     block_m: int
     block_n: int
@@ -29,7 +29,7 @@ class Config:
 
 
 def can_launch(device: torch.device) -> bool:
-    """Whether kernels run on the device, or for the CPU in Triton's interpreter."""
+    """Whether kernels run on the device; on the CPU, whether Triton's interpreter is on."""
     if importlib.util.find_spec("triton") is None:
         return False
     if device.type == "cuda":
@@ -40,12 +40,12 @@ def can_launch(device: torch.device) -> bool:
 
 
 def has_tma(device: torch.device) -> bool:
-    """Whether tiles are copied by the tensor memory accelerator (compute capability 9.0 on)."""
+    """Whether the device has a tensor memory accelerator (compute capability 9.0 or later)."""
     return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (9, 0)
 
 
-def tiled(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
-    """x (n, D) as kernels take it: with the shape of a tile where there is TMA."""
+def descriptor(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
+    """x (n, D) as kernels take it: a TMA descriptor of tiles (rows, columns), or x itself without TMA."""
     if not has_tma(x.device):
         return x
     from triton.tools.tensor_descriptor import TensorDescriptor
@@ -53,7 +53,7 @@ def tiled(x: Tensor, rows: int, columns: int) -> TensorDescriptor | Tensor:
     return TensorDescriptor(x, list(x.shape), list(x.stride()), [rows, columns])
 
 
-def refuse_other_devices(name: str, tensor: Tensor, **others: Tensor | None) -> None:
+def check_same_device(name: str, tensor: Tensor, **others: Tensor | None) -> None:
     """Raise UsageError if one of the others is not on the tensor's device."""
     for other_name, other in others.items():
         if other is not None and other.device != tensor.device:
@@ -62,7 +62,7 @@ def refuse_other_devices(name: str, tensor: Tensor, **others: Tensor | None) -> 
             )
 
 
-def refuse_unlaunchable(operation: str, device: torch.device) -> None:
+def check_can_launch(operation: str, device: torch.device) -> None:
     """Raise UsageError where kernels can't run."""
     if not can_launch(device):
-        raise UsageError(f"{operation} {NEEDS}, not {device}: take univar.kernels.reference.{operation}")
+        raise UsageError(f"{operation} {NEEDS}, not {device}: use univar.kernels.reference.{operation}")

@@ -1,7 +1,7 @@
 """One unit vector per packed text: the mean of its token states, or its first, divided by its length.
 
-One program a text, sums in float32. Unlike torch.segment_reduce it asks the host nothing, so that it can be
-part of a CUDA graph, and a text may be empty (its row is 0): padding of a graph's fixed number of texts.
+One program per text, sums in float32. Unlike torch.segment_reduce it never waits for the host, so it can be
+part of a CUDA graph. A text may be empty (its row is 0): that pads to a graph's fixed number of texts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from univar.errors import UsageError
-from univar.kernels.launch import refuse_other_devices, refuse_unlaunchable
+from univar.kernels.launch import check_can_launch, check_same_device
 
 ROWS = 16
 POOLINGS = ("mean", "cls")
@@ -50,7 +50,7 @@ def pool_normalize_fwd_kernel(
 def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", eps: float = 1e-12) -> Tensor:
     """As `univar.kernels.reference.pool_normalize`; an empty text gives a row of 0. No gradient.
 
-    Raises UsageError where arguments don't fit together. What `cu_seqlens` holds is not looked at.
+    Raises UsageError where arguments don't fit together. The values of `cu_seqlens` are not checked.
     """
     _check(hidden, cu_seqlens, pooling)
     texts, dim = len(cu_seqlens) - 1, hidden.shape[1]
@@ -80,5 +80,5 @@ def _check(hidden: Tensor, cu_seqlens: Tensor, pooling: str) -> None:
         raise UsageError(
             f"cu_seqlens must be int32 or int64 (N + 1,), got {cu_seqlens.dtype} {tuple(cu_seqlens.shape)}"
         )
-    refuse_other_devices("hidden", hidden, cu_seqlens=cu_seqlens)
-    refuse_unlaunchable("pool_normalize", hidden.device)
+    check_same_device("hidden", hidden, cu_seqlens=cu_seqlens)
+    check_can_launch("pool_normalize", hidden.device)

@@ -1,6 +1,6 @@
-"""layer_norm(x + residual) in one pass: read both, write one; torch reads and writes the sum once more.
+"""layer_norm(x + residual) in one pass: both are read once, the result is written once, over x.
 
-One program a row, sums in float32, over x itself.
+torch's two calls write and read the sum in between. One program per row, sums in float32.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import triton.language as tl
 from torch import Tensor
 
 from univar.errors import UsageError
-from univar.kernels.launch import refuse_other_devices, refuse_unlaunchable
+from univar.kernels.launch import check_can_launch, check_same_device
 
 
 @triton.jit
@@ -67,5 +67,5 @@ def _check(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor) -> None:
         )
     if not x.is_contiguous():
         raise UsageError("x must be contiguous, since the result is written over it: give x.contiguous()")
-    refuse_other_devices("x", x, residual=residual, weight=weight, bias=bias)
-    refuse_unlaunchable("residual_layer_norm", x.device)
+    check_same_device("x", x, residual=residual, weight=weight, bias=bias)
+    check_can_launch("residual_layer_norm", x.device)

@@ -1,4 +1,4 @@
-"""What the tiles of `info_nce` are given and give back: one rectangle of the logits, diagonal left out."""
+"""What the tiles of `info_nce` take and return: one rectangle of the logits, without its diagonal."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Block:
 
     anchor:     (m, D), positive: (n, D), of one floating point dtype, contiguous
     scale:      1 / temperature
-    bound:      no logit is larger in absolute value
-    columns:    how many logits a sum has at most, over all rectangles
-    diagonal:   element (i, i + diagonal) is a pair's own logit, which does not count; None: none is here
-    row_labels: (m,) and col_labels (n,) int32: where they are equal the element does not count, and those of
-                a pair are; None: all do
+    bound:      no logit has a larger absolute value
+    columns:    number of columns over all rectangles
+    diagonal:   element (i, i + diagonal) is a pair's own logit, which does not count; None: there is none
+    row_labels: (m,) and col_labels (n,) int32: elements with equal labels do not count, and a pair's own
+                labels are equal; None: all elements count
     """
 
     anchor: Tensor
@@ -44,7 +44,7 @@ class Block:
     def exp_fits_float32(self) -> bool:
         """Whether exp(logit) can be summed as it is: then one exponential serves rows and columns.
 
-        So it is up to a scale of 75 at 64k pairs; above, sums are taken relative to maxima.
+        This holds for scales up to 75 at 64k pairs; above, sums are taken relative to maxima.
         """
         return self.bound <= EXPONENT_RANGE - math.log(self.columns)
 
@@ -63,13 +63,13 @@ class Gradients:
 
 
 class Tiles(Protocol):
-    """How a rectangle is worked through, without ever writing it."""
+    """How the sums and gradients of a rectangle are computed without writing it."""
 
     def operand_dtype(self, embeddings: Tensor) -> torch.dtype:
-        """What `Block.anchor` and `Block.positive` have to be."""
+        """The dtype that `Block.anchor` and `Block.positive` must have."""
 
     def log_sums(self, block: Block) -> tuple[Tensor, Tensor]:
         """log of the sum of exp(logit) by row (m,) and by column (n,), float64; -inf where nothing counts."""
 
     def gradients(self, block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradients:
-        """lse_rows (m,), lse_cols (n,) float64 or None for rows only: over all logits, own ones included."""
+        """lse_rows (m,), lse_cols (n,) float64, over all logits and the diagonal; None: rows only."""

@@ -1,7 +1,7 @@
 """The Triton kernels of `info_nce`; `univar.kernels.info_nce.tiles_triton` launches them.
 
-Logits are kept in powers of two: x = logit * log2(e), so that exp(logit) = exp2(x) is one instruction. In the
-backward nearly all tiles are made without a mask: those on the diagonal have a launch of their own.
+Logits are in base 2: x = logit * log2(e), so that exp(logit) = exp2(x) is one instruction. The backward needs
+no mask for nearly all tiles: those on the diagonal have a launch of their own.
 """
 
 from __future__ import annotations
@@ -65,20 +65,20 @@ def _logits(
 
 @triton.jit
 def _is_on_diagonal(row, col, diagonal, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr):
-    """Whether a tile has own logits of pairs."""
+    """Whether a tile has elements of the diagonal."""
     return (row + diagonal < col + BLOCK_N) & (col < row + diagonal + BLOCK_M)
 
 
 @triton.jit
-def _have_one_label(row_label_ptr, col_label_ptr, offs_m, offs_n, m, n):
-    """(BLOCK_M, BLOCK_N), whether row and column have one label; so it is for a pair's own logit."""
+def _same_label(row_label_ptr, col_label_ptr, offs_m, offs_n, m, n):
+    """(BLOCK_M, BLOCK_N), whether row and column have the same label; always so on the diagonal."""
     row_label = tl.load(row_label_ptr + offs_m, mask=offs_m < m, other=-1)
     col_label = tl.load(col_label_ptr + offs_n, mask=offs_n < n, other=-2)
     return row_label[:, None] == col_label[None, :]
 
 
 @triton.jit
-def _counted(
+def _mask_excluded(
     tile,
     value: tl.constexpr,
     row,
@@ -92,19 +92,19 @@ def _counted(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
 ):
-    """The tile, `value` where an element does not count: outside, a pair's own, or (DROP) of one label."""
+    """The tile, `value` where an element does not count: outside, on the diagonal, (DROP) equal labels."""
     offs_m, offs_n = row + tl.arange(0, BLOCK_M), col + tl.arange(0, BLOCK_N)
     is_whole = (row + BLOCK_M <= m) & (col + BLOCK_N <= n)
     if (not is_whole) or _is_on_diagonal(row, col, diagonal, BLOCK_M, BLOCK_N):
         keep = (offs_m < m)[:, None] & (offs_n < n)[None, :] & (offs_m[:, None] + diagonal != offs_n[None, :])
         tile = tl.where(keep, tile, value)
     if DROP:
-        tile = tl.where(_have_one_label(row_label_ptr, col_label_ptr, offs_m, offs_n, m, n), value, tile)
+        tile = tl.where(_same_label(row_label_ptr, col_label_ptr, offs_m, offs_n, m, n), value, tile)
     return tile
 
 
 @triton.jit
-def _log2_sum(x, AXIS: tl.constexpr):
+def _log2_sum_exp2(x, AXIS: tl.constexpr):
     """log2 of the sum of exp2(x) along an axis, -inf where all are."""
     top = tl.max(x, AXIS)
     top = tl.where(top == float("-inf"), 0.0, top)
@@ -124,7 +124,7 @@ def info_nce_fwd_kernel(
     scale,
     diagonal,
     D: tl.constexpr,
-    TAME: tl.constexpr,
+    EXP_FITS: tl.constexpr,
     DROP: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
@@ -134,20 +134,20 @@ def info_nce_fwd_kernel(
     TMA: tl.constexpr,
     UPCAST: tl.constexpr,
 ):
-    """Sums of exponentials by row and column of one tile; their log2 where not TAME."""
+    """Sums of exponentials by row and column of one tile; their log2 where not EXP_FITS."""
     row, col = _tile_start(m, n, BLOCK_M, BLOCK_N, GROUP_M)
     x = _logits(anchor, positive, row, col, m, n, scale, D, BLOCK_M, BLOCK_N, BLOCK_K, PRECISION, TMA, UPCAST)
-    if TAME:
+    if EXP_FITS:
         powers = tl.exp2(x)
-        powers = _counted(
+        powers = _mask_excluded(
             powers, 0.0, row, col, m, n, diagonal, row_label_ptr, col_label_ptr, DROP, BLOCK_M, BLOCK_N
         )
         row_part, col_part = tl.sum(powers, 1), tl.sum(powers, 0)
     else:
-        x = _counted(
+        x = _mask_excluded(
             x, float("-inf"), row, col, m, n, diagonal, row_label_ptr, col_label_ptr, DROP, BLOCK_M, BLOCK_N
         )
-        row_part, col_part = _log2_sum(x, 1), _log2_sum(x, 0)
+        row_part, col_part = _log2_sum_exp2(x, 1), _log2_sum_exp2(x, 0)
     offs_m, offs_n = row + tl.arange(0, BLOCK_M), col + tl.arange(0, BLOCK_N)
     tl.store(row_parts_ptr + (col // BLOCK_N).to(tl.int64) * m + offs_m, row_part, mask=offs_m < m)
     tl.store(col_parts_ptr + (row // BLOCK_M).to(tl.int64) * n + offs_n, col_part, mask=offs_n < n)
@@ -168,9 +168,9 @@ def info_nce_bwd_kernel(
     width,
     scale,
     diagonal,
-    lift,
+    weight_factor,
     D: tl.constexpr,
-    TAME: tl.constexpr,
+    EXP_FITS: tl.constexpr,
     DROP: tl.constexpr,
     ON_DIAGONAL: tl.constexpr,
     BLOCK_M: tl.constexpr,
@@ -181,11 +181,11 @@ def info_nce_bwd_kernel(
     TMA: tl.constexpr,
     UPCAST: tl.constexpr,
 ):
-    """One tile of W * lift, (m, n) in rows of `width`, and its sums of W * x by row.
+    """One tile of W * weight_factor, (m, n) in rows of `width`, and its sums of W * x by row.
 
-    row_lse, col_lse: exp(-lse) where TAME, else lse * log2(e). ON_DIAGONAL: tiles with own logits, else all
-    others; with DROP all tiles, since a pair has one label. Rows and columns outside are not stored, and x
-    is 0 there.
+    row_lse, col_lse: exp(-lse) where EXP_FITS, else lse * log2(e). ON_DIAGONAL: only
+    tiles that touch the diagonal, else all others; with DROP all tiles, since a pair's labels are equal. Rows
+    and columns outside are not stored, and x is 0 there.
     """
     if ON_DIAGONAL:
         reach: tl.constexpr = BLOCK_M // BLOCK_N + 2
@@ -202,18 +202,18 @@ def info_nce_bwd_kernel(
     offs_m, offs_n = row + tl.arange(0, BLOCK_M), col + tl.arange(0, BLOCK_N)
     row_lse = tl.load(row_lse_ptr + offs_m, mask=offs_m < m, other=0.0)[:, None]
     col_lse = tl.load(col_lse_ptr + offs_n, mask=offs_n < n, other=0.0)[None, :]
-    w = tl.exp2(x) * (row_lse + col_lse) if TAME else tl.exp2(x - row_lse) + tl.exp2(x - col_lse)
+    w = tl.exp2(x) * (row_lse + col_lse) if EXP_FITS else tl.exp2(x - row_lse) + tl.exp2(x - col_lse)
     if DROP:
-        w = tl.where(_have_one_label(row_label_ptr, col_label_ptr, offs_m, offs_n, m, n), 0.0, w)
+        w = tl.where(_same_label(row_label_ptr, col_label_ptr, offs_m, offs_n, m, n), 0.0, w)
     if ON_DIAGONAL:
         w = tl.where(offs_m[:, None] + diagonal == offs_n[None, :], 0.0, w)
-    if not TAME:  # exp2(-lse) may be infinite, and infinity times 0 is no number
+    if not EXP_FITS:  # exp2(-lse) may be infinite, and infinity times 0 is no number
         w = tl.where((offs_n < n)[None, :], w, 0.0)
     dots = tl.sum(w * x, 1)
     tl.store(dot_parts_ptr + (col // BLOCK_N).to(tl.int64) * m + offs_m, dots, mask=offs_m < m)
     if TMA:
-        weights.store([row, col], (w * lift).to(weights.dtype))
+        weights.store([row, col], (w * weight_factor).to(weights.dtype))
     else:
         mask = (offs_m < m)[:, None] & (offs_n < n)[None, :]
         at = weights + offs_m.to(tl.int64)[:, None] * width + offs_n[None, :]
-        tl.store(at, (w * lift).to(weights.dtype.element_ty), mask=mask)
+        tl.store(at, (w * weight_factor).to(weights.dtype.element_ty), mask=mask)

@@ -1,4 +1,4 @@
-"""Tiles of `info_nce` in plain torch: any device, any floating point dtype, some megabytes of workspace."""
+"""Tiles of `info_nce` in plain torch: any device, any floating point dtype, a few megabytes of workspace."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from univar._native import cpu_features
 from univar.kernels.info_nce.block import Block, Gradients
 
 TILE = 1024
-"""Rows and columns of a tile: large enough for the matrix product, small enough for a core's cache."""
+"""Rows and columns of a tile: large enough for the matrix product, small enough to stay in the cache."""
 
 
 def operand_dtype(embeddings: Tensor) -> torch.dtype:
-    """The inputs' dtype where products in it are fast and keep their range, else float32."""
+    """The inputs' dtype where matrix products in it are fast and cannot overflow, else float32.
+
+    On a CPU that is bfloat16 only with AMX.
+    """
     dtype, is_cpu = embeddings.dtype, embeddings.device.type == "cpu"
     if dtype == torch.float16 or (dtype == torch.bfloat16 and is_cpu and not cpu_features()["amx_bf16"]):
         return torch.float32
@@ -24,14 +27,14 @@ def operand_dtype(embeddings: Tensor) -> torch.dtype:
 
 def log_sums(block: Block) -> tuple[Tensor, Tensor]:
     """See `univar.kernels.info_nce.block.Tiles`."""
-    rows, cols = _sums(block, block.anchor), _sums(block, block.positive)
+    rows, cols = _empty_sums(block, block.anchor), _empty_sums(block, block.positive)
     for row, col, logits in _tiles(block):
         if block.exp_fits_float32:
-            powers = _leave_out(logits.exp_(), block, row, col, 0.0)
+            powers = _mask_excluded(logits.exp_(), block, row, col, 0.0)
             rows[row] += powers.sum(dim=1)
             cols[col] += powers.sum(dim=0)
         else:
-            _leave_out(logits, block, row, col, -torch.inf)
+            _mask_excluded(logits, block, row, col, -torch.inf)
             rows[row] = torch.logaddexp(rows[row], logits.logsumexp(dim=1))
             cols[col] = torch.logaddexp(cols[col], logits.logsumexp(dim=0))
     rows, cols = rows.double(), cols.double()
@@ -48,7 +51,7 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
         weights = _weights(
             logits, block.exp_fits_float32, lse_rows[row], None if lse_cols is None else lse_cols[col]
         )
-        _leave_out(weights, block, row, col, 0.0)
+        _mask_excluded(weights, block, row, col, 0.0)
         dot += torch.dot(weights.view(-1), logits.view(-1))
         weights = weights.to(anchor.dtype)
         d_anchor[row] += weights @ positive[col]
@@ -56,14 +59,14 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     return Gradients(d_anchor, d_positive, dot)
 
 
-def _sums(block: Block, side: Tensor) -> Tensor:
-    """Empty sums of one side: of exponentials, or their logarithms."""
+def _empty_sums(block: Block, side: Tensor) -> Tensor:
+    """Sums of nothing for each row of a side: of exponentials, or their logarithms."""
     start = 0.0 if block.exp_fits_float32 else -torch.inf
     return torch.full(side.shape[:1], start, dtype=block.accumulator, device=side.device)
 
 
 def _weights(logits: Tensor, exp_fits_float32: bool, lse_rows: Tensor, lse_cols: Tensor | None) -> Tensor:
-    """exp(logits - lse_rows) + exp(logits - lse_cols), by one exponential where that is safe."""
+    """exp(logits - lse_rows) + exp(logits - lse_cols), by one exponential where exp(logits) fits."""
     dtype = logits.dtype
     if exp_fits_float32:
         factors = lse_rows.neg().exp().to(dtype)[:, None]
@@ -75,20 +78,20 @@ def _weights(logits: Tensor, exp_fits_float32: bool, lse_rows: Tensor, lse_cols:
 
 
 def _tiles(block: Block) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Rows, columns and logits of each tile, one after the other in the same memory."""
-    for row in _parts(block.anchor):
-        for col in _parts(block.positive):
+    """Rows, columns and logits of each tile."""
+    for row in _slices(block.anchor):
+        for col in _slices(block.positive):
             products = block.anchor[row] @ block.positive[col].T
             yield row, col, products.to(block.accumulator).mul_(block.scale)
 
 
-def _parts(side: Tensor) -> Iterator[slice]:
+def _slices(side: Tensor) -> Iterator[slice]:
     for start in range(0, side.shape[0], TILE):
         yield slice(start, min(start + TILE, side.shape[0]))
 
 
-def _leave_out(tile: Tensor, block: Block, row: slice, col: slice, value: float) -> Tensor:
-    """Put `value` where an element does not count."""
+def _mask_excluded(tile: Tensor, block: Block, row: slice, col: slice, value: float) -> Tensor:
+    """Put `value` where an element does not count: equal labels, and the diagonal."""
     if block.row_labels is not None and block.col_labels is not None:
         tile.masked_fill_(block.row_labels[row, None] == block.col_labels[None, col], value)
     if block.diagonal is not None:

@@ -1,10 +1,10 @@
 """Tiles of `info_nce` in Triton: the logits never leave the chip.
 
-Forward: a program makes one tile of logits, one exponential each (two above `Block.exp_fits_float32`), and
-writes the sums of its rows and of its columns. They are added up by torch in a fixed order: no atomics, the
-same bits in every run. Backward: a program makes its tile again and writes W (see
-`univar.kernels.info_nce.block`) in the inputs' dtype; two matrix products by torch make gradients of each
-stripe of W, at most `WORKSPACE_BYTES`.
+Forward: a program computes one tile of logits, one exponential each (two unless `Block.exp_fits_float32`),
+and writes the sums of its rows and of its columns. torch adds them up in a fixed order: no atomics, the same
+bits in every run. Backward: a program computes its tile again and writes W (see
+`univar.kernels.info_nce.block`) in the inputs' dtype; two matrix products of torch turn each stripe of W, at
+most `WORKSPACE_BYTES`, into gradients.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 from univar.errors import UsageError
 from univar.kernels.info_nce.block import Block, Gradients
 from univar.kernels.info_nce.kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
-from univar.kernels.launch import Config, has_tma, tiled
+from univar.kernels.launch import Config, descriptor, has_tma
 
 WORKSPACE_BYTES = 1 << 30
 LOG2_E = math.log2(math.e)
@@ -38,7 +38,7 @@ BACKWARD = {
 
 
 def operand_dtype(embeddings: Tensor) -> torch.dtype:
-    """The inputs' own. Raises UsageError for what the kernels don't take."""
+    """The inputs' own dtype. Raises UsageError for one that the kernels don't take."""
     if embeddings.dtype not in DTYPES:
         raise UsageError(f"impl='triton' takes bfloat16, float16 or float32, got {embeddings.dtype}")
     return embeddings.dtype
@@ -60,8 +60,8 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
         row_parts = torch.empty(triton.cdiv(n, config.block_n), count, **float32)
         col_parts = torch.empty(triton.cdiv(count, config.block_m), n, **float32)
         info_nce_fwd_kernel[_tiles(config, count, n)](
-            tiled(anchor[rows], config.block_m, config.block_k),
-            tiled(positive, config.block_n, config.block_k),
+            descriptor(anchor[rows], config.block_m, config.block_k),
+            descriptor(positive, config.block_n, config.block_k),
             *_labels(block, rows),
             row_parts,
             col_parts,
@@ -72,8 +72,8 @@ def log_sums(block: Block) -> tuple[Tensor, Tensor]:
             dim,
             **_options(block, config),
         )
-        log_rows[rows] = _log_total(row_parts, block.exp_fits_float32)
-        log_cols = torch.logaddexp(log_cols, _log_total(col_parts, block.exp_fits_float32))
+        log_rows[rows] = _log_sum_of_parts(row_parts, block.exp_fits_float32)
+        log_cols = torch.logaddexp(log_cols, _log_sum_of_parts(col_parts, block.exp_fits_float32))
     return log_rows, log_cols
 
 
@@ -85,10 +85,12 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
     float32: dict[str, Any] = {"dtype": torch.float32, "device": anchor.device}
     d_anchor, d_positive = torch.empty(m, dim, **float32), torch.zeros(n, dim, **float32)
     dot = torch.zeros((), dtype=torch.float64, device=anchor.device)
-    lift = 1024.0 if anchor.dtype == torch.float16 else 1.0  # or most weights would be too small for float16
+    weight_factor = (
+        1024.0 if anchor.dtype == torch.float16 else 1.0
+    )  # or most weights would be too small for float16
     row_lse, col_lse = (
-        _as_read(lse_rows, block.exp_fits_float32),
-        _as_read(lse_cols, block.exp_fits_float32, like=positive),
+        _kernel_lse(lse_rows, block.exp_fits_float32),
+        _kernel_lse(lse_cols, block.exp_fits_float32, like=positive),
     )
     row_bytes = -(-n * anchor.element_size() // 16) * 16
     step = _stripe_rows(m, row_bytes, config.block_m)
@@ -98,13 +100,22 @@ def gradients(block: Block, lse_rows: Tensor, lse_cols: Tensor | None) -> Gradie
         weights = stripe[: rows.stop - start, :n]
         dot_parts = torch.empty(triton.cdiv(n, config.block_n), rows.stop - start, **float32)
         _write_weights(
-            block, config, anchor[rows], positive, rows, row_lse[rows], col_lse, weights, dot_parts, lift
+            block,
+            config,
+            anchor[rows],
+            positive,
+            rows,
+            row_lse[rows],
+            col_lse,
+            weights,
+            dot_parts,
+            weight_factor,
         )
         d_anchor[rows] = _product(weights, positive)
         d_positive += _product(weights.T, anchor[rows])
         dot += dot_parts.sum(dtype=torch.float64) / LOG2_E
     given = block.anchor.shape[1]
-    return Gradients(d_anchor[:, :given].div_(lift), d_positive[:, :given].div_(lift), dot)
+    return Gradients(d_anchor[:, :given].div_(weight_factor), d_positive[:, :given].div_(weight_factor), dot)
 
 
 def _write_weights(
@@ -117,7 +128,7 @@ def _write_weights(
     col_lse: Tensor,
     weights: Tensor,
     dot_parts: Tensor,
-    lift: float,
+    weight_factor: float,
 ) -> None:
     """Fill `weights` and `dot_parts` for some rows: tiles off the diagonal, then those on it."""
     (m, dim), n = anchor.shape, positive.shape[0]
@@ -129,19 +140,19 @@ def _write_weights(
         grids[True] = (triton.cdiv(m, config.block_m) * reach,)
     for on_diagonal, grid in grids.items():
         info_nce_bwd_kernel[grid](
-            tiled(anchor, config.block_m, config.block_k),
-            tiled(positive, config.block_n, config.block_k),
+            descriptor(anchor, config.block_m, config.block_k),
+            descriptor(positive, config.block_n, config.block_k),
             *_labels(block, rows),
             row_lse,
             col_lse,
-            tiled(weights, config.block_m, config.block_n),
+            descriptor(weights, config.block_m, config.block_n),
             dot_parts,
             m,
             n,
             weights.stride(0),
             block.scale * LOG2_E,
             diagonal,
-            lift,
+            weight_factor,
             dim,
             ON_DIAGONAL=on_diagonal,
             **options,
@@ -155,7 +166,7 @@ def _tiles(config: Config, m: int, n: int) -> tuple[int]:
 def _options(block: Block, config: Config) -> dict[str, object]:
     may_round = torch.get_float32_matmul_precision() != "highest"
     return {
-        "TAME": block.exp_fits_float32,
+        "EXP_FITS": block.exp_fits_float32,
         "DROP": block.row_labels is not None,
         "BLOCK_M": config.block_m,
         "BLOCK_N": config.block_n,
@@ -170,7 +181,7 @@ def _options(block: Block, config: Config) -> dict[str, object]:
 
 
 def _aligned(x: Tensor) -> Tensor:
-    """x with rows that begin at multiples of 16 bytes, dims of 0 added where needed."""
+    """x with rows that start at multiples of 16 bytes, padded with dims of 0 where needed."""
     missing = -x.shape[1] * x.element_size() % 16 // x.element_size()
     x = torch.nn.functional.pad(x, (0, missing)) if missing else x.contiguous()
     return x.clone() if x.data_ptr() % 16 else x
@@ -182,15 +193,15 @@ def _labels(block: Block, rows: slice) -> tuple[Tensor, Tensor]:
     return block.row_labels[rows], block.col_labels
 
 
-def _log_total(parts: Tensor, exp_fits_float32: bool) -> Tensor:
+def _log_sum_of_parts(parts: Tensor, exp_fits_float32: bool) -> Tensor:
     """log of the total of each column of parts (P, x): of sums, or of their log2; float64."""
     if exp_fits_float32:
         return parts.sum(dim=0, dtype=torch.float64).log()
     return (parts.double() / LOG2_E).logsumexp(dim=0)
 
 
-def _as_read(lse: Tensor | None, exp_fits_float32: bool, like: Tensor | None = None) -> Tensor:
-    """What the backward kernel reads for each row or column; without an lse, what makes its part 0."""
+def _kernel_lse(lse: Tensor | None, exp_fits_float32: bool, like: Tensor | None = None) -> Tensor:
+    """lse as the backward kernel reads it, (n,) float32; without one, what makes its part 0."""
     if lse is None:
         assert like is not None
         nothing = 0.0 if exp_fits_float32 else math.inf

@@ -4,11 +4,11 @@
    Both sides are divided by powers of two first, so that nothing overflows.
 2. The best k rows lie in at most k groups: those with the largest maxima, a few more for safety, are chosen.
 3. Their rows are scored again, products summed in float64, and put in order: higher score, then lower row.
-4. A bound on float16's rounding, from the measured rounding of this very data, says how much a row outside
-   the chosen groups could score. Where that reaches the k-th best score, more groups are chosen.
+4. A bound on float16's rounding, from the measured rounding of these data, limits how much a row outside the
+   chosen groups can score. Where that reaches the k-th best score, more groups are chosen.
 
-So results are those of a float64 search whatever the tiles, blocks or devices. A corpus in the host's memory
-is streamed through the device in blocks.
+Results equal those of a float64 search for any tiles, blocks or devices. A corpus in the host's memory is
+streamed through the device in blocks.
 """
 
 from __future__ import annotations
@@ -57,18 +57,18 @@ def knn(queries: Tensor, corpus: Tensor, k: int, *, impl: Impl = "auto") -> tupl
 
 
 class _Best:
-    """The best k (score, row) of each query so far, as one int64 key: higher score, then lower row."""
+    """The best k (score, row) of each query so far, each as one int64 key: higher score, then lower row."""
 
     def __init__(self, n_queries: int, k: int, device: torch.device) -> None:
         self._keys = torch.full((n_queries, k), _NONE, dtype=torch.int64, device=device)
 
     def merged(self, queries: Tensor | slice, scores: Tensor, rows: Tensor) -> Tensor:
-        """Keys (q, k) with candidates (q, c) taken in, which differ from each other and from those before."""
+        """The best keys (q, k) among those so far and candidates (q, c), all different rows."""
         keys = torch.where(scores == -torch.inf, _NONE, _to_keys(scores, rows))
         return torch.cat([self._keys[queries], keys], dim=1).topk(self._keys.shape[1], dim=1).values
 
     def keep(self, queries: Tensor | slice, keys: Tensor) -> None:
-        """From now on these are the best."""
+        """Store these as the best keys of the queries."""
         self._keys[queries] = keys
 
     def scores(self) -> Tensor:
@@ -120,7 +120,7 @@ def _search_triton(best: _Best, queries: Tensor, block: Tensor, start: int, k: i
 
 
 def _settle(best: _Best, groups: Groups, queries: Tensor, start: int, chosen: int) -> Tensor:
-    """Score the best `chosen` groups of each query; gives back the queries for which that was too few."""
+    """Score the best `chosen` groups of each query; returns the queries that need more groups."""
     scores, rows, beyond = groups.score_best(queries, chosen)
     keys = best.merged(queries, scores, rows + start)
     settled = (_scores_of(keys[:, -1]) > beyond) | (chosen == len(groups))
@@ -129,7 +129,7 @@ def _settle(best: _Best, groups: Groups, queries: Tensor, start: int, chosen: in
 
 
 def _blocks(corpus: Tensor, device: torch.device) -> Iterator[tuple[int, Tensor]]:
-    """First row and rows of each block, on the device; out of the host's memory, copied one block ahead."""
+    """(first row, rows) of each block, on the device; from the host's memory, copied one block ahead."""
     size = max(1, CORPUS_BLOCK_BYTES // (corpus.shape[1] * corpus.element_size()))
     starts = range(0, len(corpus), size)
     if corpus.device == device:

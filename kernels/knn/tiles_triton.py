@@ -1,4 +1,4 @@
-"""Groups of a block's rows: which could hold a query's neighbours, and the scores of their rows."""
+"""Groups of a block's rows: which ones may hold a query's neighbours, and the scores of their rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import triton
 from torch import Tensor
 
 from univar.kernels.knn.kernels import knn_groups_kernel, knn_rescore_kernel
-from univar.kernels.launch import Config, has_tma, tiled
+from univar.kernels.launch import Config, descriptor, has_tma
 
 CONFIG = {True: Config(128, 256, 64, 8, 3), False: Config(128, 128, 32, 8, 3)}
 """By TMA; tests/kernels/test_aot.py compiles both."""
@@ -20,9 +20,9 @@ ROUND_ROWS = 1 << 16
 
 @dataclass(frozen=True)
 class _Rounded:
-    """A side in float16: rows (n, D rounded up to 8), divided by the power of two `unit`.
+    """Queries or corpus in float16: rows (n, D rounded up to 8), divided by the power of two `unit`.
 
-    norm, lost: (n,) float64, lengths of the rows and of what rounding took from them, both as divided
+    norm, lost: (n,) float64, norms of the divided rows, and of what rounding took from them
     """
 
     rows: Tensor
@@ -42,7 +42,7 @@ class Groups:
         return -(-len(self._block) // self.size)
 
     def score_best(self, queries: Tensor, chosen: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The rows of the `chosen` groups with the largest maxima. queries: (q,) int64, which.
+        """Rows of the `chosen` groups with the largest maxima. queries: (q,) int64, numbers of the queries.
 
         Returns scores (q, chosen * size) float32, -inf beyond the last row; rows (q, chosen * size) int64;
         beyond (q,) float32: no row of another group, if there is one, scores more.
@@ -62,8 +62,8 @@ class Groups:
         config = CONFIG[tma]
         grid = (triton.cdiv(n_queries, config.block_m) * triton.cdiv(n_rows, config.block_n),)
         knn_groups_kernel[grid](
-            tiled(queries, config.block_m, config.block_k),
-            tiled(self._c.rows, config.block_n, config.block_k),
+            descriptor(queries, config.block_m, config.block_k),
+            descriptor(self._c.rows, config.block_n, config.block_k),
             maxima,
             n_queries,
             n_rows,
