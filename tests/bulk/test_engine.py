@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from tests.conftest import answer_rows, write_jsonl
 from univar import Encoder, Store
-from univar.bulk import EmbedReport, embed
+from univar.bulk import EmbedOptions, EmbedReport, embed
 from univar.bulk.plan import plan
 from univar.errors import DataError, StoreLocked, UsageError
 from univar.schema import qa_texts
@@ -173,6 +174,30 @@ def test_store_of_another_encoder_is_refused(tmp_path: Path, encoder: Encoder, o
 def test_worker_outside_the_range_is_a_usage_error(tmp_path: Path, encoder: Encoder) -> None:
     with pytest.raises(UsageError, match="3/3"):
         embed([tmp_path / "a.jsonl"], tmp_path / "store", encoder=encoder, worker=(3, 3))
+
+
+def test_options_may_be_given_whole_and_changed_by_name(tmp_path: Path, encoder: Encoder) -> None:
+    source = write_jsonl(tmp_path / "a.jsonl", answer_rows(10))
+    options = EmbedOptions(encoder=encoder, dtype="float32", shard_rows=4)
+    embed([source], tmp_path / "store", options)
+    embed([source], tmp_path / "other", options, dtype="float16")
+    assert Store(tmp_path / "store").dtype == "float32"
+    assert Store(tmp_path / "other").dtype == "float16"
+    assert options.dtype == "float32"
+
+
+@pytest.mark.parametrize("function", [embed, plan])
+def test_an_unknown_option_is_a_usage_error(tmp_path: Path, function: Callable[..., object]) -> None:
+    with pytest.raises(UsageError, match="no option 'shards': choose from encoder, dtype, worker"):
+        function([tmp_path / "a.jsonl"], tmp_path / "store", shards=3)
+
+
+def test_rejected_rows_are_told_under_the_old_name_too(tmp_path: Path, encoder: Encoder) -> None:
+    rows = [*answer_rows(3), {**answer_rows(1)[0], "answer": ""}]
+    told: list[str] = []
+    source = write_jsonl(tmp_path / "a.jsonl", rows)
+    embed([source], tmp_path / "store", encoder=encoder, on_refused=told.append)
+    assert len(told) == 1
 
 
 def test_plan_counts_what_embed_then_does(tmp_path: Path, encoder: Encoder) -> None:

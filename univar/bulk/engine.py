@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,14 @@ class EmbedOptions:
     shard_rows: int = SHARD_ROWS
     flush_s: float = FLUSH_S
 
+    def changed(self, **changes: Any) -> EmbedOptions:
+        """These options with some changed. Raises UsageError for a name that is not an option."""
+        names = [field.name for field in fields(self)]
+        unknown = [name for name in changes if name not in names]
+        if unknown:
+            raise UsageError(f"there is no option {unknown[0]!r}: choose from {', '.join(names)}")
+        return replace(self, **changes)
+
     def loaded(self) -> Encoder:
         """The encoder itself. Raises what `Encoder` raises."""
         from univar.encoder.encoder import Encoder
@@ -84,7 +92,7 @@ def embed(
     Raises DataError for an input or a store that cannot be used, StoreLocked when another process writes.
     """
     on_rejected = changes.pop("on_refused", on_rejected)  # its name before
-    options = replace(options or EmbedOptions(), **changes)
+    options = (options or EmbedOptions()).changed(**changes)
     encoder, worker = options.loaded(), options.worker
     index, workers = worker
     if not 0 <= index < workers:

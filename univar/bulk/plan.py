@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from univar.bulk.engine import EmbedOptions
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import RowFilter
 from univar.store import Store
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass
@@ -56,7 +53,7 @@ def plan(
     inputs: Sequence[str | Path], store: str | Path, options: EmbedOptions | None = None, **changes: Any
 ) -> Plan:
     """Read and tokenise everything and count what `embed` with the same arguments would do."""
-    options = replace(options or EmbedOptions(), **changes)
+    options = (options or EmbedOptions()).changed(**changes)
     encoder, worker = options.loaded(), options.worker
     known_rows, known_texts, n_stored = HashIndex(), HashIndex(), 0
     if Store.exists(store):
