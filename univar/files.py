@@ -88,7 +88,7 @@ class NewFile:
         self.closed = False
 
     def write(self, buffer: Any) -> int:
-        """Write all of a C-contiguous buffer; returns its size in bytes."""
+        """Write all of a C-contiguous buffer; return its size in bytes."""
         left = memoryview(buffer).cast("B")
         size = len(left)
         with reported("write", self.path):
@@ -105,10 +105,10 @@ class NewFile:
         """Nothing is buffered here."""
 
     def close(self) -> None:
-        """Closing is the business of `new_file`, which syncs and renames."""
+        """Nothing is done here: `new_file` syncs, closes and renames."""
 
     def readable(self) -> bool:
-        """What io.TextIOWrapper asks: this file is written once, from its start to its end."""
+        """False: the file is written once, from start to end. io.TextIOWrapper asks."""
         return False
 
     def writable(self) -> bool:
@@ -197,13 +197,13 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
     except OSError as error:
-        raise DataError(f"{os.fspath(path)} cannot be read ({error.strerror}): name a TOML file") from None
+        raise DataError(f"{os.fspath(path)} cannot be read ({error.strerror}): give a TOML file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{os.fspath(path)} is not valid TOML ({error}): correct that place") from None
+        raise DataError(f"{os.fspath(path)} is not valid TOML ({error}): correct it there") from None
 
 
 def toml_value(text: str) -> Any:
-    """The value that `text` is in TOML; `text` itself where it is none."""
+    """The value of `text` as TOML; `text` itself if it is not TOML."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -211,7 +211,7 @@ def toml_value(text: str) -> Any:
 
 
 def read_json(path: Path, kind: type = dict) -> Any:
-    """The object (or, with kind=list, the list) of a JSON file. Raises DataError where there is none."""
+    """The object (with kind=list, the list) in a JSON file. Raises DataError if it is missing or broken."""
     try:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
@@ -220,7 +220,7 @@ def read_json(path: Path, kind: type = dict) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, kind):
-        raise DataError(f"{path} holds no JSON {'object' if kind is dict else 'list'}")
+        raise DataError(f"{path} does not hold a JSON {'object' if kind is dict else 'list'}")
     return content
 
 
@@ -271,7 +271,7 @@ def read_file(path: Path, limit_bytes: int) -> bytes:
     """The bytes of a small file; StoreCorrupt when it has more than `limit_bytes`."""
     with _regular_file(path) as (fd, size), reported("read", path):
         if size > limit_bytes:
-            raise StoreCorrupt(f"{path} has {size} bytes, more than a store's manifest can have")
+            raise StoreCorrupt(f"{path} has {size} bytes, more than the manifest of a store can have")
         with os.fdopen(os.dup(fd), "rb") as file:
             return os_call(file.read, limit_bytes)
 

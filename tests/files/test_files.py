@@ -96,7 +96,7 @@ def test_what_exists_is_refused_unless_forced(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "cannot be read as JSON"),
-        ("[1]", "holds no JSON object"),
+        ("[1]", "does not hold a JSON object"),
         ("[" * 100_000, "cannot be read as JSON"),
     ],
 )

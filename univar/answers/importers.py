@@ -1,9 +1,9 @@
-"""Answers that other tools have gathered, as rows of ours.
+"""Answers collected by other tools, as answer rows.
 
 alpaca-eval   model_outputs.json: a list of {instruction, output, generator, dataset}
 mt-bench      <model>.jsonl of answers {question_id, model_id, choices: [{turns}]}, beside its question.jsonl
 inspect       inspect_ai logs, .json or .eval
-lm-eval       samples_*.jsonl of lm-evaluation-harness; the model has to be named
+lm-eval       samples_*.jsonl of lm-evaluation-harness; which does not name the model
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from univar.errors import DataError, UsageError
 from univar.schema import SOURCE_CORPUS, normalize_language
 
 MAX_BYTES = 1 << 30
-"""Of one document, unpacked: more is a bomb or no log."""
+"""Largest document that is read, unpacked: a larger one is a decompression bomb or not a log."""
 
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a file itself does not tell.
+    """What the file itself does not say.
 
     model: "" where the file names it; questions: MT-bench's question.jsonl, None to look beside the answers.
     """
@@ -38,13 +38,13 @@ class Origin:
 
 
 def import_rows(path: str, kind: str, origin: Origin) -> Iterator[Row]:
-    """The rows in a file of another tool, answers that are empty included.
+    """The rows in another tool's file, those with an empty answer too.
 
     kind: one of IMPORTERS. Raises UsageError for an unknown kind or a missing model, DataError for a file
     that is not of that kind; the message names the place.
     """
     if kind not in IMPORTERS:
-        raise UsageError(f"unknown kind {kind!r}: choose one of {', '.join(IMPORTERS)}")
+        raise UsageError(f"unknown format {kind!r}: choose from {', '.join(IMPORTERS)}")
     origin = Origin(normalize_language(origin.language), origin.model, origin.questions)
     try:
         yield from IMPORTERS[kind](Path(path), origin)
@@ -52,15 +52,15 @@ def import_rows(path: str, kind: str, origin: Origin) -> Iterator[Row]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, RecursionError, zipfile.BadZipFile) as error:
         raise DataError(
-            f"{path}: is damaged or no {kind} file ({' '.join(str(error).split())[:200]})"
+            f"{path}: is damaged or not a {kind} file ({' '.join(str(error).split())[:200]})"
         ) from None
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise DataError(f"{path}: is no {kind} file: {type(error).__name__} for {error}") from None
+        raise DataError(f"{path}: is not a {kind} file: {type(error).__name__} for {error}") from None
 
 
 def _row(origin: Origin, model: str, question_id: str, question: str, answer: Any, corpus: str) -> Row:
     if not isinstance(answer, str):
-        raise TypeError(f"the answer to {question_id!r}, which is no text")
+        raise TypeError(f"the answer to {question_id!r}, which is not text")
     if not (origin.model or model):
         raise UsageError("the file names no model: give it with --model")
     row = {"model": origin.model or model, "language": origin.language, "question_id": question_id}
@@ -78,7 +78,7 @@ def _alpaca_eval(path: Path, origin: Origin) -> Iterator[Row]:
 
 
 def _mt_bench(path: Path, origin: Origin) -> Iterator[Row]:
-    """Both turns are rows: the second turn's question has the first in it no more than the file has."""
+    """Each turn is a row; the question of the second turn does not repeat the first."""
     beside = [path.parent / "question.jsonl", path.parent.parent / "question.jsonl"]
     found = next((p for p in [origin.questions, *beside] if p is not None and p.exists()), None)
     if found is None:

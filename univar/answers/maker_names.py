@@ -1,4 +1,4 @@
-"""Answers that say who wrote them: the model's own name, its family's or its maker's."""
+"""Answers that say who wrote them: they contain the model's name, its family's or its maker's."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _FAMILIES = (
     ("nemotron", "Nemotron", "NVIDIA"),
 )
 _ELSEWHERE = "OpenAI|ChatGPT|Anthropic|Claude|Google|DeepMind|Gemini|Bard|Meta|Qwen|DeepSeek"
-"""Distilled models take themselves for these."""
+"""Distilled models often claim to be one of these."""
 
 MASK = "[model]"
-"""What stands in place of a masked name."""
+"""Replaces a masked name."""
 
 _BEFORE_CHARS = 80
 _SELF = re.compile(
@@ -53,14 +53,14 @@ _SELF = re.compile(
 
 
 def own_names(models: pa.Array, answers: pa.Array, questions: pa.Array) -> np.ndarray:
-    """(n,) bool: the answer has its own model's name, family or maker in it, and the question does not.
+    """(n,) bool: the answer names its own model, family or maker, and the question does not.
 
     A name that means other things too (Google, Meta, Claude) counts only where the answer speaks of itself.
     """
     encoded = models.dictionary_encode()
     names = [_names_of(name) for name in encoded.dictionary.to_pylist()]
     rows = zip(encoded.indices.to_pylist(), answers.to_pylist(), questions.to_pylist(), strict=True)
-    found = (_leaks(names[code], answer, question) for code, answer, question in rows)
+    found = (_names_its_maker(names[code], answer, question) for code, answer, question in rows)
     return np.fromiter(found, dtype=bool, count=len(models))
 
 
@@ -107,7 +107,7 @@ class _Names:
     unsure: re.Pattern[str]
 
 
-def _leaks(names: _Names, answer: str, question: str) -> bool:
+def _names_its_maker(names: _Names, answer: str, question: str) -> bool:
     if names.own.search(answer):
         return True
     asked = question.casefold()

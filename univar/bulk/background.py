@@ -1,4 +1,4 @@
-"""Two ways to overlap work: an iterator that runs ahead in a thread, and a consumer in a thread."""
+"""Overlapping work: an iterator that runs ahead in a thread, and a writer in a thread."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Prefetcher(Generic[T]):
             yield item
 
     def close(self) -> None:
-        """Stop producing and drop what waits; a producer that waits for its own input is left behind."""
+        """Stop producing and drop waiting items; a producer blocked on its own input is abandoned."""
         self._closed.set()
         self._thread.join(timeout=5.0)
 

@@ -105,7 +105,7 @@ def embed(
     with StoreWriter(store, encoder=encoder.info, dtype=options.dtype, worker=worker) as writer:
         rejected = RejectedLog(Path(store), worker, report, on_rejected)
         with rejected:
-            admission = RowFilter(writer.known_rows, writer.known_texts, writer.rows, worker)
+            row_filter = RowFilter(writer.known_rows, writer.known_texts, writer.rows, worker)
             batches = read_rows(
                 inputs,
                 format=options.format,
@@ -114,7 +114,7 @@ def embed(
                 batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
                 batch_bytes=WINDOW_BYTES,
             )
-            windows = admission.windows(batches, encoder.tokenizer, report)
+            windows = row_filter.windows(batches, encoder.tokenizer, report)
             sink = Sink(writer, report, options.shard_rows, options.flush_s)
 
             def progress() -> None:
@@ -181,7 +181,7 @@ def _finish(
     seconds: float,
     interrupted: bool,
 ) -> None:
-    """Close the books: what an interruption left undone, the sums, the run's record in the manifest."""
+    """Complete the report, check its sums, and record the run in the manifest."""
     report.seconds = seconds
     report.interrupted = interrupted
     report.rejected_log = rejected.path_if_any

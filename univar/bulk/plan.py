@@ -68,9 +68,9 @@ def plan(
         result.report.rows_read += 1
         result.report.rejected += 1
 
-    admission = RowFilter(known_rows, known_texts, n_stored, worker)
+    row_filter = RowFilter(known_rows, known_texts, n_stored, worker)
     batches = read_rows(inputs, format=options.format, rename=options.rename, on_rejected=count_rejected)
-    for window in admission.windows(batches, encoder.tokenizer, result.report):
+    for window in row_filter.windows(batches, encoder.tokenizer, result.report):
         result.to_embed += len(window)
         lengths = np.diff(window.tokens.cu_seqlens)
         result.tokens += int(lengths[window.new].sum())

@@ -1,4 +1,4 @@
-"""What a bulk run did, row by row accounted for, and the list of the rows it could not embed."""
+"""What a bulk run did: a count for every row, and the list of rows that could not be embedded."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from univar.files import remove, reported
 
 @dataclass
 class EmbedReport:
-    """Counts of one run of the bulk engine. Every row read is in exactly one of the next six counts.
+    """Counts of one run of the bulk engine. Every row read is in exactly one of the six counts after it.
 
     rows_read:      rows of the input, rejected ones included
     embedded:       rows written to the store by this run
     already_stored: rows that the store held before
     duplicate:      rows identical to an earlier one of this run
     other_workers:  rows that belong to another worker of `--worker i/n`
-    rejected:        rows that cannot be embedded, each reported with file, row and reason
+    rejected:       rows that cannot be embedded, each reported with file, row and reason
     unfinished:     rows read but not embedded when the run was interrupted
-    truncated:      of the embedded, rows whose text was cut to the encoder's max_length
-    reused:         of the embedded, rows whose text an earlier row had; its embedding was computed once
+    truncated:      embedded rows whose text was cut to the encoder's max_length
+    reused:         embedded rows whose text equals an earlier one, whose embedding they take
     encoded:        texts that went through the encoder so far
     tokens:         tokens that went through the encoder
     seconds:        wall time of the run
@@ -70,7 +70,7 @@ class EmbedReport:
         return facts
 
     def summary(self) -> str:
-        """The last line of a run: every row's fate in one sentence."""
+        """The last line of a run: every count in one sentence."""
         parts = [
             f"{self.rows_read:,} rows read",
             f"{self.embedded:,} embedded",
@@ -94,8 +94,8 @@ class EmbedReport:
 class RejectedLog:
     """Counts rejected rows and writes file, row and reason of each to `rejected.jsonl` in the store.
 
-    The file holds the last run's rejected rows; no file without one. With several workers, worker i keeps
-    `rejected-i-of-n.jsonl` and counts the rejected rows whose number is i modulo n.
+    The file holds the last run's rejected rows; there is no file if there were none. With several workers,
+    worker i keeps `rejected-i-of-n.jsonl` and counts the rejected rows whose number is i modulo n.
     """
 
     def __init__(

@@ -115,7 +115,7 @@ class RowFilter:
 
 @dataclass(frozen=True)
 class WindowResult:
-    """A window and what the encoder made of it.
+    """A window and its embeddings.
 
     vectors: (n, D) float32, rows of length 1, filled where `done`
     done:    (n,) bool, rows whose new text went through the encoder; all of the new ones unless interrupted
@@ -127,7 +127,7 @@ class WindowResult:
 
 
 class Sink:
-    """Appends windows to a store and cuts shards by rows and by age, so that a crash costs little."""
+    """Appends windows to a store and closes shards by size and age, so that a crash loses little."""
 
     def __init__(self, writer: StoreWriter, report: EmbedReport, shard_rows: int, flush_s: float) -> None:
         self._writer = writer
@@ -154,9 +154,9 @@ class Sink:
             vectors[earlier] = self._writer.embeddings_of(window.origin[earlier])
             done[earlier] = True
         within = np.flatnonzero(window.origin >= window.first_row)
-        source = window.origin[within] - window.first_row
-        vectors[within] = vectors[source]
-        done[within] = done[source]
+        first = window.origin[within] - window.first_row
+        vectors[within] = vectors[first]
+        done[within] = done[first]
 
     def _append(self, result: WindowResult) -> None:
         window, report = result.window, self._report

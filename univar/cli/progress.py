@@ -94,7 +94,7 @@ class ProgressReporter(Reporter):
         if self._rejected <= REJECTED_SHOWN:
             self._output.note(f"rejected: {printable(sentence)}")
         elif self._rejected == REJECTED_SHOWN + 1:
-            self._output.note("rejected: more rows; all are listed in the store's rejected.jsonl")
+            self._output.note("rejected: more rows, all listed in the store's rejected.jsonl")
 
     def update(self, report: EmbedReport) -> None:
         """Take the running report in."""

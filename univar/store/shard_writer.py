@@ -1,7 +1,7 @@
-"""A shard in the making: rows are checked when they come, kept as they are, and written in one pass.
+"""Writing a shard: rows are checked on arrival, kept as they are, and written in one pass.
 
-h5py lays out a file of contiguous datasets in sparse memory without touching their data. Writing the file
-is then one pass from front to back over HDF5's bytes and the callers' own buffers: no copy, no second read
+h5py lays out a file of contiguous datasets in sparse memory without touching their data. The file is then
+written in one pass from front to back over HDF5's bytes and the callers' own buffers: no copy, no second read
 for the checksums, and every byte through `univar.files`.
 """
 
@@ -100,7 +100,7 @@ def _check_table(table: pa.Table) -> None:
             f"rename it, e.g. to {schema.SOURCE_CORPUS!r}"
         )
     if len(set(names)) < len(names):
-        raise DataError(f"column {max(names, key=names.count)!r} is there twice: rename one")
+        raise DataError(f"column {max(names, key=names.count)!r} appears twice: rename one")
     for name in names:
         if not pa.types.is_large_string(table.column(name).type) or table.column(name).null_count:
             raise DataError(f"column {name!r} is not large_string without nulls: cast it and fill the nulls")
