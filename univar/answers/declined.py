@@ -18,7 +18,7 @@ _VERBS_ENG = (
     r"do (?:that|this|so)|express|make|complete|proceed|criti\w+|satisfy|facilitate|address|draft|say)(?! "
     r"but| feeling)"
 )
-_PATTERNS = {
+PATTERNS = {
     "eng": [
         rf"\bI(?:'m| am)? ?(?:can ?not|can[’']t|won[’']t|will not|must decline|not able to|unable to|not "
         rf"going to)"
@@ -134,10 +134,8 @@ _PATTERNS = {
 }
 _COMPILED = {
     language: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE | re.DOTALL)
-    for language, patterns in _PATTERNS.items()
+    for language, patterns in PATTERNS.items()
 }
-LANGUAGES = tuple(sorted(_PATTERNS))
-"""Languages with phrases of their own; in all others only English phrases are recognised."""
 
 
 def is_declined(answer: str, language: str) -> bool:
