@@ -6,7 +6,11 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 NATIVE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc') CMakeLists.txt setup.py
 
-.PHONY: demo test test-all check lint bench bench-native value-training ablations soak clean
+# What an extra of the installed package asks for, without building the package again.
+extra = $(PIP) $$($(PY) -c 'import importlib.metadata as m; \
+	print(*(r.split(";")[0] for r in m.requires("univar-embed") if "extra == \"$(1)\"" in r and "univar" not in r))')
+
+.PHONY: demo dev test test-all check lint bench bench-native value-training ablations soak clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -22,55 +26,66 @@ $(VENV)/.installed: $(VENV)/.torch pyproject.toml $(NATIVE_SOURCES)
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(PIP) -e '.[dev]'
+	$(call extra,dev)
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.installed
-	$(PIP) -e '.[bench]'
+	$(call extra,bench)
 	touch $@
+
+# The tools of `make lint`; where they are installed, `make test` uses them too.
+dev: $(VENV)/.dev
 
 demo: $(VENV)/.installed
 	$(VENV)/bin/univar demo -o demo
 
+# Tests use one thread each; two run beside each other.
+PYTEST := $(PY) -m pytest -n 2 --dist worksteal
+
 test: $(VENV)/.installed
-	$(PY) -m pytest -m "not slow and not gpu"
+	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory lint; \
+		else echo "no lint, types and contracts: the tools are not installed (make dev)"; fi
+	$(PYTEST) -m "not slow and not gpu"
 
 test-all: $(VENV)/.installed
-	$(PY) -m pytest -m "not gpu"
+	$(PYTEST) -m "not gpu"
 
 lint: $(VENV)/.dev
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy
+	$(PY) -m mypy univar kernels
 	$(VENV)/bin/lint-imports
 	find csrc -name '*.cpp' -o -name '*.h' | xargs $(VENV)/bin/clang-format --dry-run --Werror
 
-check: lint test
+# What a change has to pass, whatever is installed.
+check: $(VENV)/.dev
+	$(MAKE) --no-print-directory test
 
+# univar beside its peers, a quarter of an hour with the set-up: `make bench ONLY=embed` runs a part of it.
 bench: $(VENV)/.bench
-	$(PY) benchmarks/bench_tokenize.py --out benchmarks/results/tokenize.json
-	$(PY) benchmarks/bench_embed.py --out benchmarks/results/embed.json
-	$(PY) benchmarks/bench_info_nce.py --out benchmarks/results/info_nce.json
-	$(PY) benchmarks/bench_knn.py --out benchmarks/results/knn.json
+	$(PY) -m pytest benchmarks --benchmark-only --benchmark-autosave --benchmark-json=build/bench.json \
+		--benchmark-columns=median,iqr,rounds --benchmark-sort=name $(if $(ONLY),-k "$(ONLY)")
 
-# The native encoder beside its peers, at least five rounds of six settings: hours. It goes on where it stopped.
-# Then what two threads bring, and the whole command beside the forward alone.
+# The native encoder beside its peers, five rounds of six settings: hours; run again, it continues. Then what two
+# threads bring, the whole command beside the forward alone, the tokenizers by language, and the training step.
 bench-native: $(VENV)/.bench
-	$(PY) benchmarks/bench_native.py --out benchmarks/results/native.json
-	$(PY) benchmarks/bench_threads.py --out benchmarks/results/threads.json
-	$(PY) benchmarks/bench_end_to_end.py --out benchmarks/results/end_to_end.json
+	$(PY) -m benchmarks.native --out benchmarks/results/native.json
+	$(PY) -m benchmarks.threads --out benchmarks/results/threads.json
+	$(PY) -m benchmarks.end_to_end --out benchmarks/results/end_to_end.json
+	$(PY) -m benchmarks.tokenise --out benchmarks/results/tokenize.json
+	$(PY) -m benchmarks.training --out benchmarks/results/train.json
 
-# The default preset for 30 minutes, then the evaluation of what it brought; three quarters of an hour.
+# The default preset for 30 minutes, then its evaluation: three quarters of an hour.
 value-training: $(VENV)/.installed
-	$(PY) benchmarks/value_training.py --work build/value-training --out benchmarks/results/value_training.json
+	$(PY) -m benchmarks.value_training --work build/value-training --out benchmarks/results/value_training.json
 
-# What each choice of value training brings; hours. It goes on where it stopped.
+# What each choice of value training brings: hours; run again, it continues.
 ablations: $(VENV)/.installed
-	$(PY) benchmarks/ablations.py --out benchmarks/results/ablations.json
+	$(PY) -m benchmarks.ablations --out benchmarks/results/ablations.json
 
-# A million rows under a memory ceiling, then twenty kills; the better part of an hour.
+# A million rows under a memory ceiling, then twenty kills: most of an hour.
 soak: $(VENV)/.installed
-	$(PY) benchmarks/soak.py --out benchmarks/results/soak.json
+	$(PY) -m benchmarks.soak --out benchmarks/results/soak.json
 
 clean:
 	rm -rf $(VENV) build demo univar/_native*.so

@@ -4,7 +4,7 @@ A run trains on the answers of five corpora, embeds a sample of the training ans
 and attributes the latter within each corpus (kNN, questions never seen). Variants that decide a default have
 three seeds. Results are saved after every run and finished runs are left alone: the same command goes on.
 
-    python benchmarks/ablations.py --out benchmarks/results/ablations.json
+    python -m benchmarks.ablations --out benchmarks/results/ablations.json
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from facts import data_folder, write_result
 
+from benchmarks.data import data_folder
+from benchmarks.facts import write_result
 from univar import Encoder, Store, embed
 from univar.evaluate import evaluate
 from univar.train import TrainSettings, train

@@ -1,6 +1,11 @@
 """Every kernel in every configuration, compiled for GPUs that aren't here: registers, spills, shared memory.
 
-python benchmarks/aot.py            # prints the table of docs/kernels.md, which a slow test compares
+    python benchmarks/aot.py > benchmarks/results/kernel_resources.csv    # which a slow test compares
+
+Registers are per thread, shared memory is bytes per program; spills are loads and stores of registers, the
+other columns say how often an instruction stands in the code: HGMMA and HMMA are matrix products, UTMALDG and
+LDGSTS asynchronous copies, MUFU exponentials, SHFL exchanges between lanes. Where sizes are multiples of 16,
+Triton compiles once more, with a few registers more or fewer.
 """
 
 from __future__ import annotations
@@ -30,7 +35,7 @@ TARGETS = {"sm_90a": 90, "sm_80": 80}
 SHARED_LIMIT = {"sm_90a": 232_448, "sm_80": 166_912}
 """Bytes of shared memory that one program can have."""
 INSTRUCTIONS = ("HGMMA", "HMMA", "UTMALDG", "LDGSTS", "MUFU", "SHFL", "LDL", "STL")
-COLUMNS = ("target", "warps", "registers", "shared_bytes", "spills", *INSTRUCTIONS[:6])
+COLUMNS = ("name", "target", "warps", "registers", "shared_bytes", "spills", *INSTRUCTIONS[:6])
 _OBJDUMP = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
 
 
@@ -196,9 +201,9 @@ def _objdump(flag: str, file: str) -> str:
 
 
 def facts(variant: Variant) -> dict[str, Any]:
-    """What one variant takes, what it may take, and its row of the table."""
+    """What one variant takes, and what it may take."""
     made = compile_variant(variant)
-    taken = {
+    return {
         "name": variant.name,
         "target": variant.target,
         "warps": variant.warps,
@@ -210,14 +215,19 @@ def facts(variant: Variant) -> dict[str, Any]:
         "spills": made.instructions["LDL"] + made.instructions["STL"],
         **made.instructions,
     }
-    return {**taken, "row": f"| {variant.name} | {' | '.join(str(taken[name]) for name in COLUMNS)} |"}
+
+
+def csv_line(found: dict[str, Any]) -> str:
+    """Its line in the table."""
+    return ",".join(str(found[name]) for name in COLUMNS)
 
 
 def main() -> None:
+    """Print the table, or with --json all that is known."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--target", choices=TARGETS, help="default: all")
-    parser.add_argument("--only", nargs="*", default=[], help="variants whose name begins or ends like this")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--target", choices=TARGETS, help="GPU to compile for; default: all")
+    parser.add_argument("--only", nargs="*", default=[], help="start or end of names of kernels")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     args = parser.parse_args()
     ends = tuple(args.only) or ("",)
     wanted = [v for v in variants() if v.name.endswith(ends) or v.name.startswith(ends)]
@@ -225,10 +235,9 @@ def main() -> None:
     if args.json:
         print(json.dumps(rows))
         return
-    print(f"| kernel | {' | '.join(COLUMNS)} |")
-    print("|---" * (1 + len(COLUMNS)) + "|")
+    print(",".join(("kernel", *COLUMNS[1:])))
     for row in rows:
-        print(row["row"])
+        print(csv_line(row))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import importlib.metadata
 import json
 import os
@@ -12,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 
-def data_folder() -> Path:
-    """Folder of the real answers: UNIVAR_DATA, else shared/data beside the checkout."""
-    checkout = Path(__file__).resolve().parent.parent
-    return Path(os.environ.get("UNIVAR_DATA", checkout.parent / "shared" / "data"))
+@functools.cache
+def processor() -> str:
+    """Name of the processor."""
+    cpu_info = Path("/proc/cpuinfo")
+    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
+    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
+    return ", ".join(sorted(models)) or platform.processor()
 
 
 def machine() -> dict[str, object]:
     """Processor, cores, load and system."""
-    cpu_info = Path("/proc/cpuinfo")
-    lines = cpu_info.read_text().splitlines() if cpu_info.exists() else []
-    models = {line.partition(":")[2].strip() for line in lines if line.startswith("model name")}
     return {
-        "cpu": ", ".join(sorted(models)) or platform.processor(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "load_1min": round(os.getloadavg()[0], 2),
         "system": platform.platform(),

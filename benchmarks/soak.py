@@ -1,6 +1,6 @@
 """A million short rows: memory stays flat, and twenty SIGKILLs lose nothing.
 
-    python benchmarks/soak.py [--rows 1000000] [--kills 20] [--out benchmarks/results/soak.json]
+    python -m benchmarks.soak [--rows 1000000] [--kills 20] [--out benchmarks/results/soak.json]
 
 Run 1 embeds the corpus once while its resident memory is sampled every second. Run 2 embeds it again into
 another store, is killed with SIGKILL at random moments and started again until it finishes; then the store
@@ -20,7 +20,8 @@ import time
 from pathlib import Path
 
 import psutil
-from facts import write_result
+
+from benchmarks.facts import write_result
 
 MIB = 2**20
 WORDS = (

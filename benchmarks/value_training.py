@@ -4,7 +4,7 @@ Runs the commands a user runs, in a folder where a finished step is not done aga
 the report that say what training brought: per corpus beside the untrained base and TF-IDF, models never seen,
 corpora that are not about values, and people's Schwartz labels.
 
-    python benchmarks/value_training.py --work runs/default --out benchmarks/results/value_training.json
+    python -m benchmarks.value_training --work runs/default --out benchmarks/results/value_training.json
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from facts import data_folder, write_result
+
+from benchmarks.data import data_folder
+from benchmarks.facts import write_result
 
 PACKAGES = ("univar-embed", "torch", "faiss-cpu", "scikit-learn")
 NON_VALUE = ("alpacaeval", "mtbench_ja")

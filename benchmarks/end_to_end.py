@@ -1,31 +1,30 @@
 """`univar embed` from the Parquet file to fsynced shards, beside the forward alone on the same tokens.
 
-The command runs as a process of its own; CPU time and peak memory are what the system charges it with. The
+The command runs as a process of its own; CPU time and peak memory are what the system charges to it. The
 forward alone runs in this process, model loaded, on the token ids that the engine makes of the same windows.
-Rounds are forward, command, forward, command, ..., forward; a command is compared with the mean of the
-forwards around it. What starting Python and loading the model cost is the same command on one row.
+Both are measured in turns (see `paired`), together with the same command on one row: the cost of starting
+Python and loading the model.
 
-    python benchmarks/bench_end_to_end.py --out benchmarks/results/end_to_end.json
+    python -m benchmarks.end_to_end --out benchmarks/results/end_to_end.json
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from facts import data_folder, write_result
 
+from benchmarks import paired
+from benchmarks.data import data_folder, read_answers
+from benchmarks.facts import write_result
 from univar import Encoder
 from univar._native import HashIndex
 from univar.answers import read_rows
@@ -47,21 +46,7 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 PACKAGES = ("univar-embed", "torch", "pyarrow", "h5py")
 MB = 1_000_000
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What a run took; peak_rss in bytes, 0 where it was not asked for."""
-
-    cpu_s: float
-    wall_s: float
-    peak_rss: int = 0
-
-    def facts(self) -> dict[str, float]:
-        facts: dict[str, float] = {"cpu_s": round(self.cpu_s, 3), "wall_s": round(self.wall_s, 3)}
-        if self.peak_rss:
-            facts["peak_rss_mb"] = round(self.peak_rss / MB, 1)
-        return facts
+COMMAND, START, FORWARD = "command", "command_on_one_row", "forward_alone"
 
 
 def windows_of(path: Path, encoder: Encoder) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -73,14 +58,7 @@ def windows_of(path: Path, encoder: Encoder) -> list[tuple[np.ndarray, np.ndarra
     return [take_texts(window.tokens.ids, window.tokens.cu_seqlens, window.new) for window in windows]
 
 
-def run_forward(encoder: Encoder, windows: list[tuple[np.ndarray, np.ndarray]]) -> Cost:
-    wall, cpu = time.perf_counter(), time.process_time()
-    for ids, cu_seqlens in windows:
-        encoder.forward_packed(ids, cu_seqlens)
-    return Cost(time.process_time() - cpu, time.perf_counter() - wall)
-
-
-def run_command(path: Path, options: argparse.Namespace) -> tuple[Cost, dict[str, Any]]:
+def run_command(path: Path, options: argparse.Namespace) -> tuple[paired.Cost, dict[str, Any]]:
     """`univar embed` of one file into a new store: its cost and its report."""
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         embed = [sys.executable, "-m", "univar", "embed", str(path), "--out", f"{scratch}/store"]
@@ -92,83 +70,83 @@ def run_command(path: Path, options: argparse.Namespace) -> tuple[Cost, dict[str
     if done.returncode:
         raise SystemExit(f"univar embed ended with exit code {done.returncode}: {done.stderr}")
     used = json.loads(done.stderr.splitlines()[-1])
-    return Cost(used["cpu_s"], wall, used["peak_rss"]), json.loads(done.stdout)
+    return paired.Cost(used["cpu_s"], wall, used["peak_rss"]), json.loads(done.stdout)
 
 
-def first_rows(path: Path, n: int, folder: Path) -> Path:
-    """A Parquet file of the first n rows."""
+def first_rows(n: int | None, folder: Path, data: Path) -> Path:
+    """A Parquet file of the first n answers."""
     part = folder / f"first-{n}.parquet"
-    pq.write_table(pq.read_table(path).slice(0, n), part)
+    pq.write_table(read_answers(side="train", rows=n, folder=data), part)
     return part
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    return {
-        "median": round(statistics.median(values), 4),
-        "min": round(min(values), 4),
-        "max": round(max(values), 4),
-    }
 
 
 def measure(path: Path, one_row: Path, encoder: Encoder, options: argparse.Namespace) -> dict[str, Any]:
     """All rounds, and what they say."""
     windows = windows_of(path, encoder)
-    run_command(one_row, options)  # the files of Python's packages and of the model are in memory now
-    run_forward(encoder, windows[:1])
-    starts, commands = [], []
-    forwards = [run_forward(encoder, windows)]
-    for number in range(options.rounds):
-        starts.append(run_command(one_row, options)[0])
+    report: dict[str, Any] = {}
+
+    def forward() -> None:
+        for ids, cu_seqlens in windows:
+            encoder.forward_packed(ids, cu_seqlens)
+
+    def command() -> paired.Cost:
+        nonlocal report
         cost, report = run_command(path, options)
         assert report["tokens"] == sum(len(ids) for ids, _ in windows), "not the same tokens"
-        commands.append(cost)
-        forwards.append(run_forward(encoder, windows))
-        print(f"round {number + 1}: {cost.facts()}, forward {forwards[-1].facts()}", flush=True)
+        return cost
+
+    run_command(one_row, options)  # the files of Python's packages and of the model are in memory now
+    encoder.forward_packed(*windows[0])
+    contenders: dict[str, paired.Measure] = {
+        COMMAND: command,
+        START: lambda: run_command(one_row, options)[0],
+        FORWARD: lambda: paired.cost_of(forward),
+    }
+    rounds = []
+    for one in paired.take_turns(contenders, options.rounds):
+        rounds.append(one)
+        print(f"round {len(rounds)}: { ({name: cost.facts() for name, cost in one.items()}) }", flush=True)
     model = sum(file.stat().st_size for file in resolve(options.encoder).folder.rglob("*.safetensors"))
-    peak = max(cost.peak_rss for cost in commands)
+    peak = max(one[COMMAND].peak_rss for one in rounds)
     return {
         **{name: report[name] for name in ("rows_read", "encoded", "tokens")},
-        "command": [cost.facts() for cost in commands],
-        "command_on_one_row": [cost.facts() for cost in starts],
-        "forward_alone": [cost.facts() for cost in forwards],
-        **ratios(commands, starts, forwards),
+        **{name: [one[name].facts() for one in rounds] for name in contenders},
+        **ratios(rounds),
         "peak_rss_mb": round(peak / MB, 1),
         "model_mb": round(model / MB, 1),
         "peak_rss_above_model_mb": round((peak - model) / MB, 1),
     }
 
 
-def ratios(commands: list[Cost], starts: list[Cost], forwards: list[Cost]) -> dict[str, dict[str, float]]:
-    """Round by round: the command to the forwards around it, as it is and less the command on one row."""
+def ratios(rounds: list[paired.Round]) -> dict[str, dict[str, float]]:
+    """The command's time over the forward's, round by round: as it is, and less the command on one row."""
     found = {}
-    for kind in ("cpu_s", "wall_s"):
-        around = [(getattr(a, kind) + getattr(b, kind)) / 2 for a, b in itertools.pairwise(forwards)]
-        whole, start = ([getattr(cost, kind) for cost in costs] for costs in (commands, starts))
-        rounds = list(zip(whole, start, around, strict=True))
-        found[f"{kind[:-2]}_times_forward"] = spread([all_ / alone for all_, _, alone in rounds])
-        found[f"{kind[:-2]}_times_forward_without_start"] = spread(
-            [(all_ - one) / alone for all_, one, alone in rounds]
+    kinds: tuple[paired.Kind, ...] = ("cpu_s", "wall_s")
+    for kind in kinds:
+        whole = paired.ratios(rounds, COMMAND, FORWARD, kind)
+        start = paired.ratios(rounds, START, FORWARD, kind)
+        found[f"{kind[:-2]}_times_forward"] = paired.spread(whole, 4)
+        found[f"{kind[:-2]}_times_forward_without_start"] = paired.spread(
+            [all_ - one for all_, one in zip(whole, start, strict=True)], 4
         )
     return found
 
 
 def main() -> None:
+    """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of answers_train.parquet")
-    parser.add_argument("--rows", type=int, help="only the first so many; default: all")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--scratch", type=Path, help="where stores are written; default: the system's")
-    parser.add_argument("--out", type=Path, help="JSON file of the result")
+    parser.add_argument("--rows", type=int, help="number of answers to embed; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds")
+    parser.add_argument("--encoder", default="minilm", help="encoder")
+    parser.add_argument("--dtype", default="auto", help="precision of the encoder")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the command and of the forward")
+    parser.add_argument("--scratch", type=Path, help="folder for the stores; default: the system's")
+    parser.add_argument("--out", type=Path, help="JSON file for the result")
     options = parser.parse_args()
     encoder = Encoder(options.encoder, dtype=options.dtype, device="cpu", threads=options.threads)
     with tempfile.TemporaryDirectory() as scratch:
-        path = options.data / "answers_train.parquet"
-        one_row = first_rows(path, 1, Path(scratch))
-        if options.rows is not None:
-            path = first_rows(path, options.rows, Path(scratch))
+        one_row, path = (first_rows(n, Path(scratch), options.data) for n in (1, options.rows))
         found = measure(path, one_row, encoder, options)
     settings = {"threads": options.threads, "max_length": encoder.max_length, **encoder.info}
     write_result(options.out, "end_to_end", PACKAGES, {"settings": settings, **found})

@@ -1,6 +1,6 @@
-"""What embeds texts in the benchmarks: univar, its peers, and the rate of stock matrix products.
+"""What embeds texts in the benchmarks: univar and its peers.
 
-Peers other than sentence-transformers get texts sorted by tokens, batches of 32, and Hugging Face's fast
+Peers other than sentence-transformers get texts sorted by length, batches of 32, and Hugging Face's fast
 tokenizer.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would spin beside the encoders'
@@ -20,7 +19,7 @@ import torch
 
 from univar import Encoder
 from univar.encoder.checkpoint import load_weights
-from univar.encoder.config import EncoderConfig, read_config
+from univar.encoder.config import read_config
 from univar.encoder.forward_torch import TorchForward
 from univar.encoder.tokenizer import load_tokenizer
 
@@ -28,14 +27,12 @@ BASE = "sentence-transformers fp32 (default)"
 BATCH = 32  # sentence-transformers' default, and the best of 8, 32, 128 for the others
 
 
-@dataclass
+@dataclass(frozen=True)
 class Contender:
-    """encode: texts -> (N, dim); cpu_s, wall_s: one figure a round."""
+    """encode: texts -> embeddings (N, dim) float32, rows of length 1."""
 
     name: str
     encode: Callable[[list[str]], np.ndarray]
-    cpu_s: list[float] = field(default_factory=list)
-    wall_s: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -60,11 +57,11 @@ def univar_contenders(setting: Setting, dtypes: tuple[str, ...] = ("bf16", "fp32
     return [Contender(f"univar {dtype}", encoder(dtype)) for dtype in dtypes]
 
 
-def packed_torch_contender(setting: Setting) -> Contender:
-    """Our packed texts through torch's own operations in bf16: what packing alone gives."""
+def packed_torch_contender(setting: Setting, dtype: str = "bf16") -> Contender:
+    """Packed texts through torch's own operations: what packing alone brings."""
     config = read_config(setting.folder)
     tokenizer = load_tokenizer(setting.folder, setting.max_length, setting.threads)
-    forward = TorchForward(config, load_weights(config), "bf16", torch.device("cpu"), setting.threads)
+    forward = TorchForward(config, load_weights(config), dtype, torch.device("cpu"), setting.threads)
 
     def encode(texts: list[str]) -> np.ndarray:
         tokens = tokenizer.encode(texts)
@@ -73,7 +70,7 @@ def packed_torch_contender(setting: Setting) -> Contender:
             out[rows] = embeddings
         return out
 
-    return Contender("packed torch bf16", encode)
+    return Contender(f"packed torch {dtype}", encode)
 
 
 def sentence_transformers_contenders(setting: Setting) -> list[Contender]:
@@ -193,64 +190,3 @@ def onnxruntime_contenders(setting: Setting) -> list[Contender]:
         return np.stack([out[row] for row in range(len(texts))])
 
     return [Contender("onnxruntime fp32", encode)]
-
-
-def timed(call: Callable[[], object]) -> tuple[float, float, object]:
-    """CPU and wall seconds of one call, and what it gave."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = call()
-    return time.process_time() - cpu, time.perf_counter() - wall, result
-
-
-def gemm_rate(dim: int, intermediate: int, rows: int = 2048, packed: bool = False) -> float:
-    """FLOP per CPU-second of torch's bf16 linears in the shapes of one layer, in one thread, warmed up.
-
-    packed: with weights that oneDNN has laid out beforehand.
-    """
-    shapes = [(dim, 3 * dim), (dim, dim), (dim, intermediate), (intermediate, dim)]
-    products = [(torch.randn(rows, i).bfloat16(), torch.randn(o, i).bfloat16()) for i, o in shapes]
-    multiply = torch.nn.functional.linear
-    if packed:
-        products = [(x, torch.ops.mkldnn._reorder_linear_weight(w, rows)) for x, w in products]
-        multiply = packed_linear
-    return products_rate(multiply, products, sum(2 * rows * i * o for i, o in shapes))
-
-
-def attention_rate(heads: int, head_dim: int, length: int) -> float:
-    """FLOP per CPU-second of torch's batched bf16 products in the shapes of one text's attention."""
-    queries, keys = (torch.randn(heads, length, head_dim).bfloat16() for _ in range(2))
-    weights = torch.rand(heads, length, length).bfloat16()
-    products = [(queries, keys.transpose(1, 2).contiguous()), (weights, keys)]
-    return products_rate(torch.bmm, products, 4 * heads * length * length * head_dim)
-
-
-def products_rate(multiply: Callable, products: list[tuple[torch.Tensor, torch.Tensor]], flop: int) -> float:
-    """FLOP per CPU-second of products that together are `flop`, in one thread, warmed up."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # two would spin while they wait for each other, and CPU time counts that
-
-    def repeat(n: int) -> None:
-        for _ in range(n):
-            for left, right in products:
-                multiply(left, right)
-
-    with torch.inference_mode():
-        repeat(5)
-        cpu, _, _ = timed(lambda: repeat(50))
-    torch.set_num_threads(before)
-    return 50 * flop / cpu
-
-
-def linear_flop(config: EncoderConfig, lengths: np.ndarray) -> float:
-    """FLOP of a model's linears over texts of `lengths` (N,) tokens."""
-    weights = 4 * config.dim * config.dim + 2 * config.dim * config.intermediate
-    return config.layers * 2.0 * weights * float(lengths.sum())
-
-
-def attention_flop(config: EncoderConfig, lengths: np.ndarray) -> float:
-    """FLOP of attention's two products over texts of `lengths` (N,) tokens."""
-    return config.layers * 4.0 * config.dim * float((lengths**2.0).sum())
-
-
-def packed_linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    return torch.ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")

@@ -1,6 +1,6 @@
 """How fast `elicit` asks, and how well it keeps a rate, against a server without latency in another process.
 
-python benchmarks/bench_elicit.py --out benchmarks/results/elicit.json
+python -m benchmarks.elicit --out benchmarks/results/elicit.json
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from facts import write_result
-
+from benchmarks.facts import write_result
 from univar.elicit.elicitation import Elicitation
 from univar.elicit.requests import ModelEntry
 from univar.questions import Question
@@ -76,8 +75,8 @@ def run(port: int, requests: int, per_minute: float) -> float:
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, help="JSON file for the result")
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
