@@ -39,8 +39,8 @@ dev: $(VENV)/.dev
 demo: $(VENV)/.installed
 	$(VENV)/bin/univar demo -o demo
 
-# Tests use one thread each; two run beside each other.
-PYTEST := $(PY) -m pytest -n 2 --dist worksteal
+# As many processes as processors, each with one thread.
+PYTEST := $(PY) -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 test: $(VENV)/.installed
 	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory lint; \
