@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import hashlib
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.answers.conftest import GOOD, lines, read, written
+from univar.answers.inputs import Reading
 from univar.answers.parquet import as_text
 from univar.errors import DataError, UsageError
 
@@ -59,11 +61,91 @@ def test_source_is_kept_as_source_corpus(tmp_path: Path, ending: str) -> None:
     assert "source" not in row
 
 
+ODD: list[tuple[dict[str, str], str]] = [
+    ({"a/b": "1"}, "'a/b' is left out: its name has a '/' or a control character"),
+    ({"agreement\n(1 to 7)": "4"}, "left out: its name has a '/' or a control character"),
+    ({"How much do you agree with this answer, from one to seven? " * 2: "4"}, "longer than 64 characters"),
+    ({"source": "a", "source_corpus": "b"}, "'source_corpus' is left out: there is another 'source_corpus'"),
+    ({f"column{n}": "" for n in range(300)}, "left out: a row keeps at most 256 columns"),
+]
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "json"])
+@pytest.mark.parametrize(("odd", "note"), ODD)
+def test_a_column_that_cannot_be_kept_is_left_out_and_told_once(
+    tmp_path: Path, ending: str, odd: dict[str, str], note: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    rows = [GOOD | odd] * 3
+    if ending == "json":
+        path.write_text(json.dumps(rows))
+    else:
+        written(path, rows)
+    notes: list[str] = []
+    reading = read(path, on_note=notes.append)
+    assert reading.rejected == []
+    assert [{name: row[name] for name in GOOD} for row in reading.rows] == [GOOD] * 3
+    assert [told for told in notes if note in told]
+    assert len(notes) == len(set(notes))
+    assert all(str(path) in told for told in notes)
+
+
+def test_a_long_name_can_be_kept_under_another(tmp_path: Path) -> None:
+    long = "How much do you agree with this answer, from one to seven? " * 2
+    path = written(tmp_path / "a.csv", [GOOD | {long: "4"}])
+    assert read(path, rename={"agreement": long.strip()}, on_note=print).rows[0]["agreement"] == "4"
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("Model", "LANGUAGE", "Question", "Answer"), []),
+        (("model_name", "lang", "prompt", "response"), []),
+        (("model id", "lang", "instruction", "completion"), []),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_common_names_of_our_columns_are_read_and_told(
+    tmp_path: Path, names: tuple[str, ...], expected: list[str], ending: str
+) -> None:
+    notes: list[str] = []
+    path = written(tmp_path / f"a.{ending}", [dict(zip(names, GOOD.values(), strict=True))])
+    (row,) = read(path, on_note=notes.append).rows
+    assert {name: row[name] for name in GOOD} == GOOD
+    assert any(f"{names[3]!r} is read as 'answer'" in note for note in notes)
+
+
+def test_our_own_name_comes_before_a_common_one(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", [GOOD | {"response": "HTTP 200", "Answer": "no"}])
+    (row,) = read(path, on_note=print).rows
+    assert (row["answer"], row["response"], row["Answer"]) == ("because", "HTTP 200", "no")
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_source_beside_source_corpus_is_an_error(tmp_path: Path, ending: str) -> None:
-    path = written(tmp_path / f"a.{ending}", [GOOD | {"source": "a", "source_corpus": "b"}])
-    with pytest.raises(DataError, match=r"'source' and 'source_corpus' are both 'source_corpus'"):
-        read(path)
+def test_a_mapping_from_a_column_that_is_not_there_is_an_error_even_where_ours_is(
+    tmp_path: Path, ending: str
+) -> None:
+    path = written(tmp_path / f"a.{ending}", [GOOD])
+    with pytest.raises(DataError, match="no column 'nope' to map to 'model'"):
+        read(path, rename={"model": "nope"})
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_constant_is_every_row_s_value(tmp_path: Path, ending: str) -> None:
+    rows = [{"model": "m", "question": "why?", "answer": "because"}] * 2
+    path = written(tmp_path / f"answers_fin.{ending}", rows)
+    for constant in ({"language": "fra"}, {"language": "@name"}):
+        found = {row["language"] for row in read(path, reading=Reading(constant=constant)).rows}
+        assert found == ({"fra"} if constant["language"] == "fra" else {"fin"})
+    with pytest.raises(DataError, match="there is a column 'model'"):
+        reading = read(path, reading=Reading(constant={"model": "x", "language": "fra"}))
+        raise DataError(reading.reasons[1])
+
+
+def test_a_file_s_name_without_a_language_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "answers.csv", [{"model": "m", "question": "why?", "answer": "because"}])
+    with pytest.raises(DataError, match="no part of the file's name is a language code"):
+        read(path, reading=Reading(constant={"language": "@name"}))
 
 
 @pytest.mark.parametrize("given", ["en", "eng", "EN", " eng ", "eng_Latn", "en-US"])
@@ -137,12 +219,9 @@ def test_parquet_types_become_text(tmp_path: Path, values: pa.Array, text: str, 
         ("answer", pa.array([["because"]]), "list"),
         ("model", pa.array([{"name": "m"}]), "struct"),
         ("question", pa.array([b"why?"]), "binary"),
-        ("extra", pa.array([b"\x00\x01"]), "binary"),
-        ("extra", pa.array([bytes(16)], pa.uuid()), "fixed_size_binary"),
-        ("extra", pa.array([b"\x00\x01"], pa.binary(2)), "fixed_size_binary"),
     ],
 )
-def test_parquet_type_that_cannot_be_kept_names_column_and_type(
+def test_a_required_column_that_is_no_text_names_its_type(
     tmp_path: Path, column: str, values: pa.Array, kind: str
 ) -> None:
     table = pa.Table.from_pylist([GOOD | {"extra": "x"}])
@@ -161,11 +240,27 @@ def test_a_code_outside_of_its_dictionary_is_an_error_not_wrong_text() -> None:
             as_text("topic", values)
 
 
-def test_nested_bytes_are_an_error_that_names_the_column(tmp_path: Path) -> None:
-    table = pa.Table.from_pylist([GOOD | {"image": {"bytes": b"\xff"}}])
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (pa.array([b"\x00\x01"]), "has type binary, which a row cannot keep"),
+        (pa.array([bytes(16)], pa.uuid()), "has type fixed_size_binary"),
+        (pa.array([b"\x00\x01"], pa.binary(2)), "has type fixed_size_binary"),
+        (pa.array([{"bytes": b"\xff"}]), "holds values that have no JSON text"),
+        (pa.array([[2**60]], pa.list_(pa.timestamp("ms"))), "has values without a text"),
+        (pa.array([{"when": 2**60}], pa.struct([("when", pa.timestamp("ms"))])), "has values without a text"),
+    ],
+)
+def test_an_unneeded_column_without_text_is_left_out_and_told(
+    tmp_path: Path, values: pa.Array, reason: str
+) -> None:
+    table = pa.Table.from_pylist([GOOD | {"kept": "x"}]).add_column(0, "extra", values)
     pq.write_table(table, tmp_path / "a.parquet")
-    with pytest.raises(DataError, match="image holds values that have no JSON text"):
-        read(tmp_path / "a.parquet")
+    notes: list[str] = []
+    reading = read(tmp_path / "a.parquet", on_note=notes.append)
+    assert [{name: row[name] for name in (*GOOD, "kept")} for row in reading.rows] == [GOOD | {"kept": "x"}]
+    assert "extra" not in reading.rows[0]
+    assert reason in notes[0]
 
 
 def test_nameless_csv_column_is_called_by_its_place(tmp_path: Path) -> None:

@@ -74,16 +74,10 @@ def test_file_without_rows(tmp_path: Path, name: str, data: bytes | None) -> Non
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_missing_column_lists_what_is_there(tmp_path: Path, ending: str) -> None:
-    row = {"model": "m", "language": "eng", "question": "why?", "response": "because"}
+    row = {"model": "m", "language": "eng", "question": "why?", "said": "because"}
     path = written(tmp_path / f"a.{ending}", [row])
-    fails(path, "no column 'answer'", "'question', 'response'", "--map answer=COLUMN")
-    fails(path, "no column 'reply' to map to 'answer'", "'response'", rename={"answer": "reply"})
-
-
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_bad_column_name_of_a_table(tmp_path: Path, ending: str) -> None:
-    fails(written(tmp_path / f"a.{ending}", [GOOD | {"a/b": "x"}]), "'a/b' has a '/'")
-    fails(written(tmp_path / f"b.{ending}", [GOOD | {f"c{n}": "x" for n in range(300)}]), "more than 256")
+    fails(path, "no column 'answer'", "'question', 'said'", "--map answer=COLUMN")
+    fails(path, "no column 'reply' to map to 'answer'", "'said'", rename={"answer": "reply"})
 
 
 @pytest.mark.parametrize("ending", WRITERS)
@@ -166,7 +160,6 @@ def test_a_damaged_parquet_file_is_an_error_or_whole_text(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        (b'model,language,question,answer\nm,eng,why?,a\nm,eng,why?,"b\nm,eng,why?,c\n', "line 3: a quoted"),
         (b"model,language,question,answer,answer\nm,eng,why?,a,b\n", "'answer' twice"),
         (b"model,language,question,answ\xff\nm,eng,why?,a\n", "the header: not UTF-8"),
         (b'"model"x,language,question,answer\nm,eng,why?,a\n', "line 1: cannot read the header"),
@@ -199,9 +192,8 @@ def test_faults_that_can_be_seen_at_once_come_before_any_row(tmp_path: Path) -> 
         ([], {}, "no input"),
         (["-", "-"], {}, "only once"),
         (["-"], {"format": "parquet"}, "Parquet cannot be read from stdin"),
-        (["-"], {"format": "xlsx"}, "unknown format 'xlsx': choose one of jsonl, csv, tsv, parquet"),
-        (["a.xlsx"], {}, r"a\.xlsx: the ending '\.xlsx' tells no format: name one with --format"),
-        (["a.json"], {}, "tells no format"),
+        (["-"], {"format": "xlsx"}, "unknown format 'xlsx': choose one of jsonl, json, csv, tsv"),
+        (["a.doc"], {}, r"a\.doc: the ending '\.doc' tells no format: name one with --format"),
         (["a.gz"], {}, "tells no format"),
         (["a.parquet.gz"], {}, "Parquet is compressed inside: unpack"),
         (["a.jsonl"], {"batch_rows": 0}, "must be at least 1"),

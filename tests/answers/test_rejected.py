@@ -40,13 +40,7 @@ def without(name: str) -> dict[str, Any]:
         (json.dumps(GOOD | {"id": "X"}).encode().replace(b"X", rb"\udfff"), "id has half of a surrogate"),
         (json.dumps(GOOD | {"x": 1}).encode().replace(b"1", b"[" * 100_000), "nested too deeply"),
         (json.dumps(GOOD | {"x": 1}).encode().replace(b"1", b"9" * 10_000), "not usable JSON"),
-        (GOOD | {"a/b": "1"}, "'a/b' has a '/' or a control character"),
-        (GOOD | {"a\u0007": "1"}, "has a '/' or a control character"),
-        (GOOD | {"c" * 65: "1"}, "longer than 64 characters"),
-        (GOOD | {" ": "1"}, "a column has no name"),
         (GOOD | {" answer": "other"}, "'answer' and ' answer' are both 'answer' here"),
-        (GOOD | {"source": "a", "source_corpus": "b"}, "are both 'source_corpus' here"),
-        (GOOD | {f"column{n}": "" for n in range(300)}, "more than 256 different columns"),
     ],
 )  # fmt: skip
 def test_bad_json_line(tmp_path: Path, row: Any, reason: str) -> None:

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from univar._native import HashIndex
 from univar.answers import faults
 from univar.answers.clean import CleanCopy
+from univar.answers.inputs import Reading
 from univar.answers.maker_names import own_names
 from univar.answers.read import read_rows
 from univar.answers.rows import RejectedRow, RowBatch, is_empty
@@ -83,8 +84,7 @@ class CheckReport:
 def check_rows(
     inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
-    format: str | None = None,
-    rename: Mapping[str, str] | None = None,
+    reading: Reading | None = None,
     copy: CleanCopy | None = None,
 ) -> CheckReport:
     """Read everything once, as `read_rows` does with the same arguments, and report.
@@ -108,7 +108,7 @@ def check_rows(
 
     seen_rows, seen_answers = HashIndex(), HashIndex()
     sources = _Sources()
-    for batch in read_rows(inputs, format=format, rename=rename, on_rejected=reject):
+    for batch in read_rows(inputs, reading=reading, on_rejected=reject, on_note=report.notes.append):
         column = {name: batch.table[name].combine_chunks() for name in batch.table.column_names}
         n_chars = pc.utf8_length(column["answer"]).to_numpy()
         models = sources.add(column, n_chars)

@@ -1,17 +1,52 @@
-"""What the user named as input: its format, its compression, the bytes and the lines in it."""
+"""What the user named as input: its format, its compression, and how it is to be read."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Protocol
 
-from univar.answers.rows import MAX_ROW_BYTES, ColumnNames, RawBatch
+from univar.answers.rows import ColumnNames, RawBatch
+from univar.answers.text import ByteStream, Utf8Stream, check_encoding
 from univar.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How answer files are read, where their names and contents do not tell.
+
+    format:    one of FORMATS, whatever the endings say
+    rename:    our column to the input's, {"answer": "reply"} if the input calls the answers `reply`
+    delimiter: between the fields of CSV and TSV, one character
+    encoding:  of text files; by default UTF-8, or what a byte order mark tells
+    quoting:   of CSV and TSV: "double" quotes around fields, or "none"; by default what the file shows
+    constant:  our column to the value that every row has; "@name" is the language code in the file's name
+    """
+
+    format: str | None = None
+    rename: Mapping[str, str] | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    quoting: str | None = None
+    constant: Mapping[str, str] = field(default_factory=dict)
+
+    def checked(self) -> Reading:
+        """The same. Raises UsageError for what makes no sense, before anything is read."""
+        if self.format is not None and self.format not in FORMATS:
+            raise UsageError(f"unknown format {self.format!r}: choose one of {', '.join(FORMATS)}")
+        if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
+            raise UsageError(
+                f"the delimiter must be one character, such as ';' or tab; it is {self.delimiter!r}"
+            )
+        if self.quoting not in (None, "none", "double"):
+            raise UsageError(f"unknown quoting {self.quoting!r}: choose none or double")
+        if self.encoding is not None:
+            return replace(self, encoding=check_encoding(self.encoding))
+        return self
 
 
 class Reader(Protocol):
@@ -38,14 +73,20 @@ class Format:
 
 FORMATS = {
     "jsonl": Format((".jsonl", ".ndjson"), "univar.answers.jsonl:read_jsonl"),
-    "csv": Format((".csv",), "univar.answers.delimited:read_csv"),
-    "tsv": Format((".tsv",), "univar.answers.delimited:read_tsv"),
-    "parquet": Format((".parquet",), "univar.answers.parquet:read_parquet"),
+    "json": Format((".json",), "univar.answers.jsonl:read_jsonl"),
+    "csv": Format((".csv",), "univar.answers.delimited:read_delimited"),
+    "tsv": Format((".tsv", ".tab", ".txt"), "univar.answers.delimited:read_delimited"),
+    "parquet": Format((".parquet", ".pq"), "univar.answers.parquet:read_parquet"),
+    "excel": Format((".xlsx", ".xls", ".xlsb", ".ods"), "univar.answers.excel:read_excel"),
 }
 """A further format is one module with a Reader and one line here."""
 
 _ENDINGS = {ending: name for name, format in FORMATS.items() for ending in format.endings}
 _CODECS = {".gz": "gzip", ".zst": "zstd"}
+
+
+WHOLE_FILES = ("parquet", "excel")
+"""Formats that are read from a file, never from a stream, and are compressed inside."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +97,13 @@ class Input:
     label: str
     format: str
     codec: str
+    reading: Reading = Reading()
+
+    @contextmanager
+    def text(self) -> Iterator[Utf8Stream]:
+        """The input's text as UTF-8, whatever its encoding."""
+        with self.open() as stream:
+            yield Utf8Stream(stream, self.reading.encoding)
 
     @contextmanager
     def open(self) -> Iterator[ByteStream]:
@@ -73,18 +121,16 @@ class Input:
                 yield stream
 
 
-def find_input(given: str | os.PathLike[str], format: str | None) -> Input:
-    """The input called `given`, "-" for stdin, in `format` or the one its ending tells.
+def find_input(given: str | os.PathLike[str], reading: Reading) -> Input:
+    """The input called `given`, "-" for stdin, in the format asked for or the one its ending tells.
 
-    Raises UsageError for an unknown format, DataError for what is not there or cannot be opened.
+    Raises UsageError where no format is known, DataError for what is not there or cannot be opened.
     """
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}: choose one of {', '.join(FORMATS)}")
-    path = os.fspath(given)
+    path, format = os.fspath(given), reading.format
     if path == "-":
-        if format == "parquet":
-            raise UsageError("Parquet cannot be read from stdin: give the file's path")
-        return Input(None, "stdin", format or "jsonl", "")
+        if format in WHOLE_FILES:
+            raise UsageError(f"{format.capitalize()} cannot be read from stdin: give the file's path")
+        return Input(None, "stdin", format or "jsonl", "", reading)
     _check_readable(path)
     endings = [suffix.lower() for suffix in PurePath(path).suffixes]
     codec = _CODECS.get(endings[-1], "") if endings else ""
@@ -94,9 +140,9 @@ def find_input(given: str | os.PathLike[str], format: str | None) -> Input:
         raise UsageError(
             f"{path}: the ending {ending!r} tells no format: name one with --format ({', '.join(FORMATS)})"
         )
-    if found == "parquet" and codec:
-        raise UsageError(f"{path}: Parquet is compressed inside: unpack the {endings[-1]} file first")
-    return Input(path, path, found, codec)
+    if found in WHOLE_FILES and codec:
+        raise UsageError(f"{path}: {found.capitalize()} is compressed inside: unpack the {endings[-1]} file")
+    return Input(path, path, found, codec, reading)
 
 
 def _check_readable(path: str) -> None:
@@ -106,49 +152,3 @@ def _check_readable(path: str) -> None:
         raise DataError(f"{path} does not exist: check the path")
     if not os.access(path, os.R_OK):
         raise DataError(f"{path} cannot be opened: you have no permission to read it")
-
-
-CHUNK_BYTES = 1 << 20
-_BOM = b"\xef\xbb\xbf"
-
-
-class ByteStream(Protocol):
-    """What the readers need of an opened file."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
-class LongLine(bytes):
-    """Stands for a line over the limit: one quote if the line had an odd number of quotes, else empty."""
-
-
-def split_lines(stream: ByteStream, limit: int = MAX_ROW_BYTES) -> Iterator[bytes]:
-    """The lines of `stream` without their newline; a line of more than `limit` bytes comes as a LongLine.
-
-    A byte order mark at the start is dropped. At most `limit` bytes and one chunk are held.
-    """
-    parts: list[bytes] = []  # the line that is not finished yet
-    held = quotes = 0
-    chunk = stream.read(CHUNK_BYTES).removeprefix(_BOM)
-    while chunk:
-        first, *rest = chunk.split(b"\n")
-        parts.append(first)
-        held += len(first)
-        if rest:
-            yield _finished(parts, held, quotes, limit)
-            *whole, last = rest
-            yield from whole
-            parts, held, quotes = [last], len(last), 0
-        elif held > limit:
-            quotes += sum(part.count(b'"') for part in parts)
-            parts = []
-        chunk = stream.read(CHUNK_BYTES)
-    if held:
-        yield _finished(parts, held, quotes, limit)
-
-
-def _finished(parts: list[bytes], held: int, quotes: int, limit: int) -> bytes:
-    if held <= limit:
-        return b"".join(parts)
-    quotes += sum(part.count(b'"') for part in parts)
-    return LongLine(b'"' if quotes % 2 else b"")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
@@ -29,18 +30,49 @@ def read_parquet(
     assert path is not None
     with pq.ParquetFile(path) as file:
         schema, metadata = file.schema_arrow, file.metadata
-    ours = list(names.require(schema.names, required).values())
-    for column, kind in zip(ours, schema.types, strict=True):
-        check_type(column, kind)
+    ours = names.require(schema.names, required)
+    for name, kind in zip(schema.names, schema.types, strict=True):
+        if name in ours and (fault := type_fault(ours[name], kind)):
+            if ours[name] in required:
+                raise DataError(f"column {name!r} {fault.removeprefix('it ')}")
+            names.leave_out(name, fault)
+            del ours[name]
+    kept = _Kept([ours.get(name) for name in schema.names], frozenset(required), names)
     first = 1
-    pieces = _pieces(path, metadata, ours, batch_rows, batch_bytes)
+    pieces = _pieces(path, metadata, kept, batch_rows, batch_bytes)
     for columns in _joined(pieces, batch_rows, batch_bytes):
         yield from _batches(columns, first, batch_bytes)
         first += _length(columns)
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """The columns that are read. ours: our name of each column of the file, None for one that is left out."""
+
+    ours: list[str | None]
+    required: frozenset[str]
+    names: ColumnNames
+
+    def texts(self, columns: Sequence[pa.Array]) -> Columns:
+        """The columns as text; one whose values have no text is left out from here on, if it may be."""
+        texts: Columns = {}
+        for place, (name, values) in enumerate(zip(self.ours, columns, strict=True)):
+            if name is None:
+                continue
+            try:
+                texts[name] = as_text(name, values)
+            except DataError as error:
+                if "damaged" in str(error):
+                    raise
+                if name in self.required:
+                    raise DataError(f"column {name!r}: {error}") from None
+                self.names.leave_out(name, str(error))
+                self.ours[place] = None
+        return texts
+
+
 def _pieces(
-    path: str, metadata: pq.FileMetaData, ours: list[str], batch_rows: int, batch_bytes: int
+    path: str, metadata: pq.FileMetaData, kept: _Kept, batch_rows: int, batch_bytes: int
 ) -> Iterator[Columns]:
     """The columns as large_string, at most `batch_rows` rows at once and often far fewer."""
     options = {
@@ -56,7 +88,7 @@ def _pieces(
             n = rows_at_once(raw, metadata, group, batch_rows, batch_bytes)
             for batch in file.iter_batches(n, row_groups=[group]):
                 if batch.num_rows:
-                    yield {c: as_text(c, values) for c, values in zip(ours, batch.columns, strict=True)}
+                    yield kept.texts(batch.columns)
 
 
 def _nested_strings(metadata: pq.FileMetaData) -> list[str]:
@@ -72,12 +104,25 @@ def _joined(pieces: Iterable[Columns], batch_rows: int, batch_bytes: int) -> Ite
     for piece in pieces:
         n_bytes = sum(values.nbytes for values in piece.values())
         if held and (rows + _length(piece) > batch_rows or size + n_bytes > batch_bytes):
-            yield {name: pa.concat_arrays([columns[name] for columns in held]) for name in held[0]}
+            yield _concatenated(held)
             held, rows, size = [], 0, 0
         held.append(piece)
         rows, size = rows + _length(piece), size + n_bytes
     if held:
-        yield {name: pa.concat_arrays([columns[name] for columns in held]) for name in held[0]}
+        yield _concatenated(held)
+
+
+def _concatenated(held: list[Columns]) -> Columns:
+    """Pieces as one; a column that was left out after the first of them is null where it is missing."""
+    return {
+        name: pa.concat_arrays(
+            [
+                columns[name] if name in columns else pa.nulls(_length(columns), pa.large_string())
+                for columns in held
+            ]
+        )
+        for name in held[0]
+    }
 
 
 def _length(columns: Columns) -> int:
@@ -127,17 +172,18 @@ MAX_NESTED_BYTES = 256 << 20
 """Most that the strings of a nested column may unpack to in the rows that are read at once."""
 
 
-def check_type(column: str, kind: pa.DataType) -> None:
-    """Raise DataError unless `column` can be text; the required ones must be."""
+def type_fault(column: str, kind: pa.DataType) -> str:
+    """Why a column of this type has no text; "" where it has. The required ones must be text."""
     if isinstance(kind, pa.BaseExtensionType):
-        return check_type(column, kind.storage_type)
+        return type_fault(column, kind.storage_type)
     if pt.is_dictionary(kind):
-        return check_type(column, kind.value_type)
+        return type_fault(column, kind.value_type)
     is_text = pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
     if column in REQUIRED_COLUMNS and not (is_text or pt.is_null(kind)):
-        raise DataError(f"column {column!r} has type {kind}, not text: store it as strings")
+        return f"it has type {kind}, not text: store it as strings"
     if "binary" in str(kind) and not pt.is_nested(kind):
-        raise DataError(f"column {column!r} has type {kind}, which a row cannot keep: leave it out")
+        return f"it has type {kind}, which a row cannot keep"
+    return ""
 
 
 def as_text(column: str, values: pa.Array) -> pa.Array:
@@ -149,17 +195,18 @@ def as_text(column: str, values: pa.Array) -> pa.Array:
         _check_codes(values)
         return as_text(column, values.dictionary_decode())
     if pt.is_nested(kind) and _unpacked_bytes(values) > MAX_NESTED_BYTES:
-        raise DataError(
-            f"column {column!r} has type {kind} and unpacks to more than {MAX_NESTED_BYTES >> 20} MiB "
-            f"in {len(values)} rows: leave it out"
-        )
+        raise DataError(f"it unpacks to more than {MAX_NESTED_BYTES >> 20} MiB in {len(values)} rows")
     if pt.is_float64(kind) or pt.is_nested(kind):
-        texts = [None if value is None else json_text(column, value) for value in values.to_pylist()]
+        try:
+            cells = values.to_pylist()
+        except (ValueError, OverflowError, pa.ArrowException) as error:  # a date beyond what Python has
+            raise DataError(f"it has values without a text: {error}") from None
+        texts = [None if value is None else json_text(column, value) for value in cells]
         return pa.array(texts, pa.large_string())
     try:
         return values.cast(pa.large_string())
     except pa.ArrowNotImplementedError:
-        raise DataError(f"column {column!r} has type {kind}, which has no text form: leave it out") from None
+        raise DataError(f"it has type {kind}, which has no text form") from None
 
 
 def _check_codes(values: pa.DictionaryArray) -> None:

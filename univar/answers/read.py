@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import functools
 import importlib
+import logging
 import os
+import re
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
-from univar.answers.inputs import FORMATS, Input, Reader, find_input
+from univar.answers.inputs import FORMATS, Input, Reader, Reading, find_input
 from univar.answers.rows import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -22,7 +26,9 @@ from univar.answers.rows import (
     normalize,
 )
 from univar.errors import DataError, UsageError
-from univar.schema import REQUIRED_COLUMNS, SOURCE_CORPUS
+from univar.schema import REQUIRED_COLUMNS, SOURCE_CORPUS, normalize_language
+
+logger = logging.getLogger("univar")
 
 AnyPath = str | os.PathLike[str]
 
@@ -31,19 +37,23 @@ def read_rows(
     inputs: AnyPath | Iterable[AnyPath],
     *,
     on_rejected: OnRejected,
+    reading: Reading | None = None,
     format: str | None = None,
     rename: Mapping[str, str] | None = None,
+    on_note: Callable[[str], object] | None = None,
     required: Collection[str] = REQUIRED_COLUMNS,
     batch_rows: int = BATCH_ROWS,
     batch_bytes: int = BATCH_BYTES,
 ) -> Iterator[RowBatch]:
     """Batches of the rows in `inputs`, in order; none is empty and none spans two files.
 
-    inputs: .jsonl, .ndjson, .csv, .tsv (each also .gz or .zst) and .parquet files; "-" is stdin (JSONL);
+    inputs: .jsonl, .ndjson, .json, .csv, .tsv (each also .gz or .zst), .parquet and .xlsx files; "-" is
+        stdin (JSONL unless `reading` says otherwise);
         a folder of UniVaR's layout (`univar.answers.read`), which gives `source_corpus` too.
     on_rejected: called with every RejectedRow, in the order of the rows; reading goes on.
-    format: "jsonl", "csv", "tsv" or "parquet" whatever the endings say.
-    rename: our column to the input's, {"answer": "response"} if the input calls the answers `response`.
+    reading: how files are read where they do not tell (`univar.answers.inputs.Reading`); its `format` and
+        `rename` may be given by themselves instead.
+    on_note: called with a sentence on each column that is left out or read under another name; default: log.
     required: columns that must be there and not blank; others of `schema.IDENTITY_COLUMNS` may be "".
     batch_rows, batch_bytes: most rows of a batch, and about how many bytes of text.
 
@@ -60,17 +70,28 @@ def read_rows(
         raise UsageError("stdin (-) can be read only once: name it once")
     if batch_rows < 1 or batch_bytes < 1:
         raise UsageError(f"batch_rows ({batch_rows}) and batch_bytes ({batch_bytes}) must be at least 1")
-    ColumnNames(rename)  # so that a wrong mapping is told before anything is read
-    found = [(find_input(path, format), corpus) for one in given for path, corpus in answer_files(one)]
+    reading = (reading or Reading(format, rename)).checked()
+    ColumnNames(reading.rename)  # so that a wrong mapping is told before anything is read
+    found = [(find_input(path, reading), corpus) for one in given for path, corpus in answer_files(one)]
 
     def all_files() -> Iterator[RowBatch]:
         for source, corpus in found:
-            names = ColumnNames(rename if corpus is None else {**COLUMNS, **(rename or {})})
-            raw = _raw_batches(source, names, tuple(required), batch_rows, batch_bytes)
+            rename = {**({} if corpus is None else COLUMNS), **(reading.rename or {})}
+            tell = functools.partial(_tell, on_note or logger.warning, source.label)
+            names = ColumnNames(rename, _constants(reading.constant, source), tell)
+            raw = _with_constants(
+                _raw_batches(source, names, tuple(required), batch_rows, batch_bytes), names.constant
+            )
             for batch in _usable(raw, source.label, required, on_rejected):
                 yield batch if corpus is None else of_corpus(batch, corpus)
 
     return all_files()
+
+
+def _with_constants(batches: Iterator[RawBatch], constant: Mapping[str, str]) -> Iterator[RawBatch]:
+    for raw in batches:
+        raw.columns.update({column: [value] * len(raw.rows) for column, value in constant.items()})
+        yield raw
 
 
 def _usable(
@@ -94,10 +115,42 @@ def _usable(
     if not usable and first is None:
         raise DataError(f"{file} is empty, there are no rows in it: give a file with answers")
     if not usable and first is not None:
+        remedy = ""
+        if first.reason.endswith("is missing or null"):
+            column = first.reason.split()[0]
+            remedy = f". If the column has another name, say so with --map {column}=COLUMN"
         raise DataError(
-            f"{file}: all {rejected} rows were rejected; the first, row {first.row}: {first.reason}. "
-            "If the columns have other names, say so with --map answer=COLUMN"
+            f"{file}: all {rejected} rows were rejected; the first, row {first.row}: {first.reason}{remedy}"
         )
+
+
+def _tell(on_note: Callable[[str], object], file: str, note: str) -> None:
+    on_note(f"{file}: {note}")
+
+
+def _constants(constant: Mapping[str, str], source: Input) -> dict[str, str]:
+    """The constants of a file; "@name" is the last part of its name that is a language code."""
+    values = dict(constant)
+    for column, value in constant.items():
+        if value != "@name":
+            continue
+        stem = os.path.basename(source.label).split(".")[0]
+        parts = re.split(r"[_\s-]+", stem)
+        codes = [part for part in parts[::-1] if _is_language(part)]
+        if not codes:
+            raise DataError(f"{source.label}: no part of the file's name is a language code")
+        values[column] = codes[0]
+    return values
+
+
+def _is_language(code: str) -> bool:
+    if not 2 <= len(code) <= 3:
+        return False
+    try:
+        normalize_language(code)
+    except DataError:
+        return False
+    return True
 
 
 def _raw_batches(
@@ -163,13 +216,13 @@ def of_corpus(batch: RowBatch, corpus: str) -> RowBatch:
 SAMPLE_BYTES = 1 << 20
 
 
-def estimate_rows(inputs: Iterable[str | os.PathLike[str]], format: str | None = None) -> int | None:
-    """About how many rows `inputs` hold; None where only reading would tell (a pipe, .gz, .zst).
+def estimate_rows(inputs: Iterable[str | os.PathLike[str]], reading: Reading | None = None) -> int | None:
+    """About how many rows `inputs` hold; None where only reading would tell (a pipe, .gz, .zst, a sheet).
 
-    Parquet files know it; for others it follows from the size and the lines in the first megabyte.
+    Parquet files know it; for others it follows from the size and the rows in the first megabyte.
     """
     files = [path for given in inputs for path, _ in answer_files(given)]
-    counts = [_estimate(find_input(path, format)) for path in files]
+    counts = [_estimate(find_input(path, reading or Reading())) for path in files]
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
 
@@ -178,14 +231,23 @@ def _estimate(source: Input) -> int | None:
     if source.path is None or source.codec or not stat.S_ISREG(os.stat(source.path).st_mode):
         return None  # looking into a pipe would take away what is to be read
     if source.format == "parquet":
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             return pq.read_metadata(source.path).num_rows
         except (OSError, pa.ArrowException):
             return None  # the reader will say what is wrong with the file
+    if source.format in ("excel", "json"):
+        return None
     with open(source.path, "rb") as file:
         sample = file.read(SAMPLE_BYTES)
-    lines = sample.count(b"\n")
-    return round(lines * os.path.getsize(source.path) / len(sample)) if sample else 0
+    rows = sample.count(b"\n") if source.format == "jsonl" else _csv_rows(sample.decode(errors="replace"))
+    return round(rows * os.path.getsize(source.path) / len(sample)) if sample else 0
+
+
+def _csv_rows(sample: str) -> int:
+    """Rows below the header; an answer may have several lines."""
+    try:
+        return max(sum(1 for fields in csv.reader(sample.splitlines(keepends=True)) if fields) - 1, 0)
+    except csv.Error:
+        return sample.count("\n")

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from univar.answers.text import MAX_LINE_BYTES
 from univar.errors import DataError, UsageError
 from univar.schema import IDENTITY_COLUMNS, REQUIRED_COLUMNS, SOURCE_CORPUS, normalize_language
 
 BATCH_ROWS = 4096
 BATCH_BYTES = 16 << 20
-MAX_ROW_BYTES = 32 << 20
+MAX_ROW_BYTES = MAX_LINE_BYTES
 """A longer row is rejected without being held whole."""
 
 MAX_COLUMNS = 256
@@ -71,68 +72,140 @@ class RawBatch:
     rejected: list[tuple[int, str]] = field(default_factory=list)
 
 
-class ColumnNames:
-    """How the columns of one file are called here. rename: our name to the input's name."""
+ALIASES = {
+    "prompt": "question",
+    "query": "question",
+    "instruction": "question",
+    "response": "answer",
+    "output": "answer",
+    "completion": "answer",
+    "generation": "answer",
+    "model_name": "model",
+    "model_id": "model",
+    "lang": "language",
+    "qid": "question_id",
+}
+"""Names that others give our columns; read so where ours is absent, and told."""
 
-    def __init__(self, rename: Mapping[str, str] | None = None) -> None:
+_OURS = (*IDENTITY_COLUMNS, "wording", "value")
+
+
+class ColumnNames:
+    """How the columns of one file are called here; what a row cannot keep is left out, and told once.
+
+    rename:   our name to the input's name
+    constant: our name to the value that every row has; the file must not have the column itself
+    on_note:  called with a sentence on each column that is left out or read under another name
+    """
+
+    def __init__(
+        self,
+        rename: Mapping[str, str] | None = None,
+        constant: Mapping[str, str] | None = None,
+        on_note: Callable[[str], object] = lambda note: None,
+    ) -> None:
         self._rename: dict[str, str] = {}
+        self.constant = dict(constant or {})
+        self._on_note, self._told = on_note, set[str]()
         self._seen: set[str] = set()
         for ours, theirs in (rename or {}).items():
             if theirs.strip() in self._rename:
                 raise UsageError(f"column {theirs!r} is mapped twice: give each input column one name")
-            try:
-                self._rename[theirs.strip()] = _clean(ours)
-            except DataError as error:
-                raise UsageError(f"cannot map {ours!r} to {theirs!r}: {error}") from None
+            if fault := _name_fault(ours.strip()):
+                raise UsageError(f"cannot map {ours!r} to {theirs!r}: {fault}")
+            self._rename[theirs.strip()] = ours.strip()
 
     def resolve(self, found: Iterable[str]) -> dict[str, str]:
-        """Our name of each column in `found`. Raises DataError for a bad name, two alike, or too many."""
+        """Our name of each column in `found` that is kept.
+
+        Raises DataError where two columns would both be one of `schema.IDENTITY_COLUMNS`, or a constant's.
+        """
+        names = list(found)
+        aliases = self._aliases(names)
         ours: dict[str, str] = {}
         theirs: dict[str, str] = {}
-        for name in found:
-            column = self._name(name)
-            if column in theirs:
+        for name in names:
+            column = self._rename.get(name.strip()) or aliases.get(name) or name.strip()
+            column = SOURCE_CORPUS if column == "source" else column
+            fault = _name_fault(column)
+            if column in self.constant:
+                raise DataError(f"there is a column {name!r}: leave out --constant {column}=...")
+            if column in theirs and column in IDENTITY_COLUMNS:
                 unmapped = theirs[column] if name.strip() in self._rename else name
                 raise DataError(
                     f"columns {theirs[column]!r} and {name!r} are both {column!r} here: "
                     f"give one of them another name, such as --map other_{column}={unmapped.strip()}"
                 )
+            if column in theirs:
+                fault = f"there is another {column!r}"
+            elif column not in self._seen and len(self._seen) >= MAX_COLUMNS:
+                fault = f"a row keeps at most {MAX_COLUMNS} columns"
+            if fault:
+                self._note(f"column {_shortened(name)} is left out: {fault}; --map NAME=COLUMN names it anew")
+                continue
             ours[name], theirs[column] = column, name
-        if not self._seen.issuperset(theirs):
-            if len(self._seen.union(theirs)) > MAX_COLUMNS:
-                raise DataError(f"more than {MAX_COLUMNS} different columns: leave out those you do not need")
-            self._seen.update(theirs)
+            self._seen.add(column)
         return ours
 
     def require(self, found: Iterable[str], required: Iterable[str]) -> dict[str, str]:
         """`resolve` for a file with one header: all of `required` and all renamed columns must be there."""
-        ours = self.resolve(found)
+        names = list(found)
+        ours = self.resolve(names)
         for theirs, column in self._rename.items():
-            if column not in ours.values():
-                raise DataError(f"no column {theirs!r} to map to {column!r}; {_listing(ours)}")
+            if theirs not in (name.strip() for name in names):
+                raise DataError(f"no column {theirs!r} to map to {column!r}; {_listing(names)}")
         for column in required:
-            if column not in ours.values():
-                raise DataError(f"no column {column!r}; {_listing(ours)}; name it with --map {column}=COLUMN")
+            if column not in ours.values() and column not in self.constant:
+                raise DataError(
+                    f"no column {column!r}; {_listing(names)}; name it with --map {column}=COLUMN, "
+                    f"or give all rows one value with --constant {column}=VALUE"
+                )
         return ours
 
-    def _name(self, found: str) -> str:
-        name = self._rename.get(found.strip()) or _clean(found)
-        return SOURCE_CORPUS if name == "source" else name
+    def leave_out(self, name: str, reason: str) -> None:
+        """Tell that a column is left out for what it holds."""
+        self._note(f"column {_shortened(name)} is left out: {reason}")
+
+    def renamed_in(self, names: Collection[str]) -> int:
+        """How many of `names` are renamed here."""
+        return sum(name.strip() in self._rename for name in names)
+
+    def _aliases(self, names: list[str]) -> dict[str, str]:
+        """Columns that others call so, or that are ours in capitals, where ours is absent."""
+        taken = {self._rename.get(name.strip(), name.strip()) for name in names} | set(self.constant)
+        aliases: dict[str, str] = {}
+        for name in names:
+            low = name.strip().lower().replace(" ", "_")
+            column = ALIASES.get(low, low if low in _OURS else "")
+            if column and name.strip() not in self._rename and column not in taken:
+                aliases[name] = column
+                taken.add(column)
+                self._note(f"column {name!r} is read as {column!r}")
+        return aliases
+
+    def _note(self, note: str) -> None:
+        if note not in self._told:
+            self._told.add(note)
+            self._on_note(note)
 
 
-def _clean(name: str) -> str:
-    name = name.strip()
+def _name_fault(name: str) -> str:
+    """Why a row cannot keep a column of this name; "" where it can."""
     if not name:
-        raise DataError("a column has no name")
+        return "it has no name"
     if len(name) > MAX_COLUMN_NAME:
-        raise DataError(f"the column name {name[:20] + '...'!r} is longer than {MAX_COLUMN_NAME} characters")
+        return f"its name is longer than {MAX_COLUMN_NAME} characters"
     if "/" in name or any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in name):
-        raise DataError(f"the column name {name!r} has a '/' or a control character")
-    return name
+        return "its name has a '/' or a control character"
+    return ""
+
+
+def _shortened(name: str) -> str:
+    return repr(name if len(name) <= 40 else name[:37] + "...")
 
 
 def _listing(found: Iterable[str]) -> str:
-    names = [repr(name) for name in found]
+    names = [_shortened(name) for name in found]
     return "it has " + ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 
 from univar import __version__
 from univar.answers import read_rows
+from univar.answers.inputs import Reading
 from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
@@ -44,22 +45,27 @@ class EmbedOptions:
     encoder:    an Encoder, or the name, folder or hub id of one
     dtype:      of the stored embeddings, "float16" or "float32"
     worker:     (i, n): embed the i-th of n parts, i in [0, n); identical texts fall into one part
-    format:     "jsonl", "csv", "tsv" or "parquet" whatever the inputs' endings say
-    rename:     {our column: the input's column}
+    reading:    how the inputs are read where they do not tell; its `format` and `rename` may be given as
+                changes themselves: embed(..., rename={"answer": "reply"})
     shard_rows: rows after which a shard is closed; it is also closed after `flush_s` seconds
     """
 
     encoder: Encoder | str | Path = "minilm"
     dtype: str = "float16"
     worker: tuple[int, int] = (0, 1)
-    format: str | None = None
-    rename: dict[str, str] | None = None
+    reading: Reading = field(default_factory=Reading)
     shard_rows: int = SHARD_ROWS
     flush_s: float = FLUSH_S
 
     def changed(self, **changes: Any) -> EmbedOptions:
-        """These options with some changed. Raises UsageError for a name that is not an option."""
-        names = [field.name for field in fields(self)]
+        """These options with some changed, or with another `format` or `rename` of `reading`.
+
+        Raises UsageError for a name that is not an option.
+        """
+        of_reading = {name: changes.pop(name) for name in ("format", "rename") if name in changes}
+        if of_reading:
+            changes["reading"] = replace(changes.get("reading", self.reading), **of_reading)
+        names = [option.name for option in fields(self)]
         unknown = [name for name in changes if name not in names]
         if unknown:
             raise UsageError(f"there is no option {unknown[0]!r}: choose from {', '.join(names)}")
@@ -78,6 +84,7 @@ def embed(
     options: EmbedOptions | None = None,
     *,
     on_rejected: Callable[[str], None] | None = None,
+    on_note: Callable[[str], object] | None = None,
     on_progress: Callable[[EmbedReport], None] | None = None,
     stop: threading.Event | None = None,
     **changes: Any,
@@ -87,6 +94,7 @@ def embed(
     inputs:      JSONL, CSV, TSV or Parquet files, plain, .gz or .zst; "-" is stdin
     options:     see EmbedOptions; its fields may be given by name instead: embed(..., encoder="minilm")
     on_rejected: called with one sentence for every row that cannot be embedded
+    on_note:     called with a sentence on each column left out or read under another name; default: log
     on_progress: called with the running report after every batch
     stop:        when set, the current batch is finished and everything done so far is stored
     Raises DataError for an input or a store that cannot be used, StoreLocked when another process writes.
@@ -108,8 +116,8 @@ def embed(
             row_filter = RowFilter(writer.known_rows, writer.known_texts, writer.rows, worker)
             batches = read_rows(
                 inputs,
-                format=options.format,
-                rename=options.rename,
+                reading=options.reading,
+                on_note=on_note,
                 on_rejected=rejected,
                 batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
                 batch_bytes=WINDOW_BYTES,

@@ -69,7 +69,7 @@ def plan(
         result.report.rejected += 1
 
     row_filter = RowFilter(known_rows, known_texts, n_stored, worker)
-    batches = read_rows(inputs, format=options.format, rename=options.rename, on_rejected=count_rejected)
+    batches = read_rows(inputs, reading=options.reading, on_rejected=count_rejected)
     for window in row_filter.windows(batches, encoder.tokenizer, result.report):
         result.to_embed += len(window)
         lengths = np.diff(window.tokens.cu_seqlens)

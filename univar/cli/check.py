@@ -13,6 +13,7 @@ from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from univar.answers.check import CheckReport
+    from univar.answers.inputs import Reading
 
 
 _OLD_NAMES = {
@@ -46,8 +47,7 @@ def check(
     clean: str | None,
     drop_kinds: str,
     force: bool,
-    format: str | None,
-    rename: dict[str, str],
+    reading: Reading,
     output: Output,
 ) -> None:
     """Report what answer files hold and which rows are faulty.
@@ -66,14 +66,14 @@ def check(
     from univar.answers.clean import CleanCopy
 
     if clean is None:
-        report = check_rows(inputs, format=format, rename=rename)
+        report = check_rows(inputs, reading=reading)
         output.result(asdict(report), _text(report), _OLD_NAMES)
     else:
         new_names = {old: new for new, old in _OLD_NAMES.items()}
         named = (kind.strip() for kind in drop_kinds.split(",") if kind.strip())
         kinds = tuple(new_names.get(kind, kind) for kind in named)
         with CleanCopy(clean, kinds, force) as copy:
-            report = check_rows(inputs, format=format, rename=rename, copy=copy)
+            report = check_rows(inputs, reading=reading, copy=copy)
         dropped = dict(copy.dropped.most_common())
         facts = {**asdict(report), "kept": copy.kept, "dropped": dropped}
         reasons = ", ".join(f"{kind} {count:,}" for kind, count in dropped.items()) or "none"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
 from univar.cli.options import RenamedOption, input_options
 from univar.cli.output import Output, output_options
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
+
+if TYPE_CHECKING:
+    from univar.answers.inputs import Reading
 
 
 def parse_worker(text: str | None) -> tuple[int, int]:
@@ -74,8 +78,7 @@ def embed(
     threads: int | None,
     worker: str | None,
     dry_run: bool,
-    format: str | None,
-    rename: dict[str, str],
+    reading: Reading,
     output: Output,
 ) -> None:
     """Embed answer rows into a store. Run the same command again to continue; new rows are added.
@@ -100,8 +103,7 @@ def embed(
         encoder=Encoder(spec, dtype=dtype, device=device, max_length=max_length, threads=threads),
         dtype=store_dtype,
         worker=parse_worker(worker),
-        format=format,
-        rename=rename,
+        reading=reading,
     )
     if dry_run:
         from univar.bulk.plan import plan
@@ -110,12 +112,13 @@ def embed(
         output.result(planned.facts(), planned.summary(), _OLD_NAMES)
         return
     prefer_jemalloc()
-    with ProgressReporter(inputs, format, output) as reporter:
+    with ProgressReporter(inputs, reading, output) as reporter:
         report = run(
             inputs,
             store,
             options,
             on_rejected=reporter.rejected,
+            on_note=output.note,
             on_progress=reporter.update,
             stop=stop_on_signals(),
         )

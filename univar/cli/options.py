@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,34 +33,59 @@ class RenamedOption(click.Option):
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --format and --map; the command receives them as `format` and `rename`, ready for `read_rows`."""
+    """Add the options of answer files; the command receives them as one `reading`.
 
-    @click.option("--format", help="Input format: jsonl, csv, tsv or parquet. Default: from the file name.")
+    A command that has no parameter of that name receives `format` and `rename` alone.
+    """
+    wanted = inspect.signature(command).parameters
+
+    @click.option("--format", help="Input format: jsonl, json, csv, tsv, parquet or excel.")
+    @click.option("--map", "pairs", multiple=True, metavar="OURS=YOURS", help="Read our column from YOURS.")
     @click.option(
-        "--map",
-        "pairs",
-        multiple=True,
-        metavar="OURS=YOURS",
-        help="Read our column from YOURS.",
+        "--constant", "constants", multiple=True, metavar="OURS=VALUE", help="Give every row this value."
     )
+    @click.option("--delimiter", metavar="CHAR", help="Delimiter of CSV, e.g. ';' or tab.")
+    @click.option("--encoding", metavar="NAME", help="Encoding of text files, e.g. cp1252.")
+    @click.option("--quoting", metavar="KIND", help="Quoting of CSV and TSV: double or none.")
     @functools.wraps(command)
-    def with_input(*args: Any, pairs: tuple[str, ...], **kwargs: Any) -> Any:
-        return command(*args, rename=parse_map(pairs), **kwargs)
+    def with_input(
+        *args: Any,
+        format: str | None,
+        pairs: tuple[str, ...],
+        constants: tuple[str, ...],
+        delimiter: str | None,
+        encoding: str | None,
+        quoting: str | None,
+        **kwargs: Any,
+    ) -> Any:
+        from univar.answers.inputs import Reading
+
+        delimiter = _DELIMITERS.get(delimiter or "", delimiter)
+        constant = parse_pairs("--constant", constants, "language=fra")
+        reading = Reading(
+            format, parse_pairs("--map", pairs, "answer=response"), delimiter, encoding, quoting, constant
+        ).checked()
+        given = {"reading": reading} if "reading" in wanted else {"format": format, "rename": reading.rename}
+        return command(*args, **given, **kwargs)
 
     return with_input
 
 
-def parse_map(pairs: tuple[str, ...]) -> dict[str, str]:
+_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+"""Names of delimiters that a shell makes hard to type."""
+
+
+def parse_pairs(option: str, pairs: tuple[str, ...], example: str) -> dict[str, str]:
     """`--map answer=response` as {"answer": "response"}."""
-    rename: dict[str, str] = {}
+    parsed: dict[str, str] = {}
     for pair in pairs:
-        ours, _, yours = (part.strip() for part in pair.partition("="))
-        if not (ours and yours):
-            raise UsageError(f"--map {pair!r} is not OURS=YOURS, such as --map answer=response")
-        if ours in rename:
-            raise UsageError(f"--map names {ours!r} twice: one column can be read from one other only")
-        rename[ours] = yours
-    return rename
+        ours, _, value = (part.strip() for part in pair.partition("="))
+        if not (ours and value):
+            raise UsageError(f"{option} {pair!r} is not OURS=..., such as {option} {example}")
+        if ours in parsed:
+            raise UsageError(f"{option} names {ours!r} twice: one column can be read from one other only")
+        parsed[ours] = value
+    return parsed
 
 
 def parse_languages(text: str | None) -> tuple[str, ...]:

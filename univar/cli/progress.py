@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from typing_extensions import Self
 
+    from univar.answers.inputs import Reading
     from univar.bulk import EmbedReport
     from univar.elicit.run import ElicitReport
 
@@ -77,10 +78,10 @@ def line_bar(title: str, total: float | None) -> tuple[Progress, TaskID]:
 class ProgressReporter(Reporter):
     """Shows rows/s, tokens/s and the time left while the engine runs."""
 
-    def __init__(self, inputs: Sequence[str], input_format: str | None, output: Output) -> None:
+    def __init__(self, inputs: Sequence[str], reading: Reading, output: Output) -> None:
         from univar.answers import estimate_rows
 
-        self._total = None if output.quiet else estimate_rows(inputs, input_format)
+        self._total = None if output.quiet else estimate_rows(inputs, reading)
         self._rejected = 0
         super().__init__(output)
 
