@@ -13,9 +13,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from univar.answers.inputs import Input
+from univar.answers.inputs import Input, LongLine, not_utf8, split_lines
 from univar.answers.rows import ALIASES, MAX_ROW_BYTES, TOO_LONG, ColumnNames, RawBatch
-from univar.answers.text import LongLine, not_utf8, split_lines
 from univar.errors import DataError
 from univar.schema import IDENTITY_COLUMNS, normalize_language
 

@@ -1,7 +1,11 @@
-"""What the user named as input: its format, its compression, and how it is to be read."""
+"""What the user named as input: how it is to be read, its format and compression, its text as lines of UTF-8.
+
+A byte that the encoding does not have becomes one that UTF-8 does not have: its row alone is rejected.
+"""
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections.abc import Collection, Iterator, Mapping
@@ -10,9 +14,176 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Protocol
 
-from univar.answers.rows import ColumnNames, RawBatch
-from univar.answers.text import ByteStream, Utf8Stream, check_encoding
+from univar.answers.rows import MAX_ROW_BYTES, ColumnNames, RawBatch
 from univar.errors import DataError, UsageError
+
+CHUNK_BYTES = 1 << 20
+
+BOM = b"\xef\xbb\xbf"
+_MARKS = {
+    b"\xff\xfe\x00\x00": "utf-32-le",
+    b"\x00\x00\xfe\xff": "utf-32-be",
+    b"\xff\xfe": "utf-16-le",
+    b"\xfe\xff": "utf-16-be",
+}
+"""Byte order marks of other encodings, the longer first."""
+
+
+class ByteStream(Protocol):
+    """What the readers need of an opened file."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class LongLine(bytes):
+    """Stands for a line over the limit: one quote if the line had an odd number of quotes, else empty."""
+
+
+def check_encoding(name: str) -> str:
+    """Python's name of a text encoding. Raises UsageError where there is none of that name."""
+    try:
+        found = codecs.lookup(name)
+        "a".encode(name)
+    except (LookupError, UnicodeError, ValueError, TypeError):
+        raise UsageError(
+            f"unknown encoding {name!r}: give one such as utf-8, utf-16, cp1252 or gb18030"
+        ) from None
+    return found.name
+
+
+class Utf8Stream:
+    """A stream in any encoding, read as UTF-8 without its byte order mark.
+
+    encoding: a name that `check_encoding` knows; None: what the first bytes tell, else UTF-8
+    """
+
+    def __init__(self, stream: ByteStream, encoding: str | None = None) -> None:
+        self._stream = stream
+        self._head = self._fill(4096)
+        self.encoding = encoding or _encoding_of(self._head)
+        mark = next((m for m, name in _MARKS.items() if name == self.encoding), b"")
+        if mark:
+            self._head = self._head.removeprefix(mark)
+        if self.encoding == "utf-8":
+            while self._head.startswith(BOM):
+                self._head = self._head[len(BOM) :]
+            self._decoder = None
+        else:
+            self._decoder = codecs.getincrementaldecoder(self.encoding)("surrogateescape")
+            if self.encoding.startswith(("utf-16", "utf-32")):
+                self._decoder = codecs.getincrementaldecoder(self.encoding)("surrogatepass")
+
+    def _fill(self, size: int) -> bytes:
+        """The first bytes, also from a pipe that gives few at a time."""
+        parts: list[bytes] = []
+        while size > 0 and (part := self._stream.read(size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def read(self, size: int, /) -> bytes:
+        """About `size` bytes of UTF-8; empty at the end."""
+        while True:
+            raw, self._head = self._head or self._stream.read(size), b""
+            if self._decoder is None:
+                return raw
+            text = self._decode(raw)
+            if text or not raw:
+                return text.removeprefix("\ufeff").encode("utf-8", "surrogateescape") if text else b""
+
+    def _decode(self, raw: bytes) -> str:
+        assert self._decoder is not None
+        try:
+            text = self._decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:  # the file ends within a character
+            text = "\udcff" * (error.end - error.start)
+        return (
+            "".join("\udcff" if "\ud800" <= c <= "\udfff" else c for c in text) if _has_half(text) else text
+        )
+
+
+def _has_half(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _encoding_of(head: bytes) -> str:
+    """UTF-16 and UTF-32 by their marks, or by the zeros that every second byte of Latin text has."""
+    for mark, name in _MARKS.items():
+        if head.startswith(mark):
+            return name
+    even, odd = head[0::2], head[1::2]
+    if len(head) >= 8 and not head.startswith(BOM):
+        if odd.count(0) > 0.4 * len(odd) and even.count(0) == 0:
+            return "utf-16-le"
+        if even.count(0) > 0.4 * len(even) and odd.count(0) == 0:
+            return "utf-16-be"
+    return "utf-8"
+
+
+def split_lines(stream: ByteStream, limit: int = MAX_ROW_BYTES) -> Iterator[bytes]:
+    """The lines of `stream` without their line feed; a line of more than `limit` bytes comes as a LongLine.
+
+    Where the first line end outside of quotes is a carriage return alone, as in Excel for Mac, they end all
+    lines. At most `limit` bytes and one chunk are held.
+    """
+    parts: list[bytes] = []  # the line that is not finished yet
+    held = quotes = 0
+    chunk = stream.read(CHUNK_BYTES)
+    returns = _ends_in_returns(chunk)
+    while chunk:
+        if returns:
+            chunk = chunk.replace(b"\r", b"\n")
+        first, *rest = chunk.split(b"\n")
+        parts.append(first)
+        held += len(first)
+        if rest:
+            yield _finished(parts, held, quotes, limit)
+            *whole, last = rest
+            yield from whole
+            parts, held, quotes = [last], len(last), 0
+        elif held > limit:
+            quotes += sum(part.count(b'"') for part in parts)
+            parts = []
+        chunk = stream.read(CHUNK_BYTES)
+    if held:
+        yield _finished(parts, held, quotes, limit)
+
+
+def _ends_in_returns(chunk: bytes) -> bool:
+    """Whether the first line end outside of quotes is a carriage return alone."""
+    quoted = False
+    start = 0
+    while True:
+        places = [p for p in (chunk.find(c, start) for c in (b'"', b"\r", b"\n")) if p >= 0]
+        if not places:
+            return False
+        place = min(places)
+        byte = chunk[place : place + 1]
+        if byte == b'"':
+            quoted = not quoted
+        elif not quoted:
+            return byte == b"\r" and chunk[place + 1 : place + 2] != b"\n"
+        start = place + 1
+
+
+def _finished(parts: list[bytes], held: int, quotes: int, limit: int) -> bytes:
+    if held <= limit:
+        return b"".join(parts)
+    quotes += sum(part.count(b'"') for part in parts)
+    return LongLine(b'"' if quotes % 2 else b"")
+
+
+def not_utf8(line: bytes, error: UnicodeDecodeError, place: str = "") -> str:
+    """Why a line is rejected: the byte, its place, and what may be the matter."""
+    where = f"in {place}" if place else f"at position {error.start + 1}"
+    return (
+        f"not UTF-8: byte 0x{line[error.start]:02x} {where}; "
+        "if the file is in another encoding, name it, e.g. --encoding cp1252"
+    )
 
 
 @dataclass(frozen=True)

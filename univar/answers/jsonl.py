@@ -8,9 +8,8 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
 
-from univar.answers.inputs import Input
+from univar.answers.inputs import BOM, CHUNK_BYTES, ByteStream, Input, LongLine, not_utf8, split_lines
 from univar.answers.rows import MAX_ROW_BYTES, TOO_LONG, ColumnNames, RawBatch
-from univar.answers.text import BOM, CHUNK_BYTES, ByteStream, LongLine, not_utf8, split_lines
 from univar.errors import DataError
 
 _raw_decode = json.JSONDecoder().raw_decode

@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from univar.answers.text import MAX_LINE_BYTES
 from univar.errors import DataError, UsageError
 from univar.schema import IDENTITY_COLUMNS, REQUIRED_COLUMNS, SOURCE_CORPUS, normalize_language
 
 BATCH_ROWS = 4096
 BATCH_BYTES = 16 << 20
-MAX_ROW_BYTES = MAX_LINE_BYTES
+MAX_ROW_BYTES = 32 << 20
 """A longer row is rejected without being held whole."""
 
 MAX_COLUMNS = 256

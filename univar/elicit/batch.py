@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from univar.answers.text import split_lines
+from univar.answers.inputs import split_lines
 from univar.elicit.apis import chat_body, read_chat, usable
 from univar.elicit.requests import ModelEntry, Outcome, Reply, Request, RequestFailed, Respondent
 from univar.elicit.state import BATCHED, State
