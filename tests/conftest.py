@@ -29,7 +29,7 @@ def real_data() -> Path:
     return folder
 
 
-def write_tiny_bert(folder: Path, seed: int = 0) -> Path:
+def write_tiny_bert(folder: Path, seed: int = 0, hidden: int = 32, heads: int = 4) -> Path:
     """A BERT of two layers with random weights and a few dozen word pieces, as a Hugging Face folder."""
     from safetensors.numpy import save_file
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -50,7 +50,7 @@ def write_tiny_bert(folder: Path, seed: int = 0) -> Path:
     tokenizer.add_special_tokens(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
     tokenizer.save(str(folder / "tokenizer.json"))
 
-    hidden, inner, layers, positions = 32, 64, 2, 128
+    inner, layers, positions = 64, 2, 128
     rng = np.random.default_rng(seed)
     weights: dict[str, np.ndarray] = {}
 
@@ -83,7 +83,7 @@ def write_tiny_bert(folder: Path, seed: int = 0) -> Path:
         "vocab_size": len(vocab),
         "hidden_size": hidden,
         "num_hidden_layers": layers,
-        "num_attention_heads": 4,
+        "num_attention_heads": heads,
         "intermediate_size": inner,
         "hidden_act": "gelu",
         "max_position_embeddings": positions,

@@ -73,7 +73,7 @@ def _has_gpu_driver() -> bool:
 
 
 def choose_dtype(name: str, device: str) -> Choice:
-    """fp32, bf16, fp16, or int8, which is for the CPU and never chosen by "auto".
+    """fp32, bf16, fp16, or int8, which is for some CPUs (see `choose_forward`) and never chosen by "auto".
 
     "auto" is bf16 on CUDA and where the CPU multiplies bf16 faster than fp32: in AMX tiles, or by an
     AVX512-BF16 dot product at the rate of its FMA (AMD from Zen 4 on; Intel's has half that). Else fp32.
@@ -145,27 +145,34 @@ class EncoderSizes(Protocol):
 def choose_forward(device: str, dtype: str, config: EncoderSizes | None = None) -> Choice:
     """The native forward's instruction set, one of ISAS, or "cuda" (packed, streamed, Triton), or "torch".
 
-    Without `config`: for an encoder of the usual sizes.
+    Without `config`: for an encoder of the usual sizes. Raises UsageError for int8 where it does not run: it
+    needs a CPU with AMX or AVX512-BF16 and dims that fill panels of bytes.
     """
     if device != "cpu":
         return _choose_cuda_forward(device, dtype, config)
-    if config is not None and config.family == "mpnet":
-        return Choice("torch", "the native forward has no bias by distance (mpnet)")
-    if dtype == "bf16" and config and (config.dim % 32 or config.head_dim % 32 or config.intermediate % 32):
-        return Choice("torch", "the native bf16 forward needs dims in multiples of 32")
     limit = isa_limit()
-    if dtype == "int8" and limit == "amx" and config and not _fills_byte_tiles(config):
-        limit = "avx512"
-    try:
-        chosen = native_isa(dtype, limit)
-    except ValueError as error:
-        return Choice("torch", str(error))
-    allowed = "" if isa_limit() == ISAS[-1] else f" that UNIVAR_ISA={isa_limit()} allows"
-    return Choice(chosen, f"native, the best for {dtype} on this CPU{allowed}")
+    limited = "" if limit == ISAS[-1] else f" (UNIVAR_ISA={limit})"
+    obstacle = _native_obstacle(dtype, config)
+    if obstacle is None:
+        try:
+            return Choice(native_isa(dtype, limit), f"native, the best for {dtype} on this CPU{limited}")
+        except ValueError as error:
+            obstacle = f"{error}{limited}"
+    if dtype == "int8":
+        raise UsageError(f"dtype int8 does not run here: {obstacle}; give fp32 or auto")
+    return Choice("torch", obstacle)
 
 
-def _fills_byte_tiles(config: EncoderSizes) -> bool:
-    return not (config.dim % 64 or config.head_dim % 32 or config.intermediate % 64)
+def _native_obstacle(dtype: str, config: EncoderSizes | None) -> str | None:
+    """What about an encoder keeps it from the native forward, if anything."""
+    if config is None:
+        return None
+    if config.family == "mpnet":
+        return "the native forward has no bias by distance (mpnet)"
+    multiple = {"bf16": 32, "int8": 64}.get(dtype, 1)
+    if config.dim % multiple or config.intermediate % multiple or (multiple > 1 and config.head_dim % 32):
+        return f"native {dtype} needs dims in multiples of {multiple}, head dims in multiples of 32"
+    return None
 
 
 def _choose_cuda_forward(device: str, dtype: str, config: EncoderSizes | None) -> Choice:

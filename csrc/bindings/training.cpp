@@ -23,7 +23,7 @@ using Halves = py::array_t<std::uint16_t, py::array::c_style>;
 using Floats = py::array_t<float, py::array::c_style>;
 using Ends = py::array_t<std::int32_t, py::array::c_style>;
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 // Whether to use AMX tiles, by the name of an instruction set that the processor must have.
 bool uses_tiles(const std::string& isa) {

@@ -1,4 +1,4 @@
-// Which implementation of the forward runs.
+// Chooses the implementation of the forward, and checks its input.
 #include "common/check.h"
 #include "common/cpu.h"
 #include "encoder/forward.h"
@@ -7,17 +7,15 @@ namespace univar {
 
 Isa choose_isa(Dtype dtype, Isa limit) {
     const CpuFeatures& cpu = cpu_features();
-    if (dtype == Dtype::kBfloat16) {
-        if (limit >= Isa::kAmx && cpu.amx_bf16) return Isa::kAmx;
-        UNIVAR_CHECK(limit >= Isa::kAvx512 && cpu.avx512_bf16,
-                     "bfloat16 needs a processor with AMX or AVX512-BF16, and leave to use it");
-        return Isa::kAvx512;
+    if (dtype == Dtype::kFloat32) {
+        if (limit >= Isa::kAvx512 && cpu.avx512) return Isa::kAvx512;
+        return limit >= Isa::kAvx2 && cpu.avx2 ? Isa::kAvx2 : Isa::kPortable;
     }
-    const bool bytes = dtype == Dtype::kInt8;
-    if (bytes && limit >= Isa::kAmx && cpu.amx_int8) return Isa::kAmx;
-    if (limit >= Isa::kAvx512 && (bytes ? cpu.avx512_vnni : cpu.avx512)) return Isa::kAvx512;
-    if (limit >= Isa::kAvx2 && cpu.avx2) return Isa::kAvx2;
-    return Isa::kPortable;
+    const bool is_int8 = dtype == Dtype::kInt8;
+    if (limit >= Isa::kAmx && cpu.amx_bf16 && (cpu.amx_int8 || !is_int8)) return Isa::kAmx;
+    UNIVAR_CHECK(limit >= Isa::kAvx512 && cpu.avx512_bf16, (is_int8 ? "int8" : "bf16")
+                                                               << " needs a CPU with AMX or AVX512-BF16");
+    return Isa::kAvx512;
 }
 
 std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,

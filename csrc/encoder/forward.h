@@ -1,6 +1,6 @@
 // A transformer encoder over packed texts on the CPU, from token ids to embeddings of length 1, without
-// torch. One implementation per number format and instruction set behind one interface; `make_forward`
-// chooses.
+// torch. There is one implementation for each number format and instruction set behind one interface;
+// make_forward() chooses.
 #pragma once
 
 #include <cstddef>
@@ -83,21 +83,20 @@ class Forward {
     virtual std::size_t block_tokens() const { return 256; }
 };
 
-// The best instruction set that this processor has for `dtype`, at most `limit`.
-// float32: AVX-512, AVX2 or portable; bfloat16: AMX or AVX-512 (BF16), else throws; int8: AMX, AVX-512
-// (VNNI), AVX2 or portable.
+// The best instruction set that this CPU has for `dtype`, at most `limit`. float32: AVX-512, AVX2 or
+// portable; bfloat16 and int8: AMX or AVX-512 (BF16), else throws.
 Isa choose_isa(Dtype dtype, Isa limit);
 
 std::unique_ptr<Forward> make_forward(const ModelShape& shape, const ModelWeights& weights, Dtype dtype,
                                       Isa isa);
 
-// Throws where packed texts don't fit together or to the model: cu_seqlens (texts + 1,) must rise from 0 to
-// n_ids, no text be empty or longer than shape.positions, every id be in [0, vocab).
+// Throws if packed texts are inconsistent or do not fit the model: cu_seqlens (texts + 1,) must rise from 0
+// to n_ids, no text may be empty or longer than shape.positions, and every id must be in [0, vocab).
 template <typename Offset>
 void check_tokens(const ModelShape& shape, const std::int32_t* ids, std::size_t n_ids,
                   const Offset* cu_seqlens, std::size_t texts);
 
-// The implementations; each throws where the processor or the shape does not allow it.
+// The implementations. Each throws if the CPU or the shape does not allow it.
 std::unique_ptr<Forward> make_float32_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);
 std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa);

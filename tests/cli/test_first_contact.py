@@ -91,13 +91,13 @@ def test_shell_completion_script(shell: str) -> None:
 
 
 def test_doctor_measures_a_dtype(univar: Run, tiny_bert: Path) -> None:
-    printed = univar("doctor", "--dtype", "int8", "-e", tiny_bert, "--json")
+    printed = univar("doctor", "--dtype", "bf16", "-e", tiny_bert, "--json")
     assert printed.exit_code == 0, printed.stderr
     found = json.loads(printed.stdout)["measured"]
-    assert found["dtype"] == "int8"
+    assert found["dtype"] == "bf16"
     assert 0.9 < found["lowest_cosine"] <= found["median_cosine"] < 1
-    text = univar("doctor", "--dtype", "int8", "-e", tiny_bert).stdout
-    [line] = [line for line in text.splitlines() if line.startswith("int8")]
+    text = univar("doctor", "--dtype", "bf16", "-e", tiny_bert).stdout
+    [line] = [line for line in text.splitlines() if line.startswith("bf16")]
     assert f"cosine to fp32 at least {found['lowest_cosine']:.5f}" in line
 
 

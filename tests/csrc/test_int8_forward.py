@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.csrc.conftest import skip_without
 from tests.csrc.forward_twin import cases, forward, make_shape, make_texts, make_weights
-from univar._native import Forward
+from univar._native import Forward, choose_isa
 
 SHAPES = {
     "MiniLM": {},
@@ -27,7 +28,7 @@ ODD_LENGTHS = [1, 2, 15, 16, 17, 33, 113]
 LENGTHS = {"511 and 513 tokens": [511, 513], "a text of 8192 tokens": [8192, 3]}
 
 
-@pytest.fixture(params=["portable", "avx2", "avx512", "amx"])
+@pytest.fixture(params=["avx512", "amx"])
 def isa(request: pytest.FixtureRequest) -> str:
     """Each instruction set of the int8 forward; skipped, and said so, where this CPU has not got it."""
     skip_without("int8", request.param)
@@ -48,15 +49,6 @@ def test_is_near_numpy(isa: str, name: str):
     got = Forward(shape, weights, "int8", isa).run(*texts)
     assert np.linalg.norm(got, axis=1) == pytest.approx(1, abs=1e-5)
     assert cosines(got, exact).min() > 0.9995
-
-
-@pytest.mark.parametrize("isa", ["portable", "avx2", "avx512"], indirect=True)
-def test_odd_sizes(isa: str):
-    shape = make_shape(dim=33, heads=3, intermediate=401, activation="relu")
-    weights = make_weights(shape)
-    texts = make_texts(shape, [1, 5, 40])
-    got = Forward(shape, weights, "int8", isa).run(*texts)
-    assert cosines(got, forward(shape, weights, *texts)).min() > 0.999
 
 
 def test_large_columns_cost_the_others_little(isa: str):
@@ -89,7 +81,6 @@ def test_a_text_does_not_depend_on_its_neighbours(isa: str):
         np.testing.assert_array_equal(alone[0], together[i])
 
 
-@pytest.mark.parametrize("isa", ["avx2", "avx512", "amx"], indirect=True)
 def test_minilm_stays_near_fp32(isa: str, minilm_folder: Path):
     from univar.encoder.checkpoint import load_weights
     from univar.encoder.config import read_config
@@ -103,8 +94,25 @@ def test_minilm_stays_near_fp32(isa: str, minilm_folder: Path):
     assert cosines(Forward(shape, weights, "int8", isa).run(*texts), exact).min() >= 0.995
 
 
-def test_amx_refuses_dims_that_do_not_fill_tiles():
-    skip_without("int8", "amx")
-    shape = make_shape(dim=96, heads=3)
-    with pytest.raises(ValueError, match="multiples of 64"):
-        Forward(shape, make_weights(shape), "int8", "amx")
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dim": 96, "heads": 3},
+        {"dim": 64, "heads": 2, "intermediate": 96},
+        {"dim": 64, "heads": 4},
+        {"dim": 33, "heads": 3, "intermediate": 401, "activation": "relu"},
+    ],
+)
+def test_dims_that_do_not_fill_panels_are_an_error(isa: str, changes: dict[str, Any]):
+    shape = make_shape(**changes)
+    with pytest.raises(ValueError, match="multiples of 64, head dims in multiples of 32"):
+        Forward(shape, make_weights(shape), "int8", isa)
+
+
+@pytest.mark.parametrize("isa", ["portable", "avx2"])
+def test_there_is_no_int8_below_avx512_bf16(isa: str):
+    with pytest.raises(ValueError, match="int8 needs a CPU with AMX or AVX512-BF16"):
+        choose_isa("int8", isa)
+    shape = make_shape(dim=64, heads=2, layers=1)
+    with pytest.raises(ValueError, match="run on amx or avx512 only"):
+        Forward(shape, make_weights(shape), "int8", isa)

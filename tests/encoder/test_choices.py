@@ -74,9 +74,6 @@ def amx(monkeypatch: pytest.MonkeyPatch) -> None:
         (CPU, "fp32", Sizes(), "avx512"),
         (CPU, "fp32", Sizes(dim=33, head_dim=11), "avx512"),
         (CPU, "int8", Sizes(), "amx"),
-        (CPU, "int8", Sizes(dim=96, intermediate=384), "avx512"),
-        (CPU, "int8", Sizes(intermediate=1568), "avx512"),
-        (CPU, "int8", Sizes(head_dim=16), "avx512"),
         (CPU, "bf16", Sizes(head_dim=16), "torch"),
         (CPU, "bf16", Sizes(family="mpnet"), "torch"),
         (CUDA, "fp32", Sizes(), "torch"),
@@ -86,6 +83,26 @@ def test_forward_is_native_where_the_cpu_and_the_model_allow(
     amx: None, device: str, dtype: str, sizes: Sizes, chosen: str
 ) -> None:
     assert runtime.choose_forward(device, dtype, sizes).chosen == chosen
+
+
+@pytest.mark.parametrize(
+    "sizes", [Sizes(dim=96, intermediate=384), Sizes(intermediate=1568), Sizes(head_dim=16)]
+)
+def test_int8_of_dims_that_do_not_fill_panels_is_an_error(amx: None, sizes: Sizes) -> None:
+    with pytest.raises(UsageError, match=r"int8 does not run here: .* multiples of 64.*; give fp32 or auto"):
+        runtime.choose_forward(CPU, "int8", sizes)
+
+
+def test_int8_of_mpnet_is_an_error(amx: None) -> None:
+    with pytest.raises(UsageError, match=r"int8 does not run here: .*mpnet.*; give fp32 or auto"):
+        runtime.choose_forward(CPU, "int8", Sizes(family="mpnet"))
+
+
+@pytest.mark.parametrize("limit", ["avx2", "portable"])
+def test_int8_without_avx512_bf16_is_an_error(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNIVAR_ISA", limit)
+    with pytest.raises(UsageError, match=rf"AVX512-BF16.* \(UNIVAR_ISA={limit}\); give fp32 or auto"):
+        runtime.choose_forward(CPU, "int8", Sizes())
 
 
 def test_univar_isa_limits_dtype_and_forward(amx: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,8 +150,6 @@ class Encoder:
     def _load(self) -> NativeForward | TorchForward | CudaForward:
         weights = self._weights()
         choice = runtime.choose_forward(self._device, self._dtype, self._config)
-        if choice.chosen == "torch" and self._dtype == "int8":
-            raise UsageError(f"dtype int8 does not run here: {choice.why}; give fp32, bf16 or auto")
         if choice.chosen in runtime.ISAS:
             return NativeForward(self._config, weights, self._dtype, choice.chosen, self._threads)
         import torch

@@ -4,7 +4,7 @@
 
 #include "encoder/panels/operands.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
@@ -13,20 +13,20 @@ void AttentionScratch::reserve(std::size_t tokens, std::size_t head_dim) {
     if (padded <= tokens_ && head_dim <= head_dim_) return;
     tokens_ = std::max(padded, tokens_);
     head_dim_ = std::max(head_dim, head_dim_);
-    floats_.reserve(kRing * kHalf + 2 * kTileRows * (head_dim_ + 16));
+    floats_.reserve(kRing * kWeightBlock + 2 * kTileRows * (head_dim_ + 16));
     scores = floats_.data();
-    product = scores + kRing * kHalf;
+    product = scores + kRing * kWeightBlock;
     sums = product + 2 * kTileRows * head_dim_;
     const std::size_t weight_blocks = std::max(tokens_ / kPanel, kRing);
-    halves_.reserve(2 * tokens_ * head_dim_ + weight_blocks * kHalf + 2 * kTile);
+    halves_.reserve(2 * tokens_ * head_dim_ + weight_blocks * kWeightBlock + 2 * kTile);
     weights = halves_.data();
-    ones = weights + weight_blocks * kHalf;
+    ones = weights + weight_blocks * kWeightBlock;
     keys = ones + 2 * kTile;
     values = keys + tokens_ * head_dim_;
-    again.reserve(tokens_ / kTileRows);
+    retries.reserve(tokens_ / kTileRows);
 }
 
-UNIVAR_AVX512 void lay_out_operands(const AttentionTask& task) {
+UNIVAR_AVX512_BF16 void lay_out_operands(const AttentionTask& task) {
     Bf16* to = task.scratch.keys;
     for (std::size_t key = 0; key < kPanel * task.blocks; key += kTileRows)
         for (std::size_t step = 0; step < task.steps; ++step, to += kTile)
@@ -35,13 +35,13 @@ UNIVAR_AVX512 void lay_out_operands(const AttentionTask& task) {
     to = task.scratch.values;
     for (std::size_t step = 0; step < task.steps; ++step)
         for (std::size_t key = 0; key < kPanel * task.blocks; key += kPanel, to += 2 * kTile)
-            pair_tiles<packed_pair>(task.head.values.panel(step) + key * kPanel, task.tokens - key, to);
+            pair_tiles<weight_pair>(task.head.values.panel(step) + key * kPanel, task.tokens - key, to);
 }
 
 namespace {
 
 // The largest magnitude in a head's panels.
-UNIVAR_AVX512 float largest(const Panels& x, std::size_t rows, std::size_t panels) {
+UNIVAR_AVX512_BF16 float largest_magnitude(const Panels& x, std::size_t rows, std::size_t panels) {
     __m512i positive = _mm512_setzero_si512(), negative = positive;
     for (std::size_t p = 0; p < panels; ++p)
         for (std::size_t i = 0; i < rows; ++i) {
@@ -62,8 +62,9 @@ UNIVAR_AVX512 float largest(const Panels& x, std::size_t rows, std::size_t panel
 }  // namespace
 
 float largest_score(const AttentionTask& task) {
-    return static_cast<float>(task.head.head_dim) * largest(task.head.queries, task.tokens, task.steps) *
-           largest(task.head.keys, task.tokens, task.steps);
+    return static_cast<float>(task.head.head_dim) *
+           largest_magnitude(task.head.queries, task.tokens, task.steps) *
+           largest_magnitude(task.head.keys, task.tokens, task.steps);
 }
 
 }  // namespace univar

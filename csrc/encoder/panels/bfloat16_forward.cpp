@@ -1,7 +1,7 @@
-// The forward in bf16. A block of whole texts goes through the model layer by layer; its activations
-// stay in L2, the weights stream past. Products take and give bf16; the residual stream, LayerNorm and
-// pooling are float32. A row's result does not depend on the other rows, so an embedding is the same to the
-// bit whatever it is computed together with.
+// The forward in bf16. A block of whole texts goes through the model layer by layer; its activations stay in
+// L2 while the weights stream past. Products take and give bf16; the residual stream, LayerNorm and pooling
+// are float32. A row's result does not depend on the other rows, so an embedding is the same to the bit
+// whichever texts are computed together with it.
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
@@ -12,7 +12,7 @@
 
 namespace univar {
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace {
 
@@ -44,7 +44,7 @@ class Bfloat16Forward : public PanelForward {
     std::vector<Layer> layers_;
 };
 
-std::size_t small_values(const ModelShape& s) {
+std::size_t float_count(const ModelShape& s) {
     return s.layers * (9 * s.dim + 2 * s.intermediate) + 3 * s.dim;
 }
 
@@ -53,12 +53,12 @@ std::size_t row_bytes(const ModelShape& s) { return 6 * s.dim + std::max(6 * s.d
 
 void check_panels(const ModelShape& s) {
     UNIVAR_CHECK(s.dim % 32 == 0 && s.intermediate % 32 == 0 && s.head_dim() % 32 == 0,
-                 "the bf16 forward needs dims, head dims and intermediate dims in multiples of 32");
+                 "bf16 needs dims, head dims and intermediate dims in multiples of 32");
 }
 
 Bfloat16Forward::Bfloat16Forward(const ModelShape& shape, const ModelWeights& weights,
                                  const PanelKernels& kernels)
-    : PanelForward(shape, weights, kernels, small_values(shape), row_bytes(shape)),
+    : PanelForward(shape, weights, kernels, float_count(shape), row_bytes(shape)),
       packed_(linear_values(shape)) {
     check_panels(shape);
     const bool swiglu = shape.activation == Activation::kSwiglu;
@@ -69,13 +69,14 @@ Bfloat16Forward::Bfloat16Forward(const ModelShape& shape, const ModelWeights& we
         layer.up = pack(from.up, false, swiglu);
         layer.down = pack(from.down, false, false);
         const auto norm = [&](const NormWeights& n, const float* next_bias) {
-            return StreamNorm{keep(n.weight, shape.dim), keep(n.bias, shape.dim), next_bias, shape.norm_eps};
+            return StreamNorm{store_floats(n.weight, shape.dim), store_floats(n.bias, shape.dim), next_bias,
+                              shape.norm_eps};
         };
         layer.attention_norm = norm(from.attention_norm, layer.down.bias);
         layer.output_norm = norm(from.output_norm, nullptr);
         layers_.push_back(layer);
     }
-    const float* last = keep(nullptr, shape.dim);
+    const float* last = store_floats(nullptr, shape.dim);
     for (auto layer = layers_.rbegin(); layer != layers_.rend(); ++layer) {
         layer->output_norm.next_bias = last;
         last = layer->out.bias;
@@ -83,7 +84,7 @@ Bfloat16Forward::Bfloat16Forward(const ModelShape& shape, const ModelWeights& we
     embedding_norm_.next_bias = last;
 }
 
-// Queries get the factor of softmax's base 2. SwiGLU's rows are mixed: 16 values, their 16 gates, and so on.
+// Queries are multiplied by query_factor(). SwiGLU's rows alternate: 16 values, their 16 gates, and so on.
 PackedLinear Bfloat16Forward::pack(const LinearWeights& linear, bool is_qkv, bool is_swiglu) {
     const std::size_t dim = shape_.dim, half = linear.out / 2;
     const float of_queries = query_factor();
@@ -95,7 +96,7 @@ PackedLinear Bfloat16Forward::pack(const LinearWeights& linear, bool is_qkv, boo
     Bf16* to = packed_.data() + packed_used_;
     packed_used_ += linear.out * linear.in;
     pack_weight(linear.weight, linear.out, linear.in, source, scale, to);
-    float* bias = room(linear.out);
+    float* bias = reserve_floats(linear.out);
     for (std::size_t row = 0; row < linear.out; ++row)
         bias[row] = linear.bias == nullptr ? 0.0f : linear.bias[source(row)] * scale(row);
     return {to, bias, linear.in, linear.out};
@@ -103,7 +104,7 @@ PackedLinear Bfloat16Forward::pack(const LinearWeights& linear, bool is_qkv, boo
 
 void Bfloat16Forward::reserve(Memory& memory, std::size_t rows) const {
     if (rows <= memory.rows) return;
-    const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows behind a panel's last
+    const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows past a panel's last
     memory.rows = rows;
     memory.stream.reserve((rows + 31) / 32 * 32 * (shape_.dim + 16));
     memory.scratch.reserve(2 * kBlock);
@@ -132,10 +133,10 @@ void Bfloat16Forward::run_block(const std::int32_t* ids, const std::int32_t* cu_
         for (std::size_t row = 0; row < rows; row += at_once) {
             const std::size_t n = std::min(rows - row, at_once);
             kernels_.accumulate(layer.out, qkv.from_row(row), n, stream.row(row), stream.stride);
-            normalize(stream.from_row(row), n, dim, layer.attention_norm, x.from_row(row));
+            layer_norm(stream.from_row(row), n, dim, layer.attention_norm, x.from_row(row));
             kernels_.multiply(layer.up, x.from_row(row), n, finish, hidden, scratch);
             kernels_.accumulate(layer.down, hidden, n, stream.row(row), stream.stride);
-            normalize(stream.from_row(row), n, dim, layer.output_norm, x.from_row(row));
+            layer_norm(stream.from_row(row), n, dim, layer.output_norm, x.from_row(row));
         }
     }
     pool_texts(cu_seqlens, texts, stream, out);
@@ -151,7 +152,7 @@ std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape& shape, const Mo
 #else
 
 std::unique_ptr<Forward> make_bfloat16_forward(const ModelShape&, const ModelWeights&, Isa) {
-    throw std::invalid_argument("this build has no bf16 forward: the compiler knew no AMX");
+    throw std::invalid_argument("this build has no bf16 forward: its compiler did not know AMX");
 }
 
 #endif

@@ -1,4 +1,4 @@
-// How 32 sums of a product become a row of bf16.
+// Epilogues of a product: each turns 32 sums of one row into bf16.
 #pragma once
 
 #include <stdexcept>
@@ -6,52 +6,52 @@
 #include "encoder/panels/bf16_math.h"
 #include "encoder/panels/packed_linear.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
-struct Copy {
+struct CopyEpilogue {
     static constexpr std::size_t kColumns = kPanel;
-    UNIVAR_AVX512 static void row(__m512 low, __m512 high, Bf16* to) { store_bf16(to, low, high); }
+    UNIVAR_AVX512_BF16 static void row(__m512 low, __m512 high, Bf16* to) { store_bf16(to, low, high); }
 };
-struct Gelu : Copy {
-    UNIVAR_AVX512 static void row(__m512 low, __m512 high, Bf16* to) {
-        store_bf16(to, gelu(low), gelu(high));
+struct GeluEpilogue : CopyEpilogue {
+    UNIVAR_AVX512_BF16 static void row(__m512 low, __m512 high, Bf16* to) {
+        store_bf16(to, gelu_bf16(low), gelu_bf16(high));
     }
 };
-struct GeluTanh : Copy {
-    UNIVAR_AVX512 static void row(__m512 low, __m512 high, Bf16* to) {
-        store_bf16(to, gelu_tanh(low), gelu_tanh(high));
+struct GeluTanhEpilogue : CopyEpilogue {
+    UNIVAR_AVX512_BF16 static void row(__m512 low, __m512 high, Bf16* to) {
+        store_bf16(to, gelu_tanh_bf16(low), gelu_tanh_bf16(high));
     }
 };
-struct Relu : Copy {
-    UNIVAR_AVX512 static void row(__m512 low, __m512 high, Bf16* to) {
+struct ReluEpilogue : CopyEpilogue {
+    UNIVAR_AVX512_BF16 static void row(__m512 low, __m512 high, Bf16* to) {
         const __m512 zero = _mm512_setzero_ps();
         store_bf16(to, _mm512_max_ps(low, zero), _mm512_max_ps(high, zero));
     }
 };
-// 16 values and their gates.
-struct Swiglu {
+// `low` are 16 values, `high` their gates.
+struct SwigluEpilogue {
     static constexpr std::size_t kColumns = kPanel / 2;
-    UNIVAR_AVX512 static void row(__m512 low, __m512 high, Bf16* to) {
-        store_bf16(to, _mm512_mul_ps(low, silu(high)));
+    UNIVAR_AVX512_BF16 static void row(__m512 low, __m512 high, Bf16* to) {
+        store_bf16(to, _mm512_mul_ps(low, silu_bf16(high)));
     }
 };
 
-// run(an epilogue of that kind).
+// Calls run() with the epilogue that `finish` names.
 template <typename Run>
 void with_epilogue(Finish finish, Run run) {
     switch (finish) {
         case Finish::kCopy:
-            return run(Copy());
+            return run(CopyEpilogue());
         case Finish::kGelu:
-            return run(Gelu());
+            return run(GeluEpilogue());
         case Finish::kGeluTanh:
-            return run(GeluTanh());
+            return run(GeluTanhEpilogue());
         case Finish::kRelu:
-            return run(Relu());
+            return run(ReluEpilogue());
         case Finish::kSwiglu:
-            return run(Swiglu());
+            return run(SwigluEpilogue());
     }
     throw std::logic_error("finish");
 }

@@ -1,19 +1,19 @@
-// The forward with linear layers in 8 bits over panels. Like the bf16 forward: a block of whole texts goes
-// through the model layer by layer, attention is bf16, the residual stream, LayerNorm and pooling are
-// float32. What a linear layer takes is rounded row by row just before, the hidden states slice by slice.
+// The forward with linear layers in 8 bits. As in the bf16 forward, a block of whole texts goes through the
+// model layer by layer, attention is bf16, and the residual stream, LayerNorm and pooling are float32. The
+// input of a linear layer is rounded row by row just before it, hidden states slice by slice.
 #include <algorithm>
 #include <cassert>
 #include <stdexcept>
 #include <vector>
 
 #include "common/check.h"
-#include "common/cpu.h"
-#include "encoder/int8_kernels.h"
+#include "encoder/panels/balance.h"
+#include "encoder/panels/bytes.h"
 #include "encoder/panels/panel_forward.h"
 
 namespace univar {
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace {
 
@@ -45,9 +45,9 @@ std::vector<float> inverse(std::vector<float> values) {
     return values;
 }
 
-class Int8PanelForward : public PanelForward {
+class Int8Forward : public PanelForward {
   public:
-    Int8PanelForward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels);
+    Int8Forward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels);
 
     std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
 
@@ -61,7 +61,7 @@ class Int8PanelForward : public PanelForward {
         BytePanels x_bytes, hidden_bytes;
     };
 
-    bool gated() const { return shape_.activation == Activation::kSwiglu; }
+    bool is_gated() const { return shape_.activation == Activation::kSwiglu; }
     PackedBytes pack(const DenseLinear& from);
     Layer pack(const LayerWeights& from, const LayerBalance& balance);
     DenseLinear up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const;
@@ -77,7 +77,7 @@ class Int8PanelForward : public PanelForward {
     std::vector<Layer> layers_;
 };
 
-std::size_t small_values(const ModelShape& s) {
+std::size_t float_count(const ModelShape& s) {
     const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
     return s.layers * ((14 + 2 * slices) * s.dim + 4 * s.intermediate) + 4 * s.dim;
 }
@@ -85,47 +85,45 @@ std::size_t small_values(const ModelShape& s) {
 // Stream, x and its bytes; queries, keys and values, or a slice of hidden states and its bytes.
 std::size_t row_bytes(const ModelShape& s) { return 7 * s.dim + std::max(6 * s.dim, 3 * kSlice); }
 
-// Outputs of all linear layers.
+// How many outputs all linear layers have.
 std::size_t linear_outputs(const ModelShape& s) {
     const std::size_t up = s.activation == Activation::kSwiglu ? 2 * s.intermediate : s.intermediate;
     const std::size_t slices = (s.intermediate + kSlice - 1) / kSlice;
     return s.layers * ((4 + slices) * s.dim + up);
 }
 
-Int8PanelForward::Int8PanelForward(const ModelShape& shape, const ModelWeights& weights,
-                                   const PanelKernels& kernels)
-    : PanelForward(shape, weights, kernels, small_values(shape), row_bytes(shape)),
+Int8Forward::Int8Forward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels)
+    : PanelForward(shape, weights, kernels, float_count(shape), row_bytes(shape)),
       packed_(linear_values(shape)),
       starts_(linear_outputs(shape)) {
-    UNIVAR_CHECK(
-        fills_byte_panels(shape),
-        "the int8 forward over panels needs dims and intermediate dims in multiples of 64, head dims of 32");
-    const auto balances = int8_balances(shape, weights, Isa::kAvx512);
+    UNIVAR_CHECK(shape.dim % 64 == 0 && shape.intermediate % 64 == 0 && shape.head_dim() % 32 == 0,
+                 "int8 needs dims and intermediate dims in multiples of 64, head dims in multiples of 32");
+    const auto balances = int8_balances(shape, weights);
     for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
-    const float* next_bias = keep(nullptr, shape.dim);
+    const float* next_bias = store_floats(nullptr, shape.dim);
     for (std::size_t i = shape.layers; i-- > 0;) {
         layers_[i].output_norm.next_bias = next_bias;
-        next_bias = keep(weights.layers[i].out.bias, shape.dim);
+        next_bias = store_floats(weights.layers[i].out.bias, shape.dim);
     }
     embedding_norm_.next_bias = next_bias;
     assert(packed_used_ <= packed_.size() && starts_used_ <= starts_.size());
 }
 
-PackedBytes Int8PanelForward::pack(const DenseLinear& from) {
+PackedBytes Int8Forward::pack(const DenseLinear& from) {
     std::int8_t* to = packed_.data() + packed_used_;
     packed_used_ += from.in * from.out;
     std::int32_t* starts = starts_.data() + starts_used_;
     starts_used_ += from.out;
-    float* steps = room(from.out);
-    pack_bytes(from, kernels_.byte_offset, to, steps, starts);
-    const float* bias = keep(from.bias.empty() ? nullptr : from.bias.data(), from.out);
+    float* steps = reserve_floats(from.out);
+    pack_bytes(from.weight.data(), from.out, from.in, kernels_.byte_offset, to, steps, starts);
+    const float* bias = store_floats(from.bias.empty() ? nullptr : from.bias.data(), from.out);
     return {to, steps, bias, starts, from.in, from.out};
 }
 
-// Hidden dims [first, first + n). SwiGLU's rows are mixed: 16 values, their 16 gates, and so on.
-DenseLinear Int8PanelForward::up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const {
+// Rows for the hidden dims [first, first + n). SwiGLU's alternate: 16 values, their 16 gates, and so on.
+DenseLinear Int8Forward::up_slice(const LinearWeights& up, std::size_t first, std::size_t n) const {
     DenseLinear slice(shape_.dim);
-    if (!gated()) {
+    if (!is_gated()) {
         append_rows(slice, up, first, n, 0);
         return slice;
     }
@@ -136,7 +134,7 @@ DenseLinear Int8PanelForward::up_slice(const LinearWeights& up, std::size_t firs
     return slice;
 }
 
-Layer Int8PanelForward::pack(const LayerWeights& from, const LayerBalance& balance) {
+Layer Int8Forward::pack(const LayerWeights& from, const LayerBalance& balance) {
     const std::size_t dim = shape_.dim;
     Layer layer{};
     DenseLinear qkv(dim), out(dim);
@@ -156,16 +154,17 @@ Layer Int8PanelForward::pack(const LayerWeights& from, const LayerBalance& balan
     }
     layer.qkv_factors = ordered_factors(inverse(balance.qkv));
     layer.up_factors = ordered_factors(inverse(balance.up));
-    layer.attention_norm = {keep(from.attention_norm.weight, dim), keep(from.attention_norm.bias, dim),
-                            keep(from.down.bias, dim), shape_.norm_eps};
-    layer.output_norm = {keep(from.output_norm.weight, dim), keep(from.output_norm.bias, dim), nullptr,
-                         shape_.norm_eps};
+    layer.attention_norm = {store_floats(from.attention_norm.weight, dim),
+                            store_floats(from.attention_norm.bias, dim), store_floats(from.down.bias, dim),
+                            shape_.norm_eps};
+    layer.output_norm = {store_floats(from.output_norm.weight, dim), store_floats(from.output_norm.bias, dim),
+                         nullptr, shape_.norm_eps};
     return layer;
 }
 
-Int8PanelForward::Block Int8PanelForward::reserve(Memory& memory, std::size_t rows) const {
+Int8Forward::Block Int8Forward::reserve(Memory& memory, std::size_t rows) const {
     const std::size_t dim = shape_.dim, stride = panel_stride(rows), byte_stride = byte_panel_stride(rows);
-    const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows behind a panel's last
+    const std::size_t slack = 2 * kBlock;  // tiles are read up to 32 rows past a panel's last
     memory.stream.reserve((rows + 31) / 32 * 32 * (dim + 16));
     memory.steps.reserve(rows);
     memory.hidden_steps.reserve(rows);
@@ -185,14 +184,14 @@ Int8PanelForward::Block Int8PanelForward::reserve(Memory& memory, std::size_t ro
 }
 
 // x (rows, dim) as bytes.
-ByteRows Int8PanelForward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
+ByteRows Int8Forward::rounded(const Block& block, Panels x, const std::vector<float>& factors) const {
     Memory& memory = block.memory;
     round_panels(x, block.rows, shape_.dim, factors.empty() ? nullptr : factors.data(), kernels_.byte_offset,
                  block.x_bytes, memory.steps.data());
     return {block.x_bytes, memory.steps.data(), block.rows};
 }
 
-void Int8PanelForward::feed_forward(const Layer& layer, const Block& block) const {
+void Int8Forward::feed_forward(const Layer& layer, const Block& block) const {
     Memory& memory = block.memory;
     const ByteRows x = rounded(block, block.x, layer.up_factors);
     for (const Slice& slice : layer.slices) {
@@ -205,8 +204,8 @@ void Int8PanelForward::feed_forward(const Layer& layer, const Block& block) cons
     }
 }
 
-void Int8PanelForward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                                 Workspace& workspace, float* out) const {
+void Int8Forward::run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
+                            Workspace& workspace, float* out) const {
     auto& memory = static_cast<Memory&>(workspace);
     const auto rows = static_cast<std::size_t>(cu_seqlens[texts] - cu_seqlens[0]);
     const std::size_t dim = shape_.dim;
@@ -218,24 +217,23 @@ void Int8PanelForward::run_block(const std::int32_t* ids, const std::int32_t* cu
         attend_texts(cu_seqlens, texts, block.qkv, memory.attention);
         kernels_.accumulate_bytes(layer.out, rounded(block, block.qkv, {}), block.stream,
                                   memory.scratch.data());
-        normalize(block.stream, rows, dim, layer.attention_norm, block.x);
+        layer_norm(block.stream, rows, dim, layer.attention_norm, block.x);
         feed_forward(layer, block);
-        normalize(block.stream, rows, dim, layer.output_norm, block.x);
+        layer_norm(block.stream, rows, dim, layer.output_norm, block.x);
     }
     pool_texts(cu_seqlens, texts, block.stream, out);
 }
 
 }  // namespace
 
-std::unique_ptr<Forward> make_int8_panel_forward(const ModelShape& shape, const ModelWeights& weights,
-                                                 Isa isa) {
-    return std::make_unique<Int8PanelForward>(shape, weights, panel_kernels(isa));
+std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
+    return std::make_unique<Int8Forward>(shape, weights, panel_kernels(isa));
 }
 
 #else
 
-std::unique_ptr<Forward> make_int8_panel_forward(const ModelShape&, const ModelWeights&, Isa) {
-    throw std::invalid_argument("this build has no int8 forward over panels: the compiler knew no AMX");
+std::unique_ptr<Forward> make_int8_forward(const ModelShape&, const ModelWeights&, Isa) {
+    throw std::invalid_argument("this build has no int8 forward: its compiler did not know AMX");
 }
 
 #endif

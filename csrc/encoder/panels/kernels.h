@@ -1,23 +1,24 @@
-// The products of the forwards over panels, in bf16 and in 8 bits, on AMX tiles or by the dot products of
-// AVX-512 BF16. Both read and write the same layouts; a row's sums are taken in the same order wherever it
-// lies.
+// The kernels of the forwards over panels, in bf16 and in 8 bits, on AMX tiles or by the dot products of
+// AVX-512. Both read and write the same layouts; a row's sums are taken in the same order wherever it lies.
 #pragma once
 
-#include <cstddef>
-
 #include "encoder/forward.h"
-#include "encoder/panels/attention.h"
-#include "encoder/panels/bytes.h"
-#include "encoder/panels/packed_linear.h"
-#include "encoder/panels/rows.h"
+#include "encoder/panels/layout.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
+struct PackedLinear;
+struct PackedBytes;
+struct ByteRows;
+struct HeadPanels;
+class AttentionScratch;
+enum class Finish;
+
 // Up to 31 rows behind the last one are read and written in `sums` and `to`.
 struct PanelKernels {
-    bool use_tiles;  // a thread must hold Tiles while it runs them
+    bool uses_tiles;  // a thread must hold TileRegisters while it runs these functions
 
     // to = finish(x weight^T + bias). For kSwiglu a panel of the product holds 16 values and their 16 gates,
     // and `to` has half as many columns. scratch: 2 * kBlock floats.
@@ -28,40 +29,22 @@ struct PanelKernels {
     void (*accumulate)(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
                        std::size_t stride);
 
-    // Attention within rows first .. first + tokens.
+    // Attention within rows first .. first + tokens; the result takes the place of the queries.
     void (*attend)(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
 
-    int byte_offset;  // of activations in 8 bits
+    int byte_offset;  // added to activations in 8 bits
 
     // to = finish(x weight^T + bias). scratch: 2 * kBlock numbers.
     void (*multiply_bytes)(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
                            std::int32_t* scratch);
 
-    // stream += x weight^T, without the bias.
+    // stream += x weight^T, without the bias. scratch: 2 * kBlock numbers.
     void (*accumulate_bytes)(const PackedBytes& linear, const ByteRows& x, Stream stream,
                              std::int32_t* scratch);
 };
 
-// isa: kAmx or kAvx512; throws where this processor has not got it.
+// The kernels of kAmx or kAvx512; throws if this CPU cannot run them.
 const PanelKernels& panel_kernels(Isa isa);
-
-void multiply_tiles(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to,
-                    float* scratch);
-void accumulate_tiles(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
-                      std::size_t stride);
-void attend_tiles(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
-void multiply_byte_tiles(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
-                         std::int32_t* scratch);
-void accumulate_byte_tiles(const PackedBytes& linear, const ByteRows& x, Stream stream,
-                           std::int32_t* scratch);
-
-void multiply_dots(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to,
-                   float* scratch);
-void accumulate_dots(const PackedLinear& linear, Panels x, std::size_t rows, float* sums, std::size_t stride);
-void attend_dots(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
-void multiply_byte_dots(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
-                        std::int32_t* scratch);
-void accumulate_byte_dots(const PackedBytes& linear, const ByteRows& x, Stream stream, std::int32_t* scratch);
 
 }  // namespace univar
 #endif

@@ -1,4 +1,4 @@
-// Rows of bf16 values in the layouts that products want of their right operands.
+// Rows of bf16 values in the layouts that products need for their right operands.
 #pragma once
 
 #include <cstddef>
@@ -6,12 +6,12 @@
 
 #include "encoder/panels/layout.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
-// 16 rows of 16 dwords, transposed; rows from `rows` on count as zero.
-UNIVAR_AVX512 inline void transpose_tile(const Bf16* from, std::size_t rows, Bf16* to) {
+// Transposes 16 rows of 16 dwords; rows from `rows` on count as zero.
+UNIVAR_AVX512_BF16 inline void transpose_tile(const Bf16* from, std::size_t rows, Bf16* to) {
     __m512i a[16], b[16];
     for (std::size_t i = 0; i < 16; ++i)
         a[i] = i < rows ? _mm512_loadu_si512(from + i * kPanel) : _mm512_setzero_si512();
@@ -39,10 +39,10 @@ UNIVAR_AVX512 inline void transpose_tile(const Bf16* from, std::size_t rows, Bf1
 
 constexpr std::size_t in_order(std::size_t i) { return i; }
 
-// 32 rows of 32 values as two tiles of 16 values each, rows 2 i and 2 i + 1 as pair place(i); rows from
-// `rows` on are zero.
+// Writes 32 rows of 32 values as two tiles of 16 values each, rows 2 i and 2 i + 1 as pair place(i); rows
+// from `rows` on count as zero.
 template <std::size_t (*place)(std::size_t) = in_order>
-UNIVAR_AVX512 inline void pair_tiles(const Bf16* from, std::size_t rows, Bf16* to) {
+UNIVAR_AVX512_BF16 inline void pair_tiles(const Bf16* from, std::size_t rows, Bf16* to) {
     const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7,
                                          38, 6, 37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
@@ -56,7 +56,7 @@ UNIVAR_AVX512 inline void pair_tiles(const Bf16* from, std::size_t rows, Bf16* t
     }
 }
 
-// Lanes of a block of 32 keys whose keys exist: low and high half.
+// Which lanes of a block of 32 keys have a key: low and high half.
 struct Lanes {
     __mmask16 low = 0xffff, high = 0xffff;
 

@@ -6,23 +6,19 @@
 
 #include "encoder/panels/layout.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
-// Weights of y = x weight^T + bias as tiles: panel of 32 outputs, 32 inputs, two tiles of 16 outputs.
+// Weights of y = x weight^T + bias as tiles: by panels of 32 outputs, then by 32 inputs; two tiles of 16
+// outputs each.
 struct PackedLinear {
     const Bf16* weight;
     const float* bias;  // (out,), never null
     std::size_t in, out;
 };
 
-// Writes out * in values to `to`; row r of the packed matrix is row source_row(r) of `weight` (out, in),
-// times row_scale(r).
-template <typename SourceRow, typename RowScale>
-void pack_weight(const float* weight, std::size_t out, std::size_t in, SourceRow source_row,
-                 RowScale row_scale, Bf16* to);
-
+// What a product does to its sums before they become bf16.
 enum class Finish { kCopy, kGelu, kGeluTanh, kRelu, kSwiglu };
 
 inline Bf16 round_to_bf16(float value) {
@@ -31,6 +27,8 @@ inline Bf16 round_to_bf16(float value) {
     return static_cast<Bf16>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
+// Writes out * in values to `to`; row r of the packed matrix is row source_row(r) of `weight` (out, in),
+// times row_scale(r).
 template <typename SourceRow, typename RowScale>
 void pack_weight(const float* weight, std::size_t out, std::size_t in, SourceRow source_row,
                  RowScale row_scale, Bf16* to) {

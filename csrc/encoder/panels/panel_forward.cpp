@@ -1,6 +1,6 @@
 #include "encoder/panels/panel_forward.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 #include <unistd.h>
 
@@ -10,13 +10,14 @@
 #include <optional>
 #include <stdexcept>
 
+#include "encoder/approximations.h"
 #include "encoder/panels/amx/tiles.h"
 
 namespace univar {
 
 namespace {
 
-// Bytes of activations of a block: most of the L2 cache.
+// Bytes of activations that a block may have: two thirds of the L2 cache.
 std::size_t block_bytes() {
     long size = 0;
 #if defined(_SC_LEVEL2_CACHE_SIZE)
@@ -69,27 +70,27 @@ std::size_t linear_values(const ModelShape& s) {
 }
 
 PanelForward::PanelForward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels,
-                           std::size_t small_values, std::size_t row_bytes)
+                           std::size_t float_count, std::size_t row_bytes)
     : shape_(checked(shape, weights)),
       kernels_(kernels),
       block_rows_(std::max<std::size_t>(block_bytes() / row_bytes / 32 * 32, 32)),
       rotary_(shape),
       word_(copied(weights.word, shape.vocab * shape.dim)),
-      small_(small_values) {
+      floats_(float_count) {
     if (weights.position != nullptr) position_ = copied(weights.position, shape.positions * shape.dim);
-    embedding_norm_ = {keep(weights.embedding_norm.weight, shape.dim),
-                       keep(weights.embedding_norm.bias, shape.dim), nullptr, shape.norm_eps};
+    embedding_norm_ = {store_floats(weights.embedding_norm.weight, shape.dim),
+                       store_floats(weights.embedding_norm.bias, shape.dim), nullptr, shape.norm_eps};
 }
 
-float* PanelForward::room(std::size_t n) {
-    float* to = small_.data() + small_used_;
-    small_used_ += n;
-    assert(small_used_ <= small_.size());
+float* PanelForward::reserve_floats(std::size_t n) {
+    float* to = floats_.data() + floats_used_;
+    floats_used_ += n;
+    assert(floats_used_ <= floats_.size());
     return to;
 }
 
-const float* PanelForward::keep(const float* values, std::size_t n) {
-    float* to = room(n);
+const float* PanelForward::store_floats(const float* values, std::size_t n) {
+    float* to = reserve_floats(n);
     if (values == nullptr)
         std::fill_n(to, n, 0.0f);
     else
@@ -98,13 +99,13 @@ const float* PanelForward::keep(const float* values, std::size_t n) {
 }
 
 float PanelForward::query_factor() const {
-    return kScoreUnit * 1.44269504f / std::sqrt(static_cast<float>(shape_.head_dim()));
+    return kScoreUnit * kLog2E / std::sqrt(static_cast<float>(shape_.head_dim()));
 }
 
 void PanelForward::embed_texts(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
                                Stream stream, Panels x) const {
     const float* position = position_.size() == 0 ? nullptr : position_.data();
-    embed(ids, cu_seqlens, texts, word_.data(), position, shape_.dim, embedding_norm_, stream, x);
+    embed_tokens(ids, cu_seqlens, texts, word_.data(), position, shape_.dim, embedding_norm_, stream, x);
 }
 
 void PanelForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t texts, Panels qkv,
@@ -119,9 +120,9 @@ void PanelForward::attend_texts(const std::int32_t* cu_seqlens, std::size_t text
             };
             const HeadPanels own{part(0), part(1), part(2), head_dim};
             if (shape_.rotary_base > 0)
-                for (const Panels& turned : {own.queries, own.keys})
-                    rotate(turned.from_row(first), tokens, head_dim, rotary_.cosines.data(),
-                           rotary_.sines.data());
+                for (const Panels& rotated : {own.queries, own.keys})
+                    rotate_pairs(rotated.from_row(first), tokens, head_dim, rotary_.cosines.data(),
+                                 rotary_.sines.data());
             kernels_.attend(own, first, tokens, scratch);
         }
     }
@@ -131,14 +132,14 @@ void PanelForward::pool_texts(const std::int32_t* cu_seqlens, std::size_t texts,
                               float* out) const {
     for (std::size_t text = 0; text < texts; ++text, out += shape_.dim) {
         const auto [first, tokens] = span_of(cu_seqlens, text);
-        pool(stream.from_row(first), shape_.pooling == Pooling::kCls ? 1 : tokens, shape_.dim, out);
+        mean_pool(stream.from_row(first), shape_.pooling == Pooling::kCls ? 1 : tokens, shape_.dim, out);
     }
 }
 
 void PanelForward::run(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
                        Workspace& workspace, float* out) const {
-    std::optional<Tiles> tiles;
-    if (kernels_.use_tiles) tiles.emplace();
+    std::optional<TileRegisters> tiles;
+    if (kernels_.uses_tiles) tiles.emplace();
     for_each_block(cu_seqlens, texts, block_rows_, [&](std::size_t first, std::size_t n) {
         run_block(ids, cu_seqlens + first, n, workspace, out + first * shape_.dim);
     });

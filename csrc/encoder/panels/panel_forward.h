@@ -1,22 +1,24 @@
-// What the forwards over panels share, whatever their linear layers multiply: texts are cut into blocks,
-// embedded, attended and pooled, in bf16 and float32.
+// What the bf16 and int8 forwards share: blocks of texts, embeddings, attention and pooling over panels, in
+// bf16 and float32.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
 #include "common/pages.h"
-#include "encoder/block_forward.h"
+#include "encoder/model_parts.h"
+#include "encoder/panels/attention.h"
 #include "encoder/panels/kernels.h"
+#include "encoder/panels/packed_linear.h"
 #include "encoder/panels/rows.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
 Finish finish_of(Activation activation);
 
-// Weights of all linear layers.
+// How many weights all linear layers have.
 std::size_t linear_values(const ModelShape& shape);
 
 class PanelForward : public Forward {
@@ -27,10 +29,10 @@ class PanelForward : public Forward {
     std::size_t block_tokens() const final { return block_rows_; }
 
   protected:
-    // small_values: what keep() and room() give in all; row_bytes: activations of one token. The embeddings'
-    // next_bias is for the heir to set.
+    // float_count: how many floats reserve_floats() and store_floats() will give in all; row_bytes:
+    // activations of one token. The derived class sets the embeddings' next_bias.
     PanelForward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels,
-                 std::size_t small_values, std::size_t row_bytes);
+                 std::size_t float_count, std::size_t row_bytes);
 
     // Whole texts, about block_rows_ tokens of them or one long text. out: (texts, dim).
     virtual void run_block(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
@@ -43,12 +45,12 @@ class PanelForward : public Forward {
                       AttentionScratch& scratch) const;
     void pool_texts(const std::int32_t* cu_seqlens, std::size_t texts, Stream stream, float* out) const;
 
-    // What queries are multiplied by: softmax is taken to base 2.
+    // What queries are multiplied by, see HeadPanels.
     float query_factor() const;
-    // Room for n floats that live as long as this.
-    float* room(std::size_t n);
-    // A copy of n values, zeros for null.
-    const float* keep(const float* values, std::size_t n);
+    // n floats that live as long as this object.
+    float* reserve_floats(std::size_t n);
+    // A copy of n values in such floats; zeros for null.
+    const float* store_floats(const float* values, std::size_t n);
 
     ModelShape shape_;
     const PanelKernels& kernels_;
@@ -57,8 +59,8 @@ class PanelForward : public Forward {
 
   private:
     RotaryTables rotary_;
-    PageArray<float> word_, position_, small_;
-    std::size_t small_used_ = 0;
+    PageArray<float> word_, position_, floats_;
+    std::size_t floats_used_ = 0;
 };
 
 }  // namespace univar

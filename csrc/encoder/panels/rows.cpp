@@ -2,15 +2,15 @@
 
 #include <cmath>
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 namespace {
 
-// `total` holds the lane sums of the row.
-UNIVAR_AVX512 inline __attribute__((always_inline)) void normalize_row(float* row, __m512 total,
-                                                                       std::size_t dim, const StreamNorm norm,
-                                                                       Bf16* x, std::size_t panel_stride) {
+// total: sums of the row by lane.
+UNIVAR_AVX512_BF16 UNIVAR_INLINE void normalize_row(float* row, __m512 total, std::size_t dim,
+                                                    const StreamNorm norm, Bf16* x,
+                                                    std::size_t panel_stride) {
     const float inverse_dim = 1.0f / static_cast<float>(dim);
     const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(total) * inverse_dim);
     __m512 squares = _mm512_setzero_ps(), more_squares = _mm512_setzero_ps();
@@ -35,8 +35,8 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) void normalize_row(float* ro
     }
 }
 
-// Asks for a row to read and a row of the panels to write: the latter's lines lie too far apart for the
-// processor to guess.
+// Prefetches a row to read and a row of the panels to write, whose lines lie too far apart for the hardware
+// prefetcher.
 void prefetch_row(const float* row, const Bf16* x, std::size_t panel_stride, std::size_t dim) {
     for (std::size_t i = 0; i < dim; i += 32, x += panel_stride) {
         __builtin_prefetch(row + i, 1);
@@ -53,8 +53,8 @@ void prefetch_word(const float* row, std::size_t dim) {
 
 }  // namespace
 
-UNIVAR_AVX512 void normalize(Stream stream, std::size_t rows, std::size_t dim, const StreamNorm& norm,
-                             Panels x) {
+UNIVAR_AVX512_BF16 void layer_norm(Stream stream, std::size_t rows, std::size_t dim, const StreamNorm& norm,
+                                   Panels x) {
     for (std::size_t r = 0; r < rows; ++r) {
         prefetch_row(stream.row(r + 1), x.data + (r + 2) * kPanel, x.stride, dim);
         float* row = stream.row(r);
@@ -67,9 +67,9 @@ UNIVAR_AVX512 void normalize(Stream stream, std::size_t rows, std::size_t dim, c
     }
 }
 
-UNIVAR_AVX512 void embed(const std::int32_t* ids, const std::int32_t* cu_seqlens, std::size_t texts,
-                         const float* word, const float* position, std::size_t dim, const StreamNorm& norm,
-                         Stream stream, Panels x) {
+UNIVAR_AVX512_BF16 void embed_tokens(const std::int32_t* ids, const std::int32_t* cu_seqlens,
+                                     std::size_t texts, const float* word, const float* position,
+                                     std::size_t dim, const StreamNorm& norm, Stream stream, Panels x) {
     std::size_t r = 0;
     for (std::size_t text = 0; text < texts; ++text) {
         const float* place = position;
@@ -92,8 +92,8 @@ UNIVAR_AVX512 void embed(const std::int32_t* ids, const std::int32_t* cu_seqlens
     }
 }
 
-UNIVAR_AVX512 void rotate(Panels head, std::size_t rows, std::size_t head_dim, const float* cosines,
-                          const float* sines) {
+UNIVAR_AVX512_BF16 void rotate_pairs(Panels head, std::size_t rows, std::size_t head_dim,
+                                     const float* cosines, const float* sines) {
     const std::size_t half = head_dim / 2;
     const auto at = [&](std::size_t row, std::size_t column) {
         return head.panel(column / kPanel) + row * kPanel + column % kPanel;
@@ -108,7 +108,7 @@ UNIVAR_AVX512 void rotate(Panels head, std::size_t rows, std::size_t head_dim, c
         }
 }
 
-UNIVAR_AVX512 void pool(Stream stream, std::size_t rows, std::size_t dim, float* out) {
+UNIVAR_AVX512_BF16 void mean_pool(Stream stream, std::size_t rows, std::size_t dim, float* out) {
     __m512 squares = _mm512_setzero_ps();
     for (std::size_t i = 0; i < dim; i += 16) {
         __m512 sum = _mm512_setzero_ps();

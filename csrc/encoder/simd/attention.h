@@ -6,20 +6,20 @@
 namespace univar {
 namespace UNIVAR_SIMD {
 
-// Keys (tokens, head_dim) as a packed right operand: panels of (head_dim, kPanel), 0 after the last key.
+// Keys (tokens, head_dim) as a packed right operand: panels of (head_dim, kColumns), 0 after the last key.
 UNIVAR_TARGET void pack_keys(const HeadAttention& h, float* packed) {
-    for (std::size_t first = 0; first < h.tokens; first += kPanel, packed += h.head_dim * kPanel) {
-        const std::size_t keys = h.tokens - first < kPanel ? h.tokens - first : kPanel;
+    for (std::size_t first = 0; first < h.tokens; first += kColumns, packed += h.head_dim * kColumns) {
+        const std::size_t keys = h.tokens - first < kColumns ? h.tokens - first : kColumns;
         for (std::size_t i = 0; i < h.head_dim; ++i) {
-            float* line = packed + i * kPanel;
+            float* line = packed + i * kColumns;
             const float* from = h.keys + first * h.stride + i;
             for (std::size_t key = 0; key < keys; ++key) line[key] = from[key * h.stride];
-            for (std::size_t key = keys; key < kPanel; ++key) line[key] = 0.0f;
+            for (std::size_t key = keys; key < kColumns; ++key) line[key] = 0.0f;
         }
     }
 }
 
-// scores to 2^(score - highest); returns their sum.
+// Turns scores into 2^(score - highest). Returns their sum.
 UNIVAR_TARGET float softmax_weights(float* scores, std::size_t n) {
     const std::size_t whole = n / kLanes * kLanes, rest = n - whole;
     Vec highest = set1(-std::numeric_limits<float>::infinity());
@@ -47,30 +47,30 @@ UNIVAR_TARGET void scale_row(float* row, std::size_t n, float factor) {
 }
 
 void attend(const HeadAttention& h) {
-    constexpr auto kQueries = static_cast<std::size_t>(kTileRows);
-    const std::size_t padded = (h.tokens + kPanel - 1) / kPanel * kPanel;
+    constexpr auto kQueries = static_cast<std::size_t>(kRows);
+    const std::size_t padded = (h.tokens + kColumns - 1) / kColumns * kColumns;
     float* const keys = h.scratch;
     float* const scores = keys + padded * h.head_dim;
-    const std::size_t scores_stride = padded + kLanes;  // rows that don't fall on each other in the cache
+    const std::size_t scores_stride = padded + kLanes;  // so that rows do not compete for the same cache sets
     pack_keys(h, keys);
-    Product score, weigh;
-    score.a_stride = h.stride, score.depth = h.head_dim;
-    score.b = keys, score.b_stride = kPanel, score.panel_stride = kPanel * h.head_dim;
-    score.columns = h.tokens, score.c = scores, score.c_stride = scores_stride;
-    weigh.a = scores, weigh.a_stride = scores_stride, weigh.depth = h.tokens;
-    weigh.b = h.values, weigh.b_stride = h.stride, weigh.panel_stride = kPanel;
-    weigh.columns = h.head_dim, weigh.c_stride = h.out_stride;
+    Product scored, weighted;
+    scored.a_stride = h.stride, scored.depth = h.head_dim;
+    scored.b = keys, scored.b_stride = kColumns, scored.panel_stride = kColumns * h.head_dim;
+    scored.columns = h.tokens, scored.c = scores, scored.c_stride = scores_stride;
+    weighted.a = scores, weighted.a_stride = scores_stride, weighted.depth = h.tokens;
+    weighted.b = h.values, weighted.b_stride = h.stride, weighted.panel_stride = kColumns;
+    weighted.columns = h.head_dim, weighted.c_stride = h.out_stride;
     for (std::size_t first = 0; first < h.tokens; first += kQueries) {
-        score.rows = weigh.rows = h.tokens - first < kQueries ? h.tokens - first : kQueries;
-        score.a = h.queries + first * h.stride;
-        weigh.c = h.out + first * h.out_stride;
-        multiply(score);
+        scored.rows = weighted.rows = h.tokens - first < kQueries ? h.tokens - first : kQueries;
+        scored.a = h.queries + first * h.stride;
+        weighted.c = h.out + first * h.out_stride;
+        multiply(scored);
         float sums[kQueries];
-        for (std::size_t i = 0; i < score.rows; ++i)
+        for (std::size_t i = 0; i < scored.rows; ++i)
             sums[i] = softmax_weights(scores + i * scores_stride, h.tokens);
-        multiply(weigh);
-        for (std::size_t i = 0; i < score.rows; ++i)
-            scale_row(weigh.c + i * h.out_stride, h.head_dim, 1.0f / sums[i]);
+        multiply(weighted);
+        for (std::size_t i = 0; i < scored.rows; ++i)
+            scale_row(weighted.c + i * h.out_stride, h.head_dim, 1.0f / sums[i]);
     }
 }
 

@@ -1,4 +1,4 @@
-// The kernels of one instruction set. Included once for each, after its vec_*.h.
+// The float32 kernels of one instruction set. Included once for each, after its vec_*.h.
 
 #include "encoder/simd/float32_kernels.h"
 //
@@ -9,14 +9,12 @@
 #include "encoder/simd/product.h"
 //
 #include "encoder/simd/attention.h"
-//
-#include "encoder/simd/bytes.h"
 
 namespace univar {
 namespace UNIVAR_SIMD {
 
-constexpr Float32Kernels kFloat32Kernels = {kPanel,      kTileRows, kLanes,  &multiply,
-                                            &layer_norm, &rotate,   &attend, &pool};
+constexpr Float32Kernels kFloat32Kernels = {kColumns,    kRows,   kLanes,  &multiply,
+                                            &layer_norm, &rotate, &attend, &pool};
 
 }  // namespace UNIVAR_SIMD
 }  // namespace univar

@@ -6,7 +6,6 @@
 namespace univar {
 
 const Float32Kernels& float32_kernels_avx2() { return avx2::kFloat32Kernels; }
-const Int8Kernels& int8_kernels_avx2() { return avx2::kInt8Kernels; }
 
 }  // namespace univar
 #endif

@@ -5,6 +5,5 @@
 namespace univar {
 
 const Float32Kernels& float32_kernels_portable() { return portable::kFloat32Kernels; }
-const Int8Kernels& int8_kernels_portable() { return portable::kInt8Kernels; }
 
 }  // namespace univar

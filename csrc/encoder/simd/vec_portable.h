@@ -14,7 +14,7 @@ namespace univar {
 namespace portable {
 
 constexpr std::size_t kLanes = 4;
-constexpr int kTileRows = 4, kTileVectors = 2;
+constexpr int kRows = 4, kVectors = 2;  // of sums at a time
 
 struct Vec {
     float lane[kLanes];
@@ -39,7 +39,7 @@ inline Vec load_first(const float* x, std::size_t n) {
     return lanes([=](std::size_t i) { return i < n ? x[i] : 0.0f; });
 }
 inline void store_first(float* x, const Vec& v, std::size_t n) { std::memcpy(x, v.lane, n * sizeof(float)); }
-// v in the first n lanes, x in the others.
+// The first n lanes of v, the others of x.
 inline Vec keep_first(const Vec& v, std::size_t n, const Vec& x) {
     return lanes([&](std::size_t i) { return i < n ? v.lane[i] : x.lane[i]; });
 }
@@ -69,7 +69,7 @@ inline Vec fma(const Vec& a, const Vec& b, const Vec& c) {  // a b + c
 inline Vec round(const Vec& a) {
     return lanes([&](std::size_t i) { return std::nearbyint(a.lane[i]); });
 }
-// a 2^n, n whole and in -126 .. 126.
+// a 2^n; n: a whole number in -126 .. 126.
 inline Vec scale2(const Vec& a, const Vec& n) {
     return lanes([&](std::size_t i) {
         const std::int32_t bits = (static_cast<std::int32_t>(n.lane[i]) + 127) << 23;
@@ -82,41 +82,6 @@ inline Vec scale2(const Vec& a, const Vec& n) {
 inline float sum_lanes(const Vec& a) { return (a.lane[0] + a.lane[2]) + (a.lane[1] + a.lane[3]); }
 inline float max_lanes(const Vec& a) {
     return std::fmax(std::fmax(a.lane[0], a.lane[2]), std::fmax(a.lane[1], a.lane[3]));
-}
-
-// Whole numbers of 8 bits, by fours, and their sums.
-#define UNIVAR_BYTES_TARGET
-#define UNIVAR_BYTES_STEP inline
-
-struct Ints {
-    std::int32_t lane[kLanes];
-};
-struct Bytes {
-    std::int8_t of[4 * kLanes];
-};
-constexpr int kLeftOffset = 0;
-
-inline Ints no_ints() { return {}; }
-inline Bytes load_ints(const void* x) {
-    Bytes bytes;
-    std::memcpy(&bytes, x, sizeof bytes);
-    return bytes;
-}
-// sums + the products of four bytes `left`, the same for all lanes, with four of each lane of `right`.
-inline Ints dot4(Ints sums, std::int32_t left, const Bytes& right) {
-    std::int8_t bytes[4];
-    std::memcpy(bytes, &left, sizeof bytes);
-    for (std::size_t i = 0; i < 4 * kLanes; ++i) sums.lane[i / 4] += bytes[i % 4] * right.of[i];
-    return sums;
-}
-inline Vec to_floats(const Ints& x) {
-    return lanes([&](std::size_t i) { return static_cast<float>(x.lane[i]); });
-}
-// The first n lanes, rounded to whole numbers in -127 .. 127, as bytes.
-inline void store_bytes(void* to, const Vec& x, std::size_t n) {
-    std::int8_t bytes[kLanes];
-    for (std::size_t i = 0; i < kLanes; ++i) bytes[i] = static_cast<std::int8_t>(std::nearbyint(x.lane[i]));
-    std::memcpy(to, bytes, n);
 }
 
 }  // namespace portable

@@ -1,5 +1,5 @@
-// Attention over packed texts and its gradients, for training: bf16 in and out, on AMX
-// tiles or by the dot products of AVX-512 BF16.
+// Attention over packed texts and its gradients, for training: bf16 in and out, on AMX tiles or by the dot
+// products of AVX-512 BF16.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 #include "encoder/panels/layout.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
@@ -21,13 +21,13 @@ struct AttentionBatch {
     std::size_t tokens() const { return static_cast<std::size_t>(cu_seqlens[texts]); }
 };
 
-// out: (tokens, dim); log_sums: (heads, tokens), log2 of each query's sum of 2^(score log2(e)), with which
-// the gradients compute its weights again.
+// out: (tokens, dim); log_sums: (heads, tokens), log2 of each query's sum of 2^(score log2(e)), from which
+// attention_gradient() computes the weights again.
 void attention(const AttentionBatch& batch, bool use_tiles, Bf16* out, float* log_sums);
 
-// Gradients by queries, keys and values: d_qkv (tokens, 3, heads, head_dim), from what attention() gave and
-// the gradient d_out (tokens, dim) by its result. Scores are computed again, so nothing of the size of all
-// queries times all keys is kept.
+// d_qkv: (tokens, 3, heads, head_dim), the gradients of queries, keys and values, from the results of
+// attention() and the gradient d_out (tokens, dim) of its out. Scores are computed again, so that nothing of
+// the size of all queries times all keys is stored.
 void attention_gradient(const AttentionBatch& batch, bool use_tiles, const Bf16* out, const float* log_sums,
                         const Bf16* d_out, Bf16* d_qkv);
 

@@ -1,5 +1,5 @@
-// A matrix of bf16 rows in the layouts that products over rows and over columns want, and the product of two,
-// on AMX or by dot products.
+// A matrix of bf16 rows in the layouts that products over its rows and over its columns need, and products of
+// two such matrices, on AMX or by dot products.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include "encoder/panels/dot/products.h"
 #include "encoder/panels/operands.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
@@ -19,7 +19,7 @@ constexpr std::size_t kBlockSums = 4 * kSums;  // a block of 32 x 32 sums: four 
 // Two tiles of 16 rows (left) or 16 columns (right), over several steps of 32 inner values.
 struct Operand {
     const Bf16* data;
-    std::size_t second, step;  // distance of the second tile and of the next step
+    std::size_t second, step;  // distance to the second tile and to the next step
 };
 
 // Where a block of 32 x 32 sums lies: four tiles one after the other, or within a matrix of floats.
@@ -35,13 +35,13 @@ struct Sums {
     }
 };
 
-// What multiplies: multiply() makes a block of 32 x 32 sums = or += left times right; a thread holds a
-// Session while it does.
+// Products on AMX. multiply() sets a block of 32 x 32 sums to left x right, or adds that to it. The calling
+// thread holds a Session.
 struct TileBlocks {
-    using Session = Tiles;
+    using Session = TileRegisters;
 
-    UNIVAR_AVX512_AMX static void multiply(Operand left, Operand right, std::size_t steps, Sums sums,
-                                           bool add) {
+    UNIVAR_AMX_BF16 static void multiply(Operand left, Operand right, std::size_t steps, Sums sums,
+                                         bool add) {
         float *top = sums.data, *bottom = top + sums.below;
         memory_barrier();
         if (add) {
@@ -74,11 +74,12 @@ struct TileBlocks {
     }
 };
 
-// The same by dot products, which need no session.
+// The same by dot products, which need nothing in a session.
 struct DotBlocks {
     struct Session {};
 
-    UNIVAR_AVX512 static void multiply(Operand left, Operand right, std::size_t steps, Sums sums, bool add) {
+    UNIVAR_AVX512_BF16 static void multiply(Operand left, Operand right, std::size_t steps, Sums sums,
+                                            bool add) {
         for (std::size_t row = 0; row < 32; row += kRows) {
             const std::size_t tile = row / kTileRows, in_tile = row % kTileRows;
             float* to = sums.data + tile * sums.below + in_tile * sums.row_bytes / sizeof(float);
@@ -97,21 +98,21 @@ struct DotBlocks {
     }
 
   private:
-    static constexpr std::size_t kRows = 8;  // at once: four times are 32
+    static constexpr std::size_t kRows = 8;  // at a time; divides 16
 
     static float* at(const Sums& sums, float* first, std::size_t row, std::size_t half) {
         return first + row * sums.row_bytes / sizeof(float) + half * sums.right;
     }
 };
 
-// Row i of a block of sums: columns 0..15, columns 16..31 are kSums further.
+// Columns 0..15 of row i of a block of sums; columns 16..31 are kSums floats further.
 inline const float* sums_row(const float* block, std::size_t i) {
     return block + i / 16 * 2 * kSums + i % 16 * 16;
 }
 
-// Some columns of some rows, such as a head's of a text, in the layouts that products want; rows that are
-// missing to 32 are zero.
-class Matrix {
+// Some columns of some rows, such as those of one head and one text, in the layouts that products need. The
+// number of rows is rounded up to a multiple of 32; the additional ones are zero.
+class OperandMatrix {
   public:
     void reserve(std::size_t tokens, std::size_t head_dim) {
         blocks_ = (tokens + 31) / 32;
@@ -119,8 +120,8 @@ class Matrix {
         rows_.reserve(blocks_ * panels_ * kBlock);
     }
 
-    // Row i from `from` + i * stride, head_dim values.
-    UNIVAR_AVX512 void copy(const Bf16* from, std::size_t stride, std::size_t tokens) {
+    // Copies row i, head_dim values, from `from` + i * stride.
+    UNIVAR_AVX512_BF16 void copy(const Bf16* from, std::size_t stride, std::size_t tokens) {
         for (std::size_t i = 0; i < blocks_ * kPanel; ++i)
             for (std::size_t p = 0; p < panels_; ++p)
                 _mm512_store_si512(row(p, i), i < tokens ? _mm512_loadu_si512(from + i * stride + p * kPanel)
@@ -136,8 +137,8 @@ class Matrix {
     // 32 rows as a left operand over the dims.
     Operand left(std::size_t block) { return {row(0, block * kPanel), kTile, blocks_ * kBlock}; }
 
-    // Columns are rows, inner values are dims: for products with this matrix transposed.
-    UNIVAR_AVX512 void lay_out_transposed() {
+    // For right_transposed(): columns are this matrix's rows, inner values its dims.
+    UNIVAR_AVX512_BF16 void lay_out_transposed() {
         transposed_.reserve(blocks_ * panels_ * kBlock);
         Bf16* to = transposed_.data();
         for (std::size_t i = 0; i < blocks_ * kPanel; i += kTileRows)
@@ -147,8 +148,8 @@ class Matrix {
         return {transposed_.data() + block * panels_ * kBlock, panels_ * kTile, kTile};
     }
 
-    // Columns are dims, inner values are rows.
-    UNIVAR_AVX512 void lay_out_pairs() {
+    // For right(): columns are dims, inner values are rows.
+    UNIVAR_AVX512_BF16 void lay_out_pairs() {
         pairs_.reserve(blocks_ * panels_ * kBlock);
         for (std::size_t p = 0; p < panels_; ++p)
             for (std::size_t block = 0; block < blocks_; ++block)
@@ -158,8 +159,8 @@ class Matrix {
         return {pairs_.data() + panel * blocks_ * kBlock, kTile, kBlock};
     }
 
-    // Rows are dims, inner values are rows: this matrix transposed on the left. Wants lay_out_pairs() before.
-    UNIVAR_AVX512 void lay_out_left_transposed() {
+    // For left_transposed(): rows are dims, inner values are this matrix's rows. Call lay_out_pairs() first.
+    UNIVAR_AVX512_BF16 void lay_out_left_transposed() {
         left_.reserve(blocks_ * panels_ * kBlock);
         for (std::size_t tile = 0; tile < 2 * blocks_ * panels_; ++tile)
             transpose_tile(pairs_.data() + tile * kTile, kTileRows, left_.data() + tile * kTile);

@@ -1,21 +1,22 @@
-// d_out^T x, some hundred rows at a time. Of these x is laid out whole as right operand and stays in the L2
-// cache; the gradients follow 32 columns at a time, transposed. Each 32 x 32 block of the result goes through
-// registers once for all these rows, and its sums stay float from the first row to the last.
+// Computes d_out^T x, 256 rows at a time. For these rows x is laid out as a right operand, which stays in the
+// L2 cache; the gradients are transposed, 32 columns at a time. Each 32 x 32 block of the result passes
+// through registers once for all these rows; its sums are float throughout.
 #include "encoder/training/linear_gradient.h"
 
 #include <algorithm>
 
 #include "encoder/training/block_products.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 namespace {
 
-constexpr std::size_t kRows = 256;  // at a time: 32 columns of x and of d_out, 16 KB each, share the L1 cache
+constexpr std::size_t kRows =
+    256;  // at a time: 32 columns of x and of d_out, 16 KB each, fit in the L1 cache
 
-// sums (32,) += the rows of a matrix of 32 columns.
-UNIVAR_AVX512 void add_rows(Matrix& matrix, float* sums) {
+// sums (32,) += all rows of a matrix of 32 columns.
+UNIVAR_AVX512_BF16 void add_rows(OperandMatrix& matrix, float* sums) {
     __m512 low = _mm512_loadu_ps(sums), high = _mm512_loadu_ps(sums + 16);
     for (std::size_t i = 0; i < matrix.blocks() * kPanel; ++i) {
         low = _mm512_add_ps(low, load_bf16(matrix.row(0, i)));
@@ -26,9 +27,9 @@ UNIVAR_AVX512 void add_rows(Matrix& matrix, float* sums) {
 }
 
 template <typename Blocks>
-UNIVAR_AVX512_AMX void add_all(const LinearBatch& batch, float* d_weight, float* d_bias) {
+UNIVAR_AMX_BF16 void gradient_with(const LinearBatch& batch, float* d_weight, float* d_bias) {
     [[maybe_unused]] const typename Blocks::Session session;
-    Matrix x, gradients;
+    OperandMatrix x, gradients;
     std::fill(d_bias, d_bias + batch.outputs, 0.0f);
     if (batch.rows == 0) std::fill(d_weight, d_weight + batch.outputs * batch.inputs, 0.0f);
     for (std::size_t first = 0; first < batch.rows; first += kRows) {
@@ -53,7 +54,7 @@ UNIVAR_AVX512_AMX void add_all(const LinearBatch& batch, float* d_weight, float*
 }  // namespace
 
 void linear_gradient(const LinearBatch& batch, bool use_tiles, float* d_weight, float* d_bias) {
-    (use_tiles ? add_all<TileBlocks> : add_all<DotBlocks>)(batch, d_weight, d_bias);
+    (use_tiles ? gradient_with<TileBlocks> : gradient_with<DotBlocks>)(batch, d_weight, d_bias);
 }
 
 }  // namespace univar

@@ -1,23 +1,23 @@
-// Gradients of a linear layer by its weight and bias, for training: bf16 in, float out, on AMX tiles or
-// by the dot products of AVX-512 BF16.
+// Gradients of a linear layer with respect to its weight and bias, for training: bf16 in, float out, on AMX
+// tiles or by the dot products of AVX-512 BF16.
 #pragma once
 
 #include <cstddef>
 
 #include "encoder/panels/layout.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
-// A linear layer's inputs (rows, inputs) and the gradients (rows, outputs) by what it gave for them; both
+// A linear layer's inputs x (rows, inputs) and the gradients d_out (rows, outputs) of its outputs; both
 // widths are multiples of 32.
 struct LinearBatch {
     const Bf16 *x, *d_out;
     std::size_t rows, inputs, outputs;
 };
 
-// d_weight: (outputs, inputs) = d_out^T x; d_bias: (outputs,), the sums of d_out's columns. Fastest where
+// d_weight: (outputs, inputs) = d_out^T x; d_bias: (outputs,), the sums of d_out's columns. Fastest if
 // d_weight is aligned to cache lines.
 void linear_gradient(const LinearBatch& batch, bool use_tiles, float* d_weight, float* d_bias);
 

@@ -1,14 +1,16 @@
-// Products of bytes by the dot products of AVX-512 VNNI, in the order of work of dot_linear.cpp.
+// Products of bytes by the dot products of AVX-512 VNNI, in the same order of work as in linear.cpp.
+#include "encoder/panels/bytes.h"
+
+#include "encoder/panels/dot/kernels.h"
 #include "encoder/panels/dot/products.h"
 #include "encoder/panels/epilogues.h"
-#include "encoder/panels/kernels.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 namespace {
 
-// A panel of 32 outputs of a product.
+// 32 outputs of a product.
 struct BytePanel {
     const float *row_steps, *column_steps;
     const std::int32_t* starts;
@@ -17,8 +19,8 @@ struct BytePanel {
         : row_steps(x.steps), column_steps(linear.steps + column), starts(linear.starts + column) {}
 
     template <std::size_t kRows>
-    UNIVAR_AVX512 inline __attribute__((always_inline)) void sum(const DotProduct& product,
-                                                                 ByteDot::Sum (&sums)[kRows][2]) const {
+    UNIVAR_AVX512_BF16 UNIVAR_INLINE void multiply(const DotProduct& product,
+                                                   ByteDot::Sum (&sums)[kRows][2]) const {
         for (std::size_t i = 0; i < kRows; ++i)
             for (std::size_t half = 0; half < 2; ++half)
                 sums[i][half] = reinterpret_cast<ByteDot::Sum>(_mm512_loadu_si512(starts + 16 * half));
@@ -26,9 +28,8 @@ struct BytePanel {
     }
 
     // 16 sums of a row as floats, plus 16 values at `to`.
-    UNIVAR_AVX512 inline __attribute__((always_inline)) __m512 scaled(ByteDot::Sum sums, std::size_t row,
-                                                                      std::size_t half,
-                                                                      const float* to) const {
+    UNIVAR_AVX512_BF16 UNIVAR_INLINE __m512 scaled(ByteDot::Sum sums, std::size_t row, std::size_t half,
+                                                   const float* to) const {
         const __m512 by_row = _mm512_mul_ps(_mm512_cvtepi32_ps(reinterpret_cast<__m512i>(sums)),
                                             _mm512_set1_ps(row_steps[row]));
         return _mm512_fmadd_ps(by_row, _mm512_loadu_ps(column_steps + 16 * half),
@@ -45,9 +46,9 @@ struct IntoPanel : BytePanel {
         : BytePanel(panel), bias(biases), to(first) {}
 
     template <std::size_t kRows>
-    UNIVAR_AVX512 static void run(const IntoPanel& out, const DotProduct& product, std::size_t row) {
+    UNIVAR_AVX512_BF16 static void run(const IntoPanel& out, const DotProduct& product, std::size_t row) {
         ByteDot::Sum sums[kRows][2];
-        out.sum(product, sums);
+        out.multiply(product, sums);
         Bf16* to = out.to + row * kPanel;
         for (std::size_t i = 0; i < kRows; ++i, to += kPanel)
             Epilogue::row(out.scaled(sums[i][0], row + i, 0, out.bias),
@@ -61,9 +62,9 @@ struct IntoStream : BytePanel {
     IntoStream(const BytePanel& panel, Stream columns) : BytePanel(panel), stream(columns) {}
 
     template <std::size_t kRows>
-    UNIVAR_AVX512 static void run(const IntoStream& out, const DotProduct& product, std::size_t row) {
+    UNIVAR_AVX512_BF16 static void run(const IntoStream& out, const DotProduct& product, std::size_t row) {
         ByteDot::Sum sums[kRows][2];
-        out.sum(product, sums);
+        out.multiply(product, sums);
         for (std::size_t i = 0; i < kRows; ++i)
             for (std::size_t half = 0; half < 2; ++half) {
                 float* to = out.stream.row(row + i);

@@ -1,6 +1,6 @@
-// Products in registers by the dot products of AVX-512: pairs of bf16 (BF16) or fours of bytes (VNNI). Both
-// read panels and tiles alike: 64 bytes of a row, and 64 bytes that each lane's column has of the same inner
-// values.
+// Products in registers by the dot products of AVX-512: pairs of bf16 (BF16) or groups of four bytes (VNNI).
+// Both read the layouts of panels and tiles. A step takes 64 bytes of a row and, from a tile of the right
+// operand, the same inner values of 16 columns.
 #pragma once
 
 #include <algorithm>
@@ -10,34 +10,34 @@
 
 #include "encoder/panels/layout.h"
 
-#if defined(UNIVAR_AMX)
+#if defined(UNIVAR_X86_BF16)
 
 namespace univar {
 
-// Rows times two vectors of sums, beside them two vectors of the right operand and one of the left.
+// Rows at a time: each takes two registers of sums; two more hold the right operand and one the left.
 constexpr std::size_t kDotRows = 12;
 constexpr std::size_t kDots = 16;                          // 4-byte groups of inner values in a step
-constexpr std::size_t kDotTileBytes = kDots * kTileBytes;  // 16 columns of a step
+constexpr std::size_t kDotTileBytes = kDots * kTileBytes;  // of 16 columns in a step
 
 struct Bf16Dot {
     using Sum = __m512;
-    UNIVAR_AVX512 static __m512 add(__m512 sum, __m512i left, __m512i right) {
+    UNIVAR_AVX512_BF16 static __m512 add(__m512 sum, __m512i left, __m512i right) {
         return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(left), reinterpret_cast<__m512bh>(right));
     }
 };
 
-// left: unsigned; right: signed. Sums are vectors of int: GCC keeps arrays of __m512i, which are of long long
-// to it, in memory.
+// left: unsigned; right: signed. Sums are vectors of int, since GCC keeps arrays of __m512i (long long) in
+// memory instead of registers.
 struct ByteDot {
     typedef std::int32_t Sum __attribute__((vector_size(64)));
-    UNIVAR_AVX512 static Sum add(Sum sum, __m512i left, __m512i right) {
+    UNIVAR_AVX512_BF16 static Sum add(Sum sum, __m512i left, __m512i right) {
         return reinterpret_cast<Sum>(_mm512_dpbusd_epi32(reinterpret_cast<__m512i>(sum), left, right));
     }
 };
 
-// Rows from `left` on, steps of them left_step bytes apart, times 16 columns and the 16 that are `second`
-// bytes behind, steps of them right_step bytes apart. `ahead`: what to prefetch, going on by ahead_step with
-// every group.
+// What a product reads. Left: rows, whose steps are left_step bytes apart. Right: 16 columns, and 16 more
+// `second` bytes after them, whose steps are right_step bytes apart. ahead: what to prefetch; it moves on by
+// ahead_step with every group of inner values.
 struct DotProduct {
     const char *left, *right;
     std::size_t left_step, second, right_step, steps;
@@ -55,10 +55,9 @@ struct DotProduct {
           ahead(right) {}
 };
 
-// sums += left right, kRows rows and 32 columns.
+// sums += left x right, for kRows rows and 32 columns.
 template <typename Dot, std::size_t kRows>
-UNIVAR_AVX512 inline __attribute__((always_inline)) void add_products(DotProduct p,
-                                                                      typename Dot::Sum (&sums)[kRows][2]) {
+UNIVAR_AVX512_BF16 UNIVAR_INLINE void add_products(DotProduct p, typename Dot::Sum (&sums)[kRows][2]) {
     for (std::size_t step = 0; step < p.steps; ++step, p.left += p.left_step, p.right += p.right_step)
         for (std::size_t dot = 0; dot < kDots; ++dot, p.ahead += p.ahead_step) {
             __builtin_prefetch(p.ahead, 0, 2);
@@ -74,7 +73,7 @@ UNIVAR_AVX512 inline __attribute__((always_inline)) void add_products(DotProduct
         }
 }
 
-// The functions of a kind of output for 1 to kDotRows rows.
+// The functions of an output for 1 to kDotRows rows.
 template <typename Kind, std::size_t... kRow>
 constexpr auto runs_by_rows(std::index_sequence<kRow...>) {
     struct {
@@ -83,14 +82,14 @@ constexpr auto runs_by_rows(std::index_sequence<kRow...>) {
     return runs;
 }
 
-// One panel of weights past all rows, to kind.run<rows>(product, first row); meanwhile the next panel is
-// asked for.
+// Multiplies all rows with one panel of weights: calls Kind::run<rows>(kind, product, first row) for up to
+// kDotRows rows at a time. Meanwhile the next panel is prefetched.
 template <typename Kind>
 void pass_rows(const Kind& kind, DotProduct product, std::size_t rows) {
     static constexpr auto kRuns = runs_by_rows<Kind>(std::make_index_sequence<kDotRows>());
     const std::size_t blocks = (rows + kDotRows - 1) / kDotRows;
     product.ahead = product.right + product.steps * product.right_step;
-    product.ahead_step = kTileBytes * ((2 + blocks - 1) / blocks);  // a group takes two lines of weights
+    product.ahead_step = kTileBytes * ((2 + blocks - 1) / blocks);  // a group reads two lines of weights
     for (std::size_t row = 0; row < rows; row += kDotRows) {
         kRuns.of[std::min(rows - row, kDotRows) - 1](kind, product, row);
         product.left += kDotRows * kTileBytes;

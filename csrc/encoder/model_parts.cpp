@@ -1,4 +1,4 @@
-#include "encoder/block_forward.h"
+#include "encoder/model_parts.h"
 
 #include <cmath>
 
@@ -14,31 +14,6 @@ void append_rows(DenseLinear& to, const LinearWeights& from, std::size_t first, 
         if (from.bias != nullptr) to.bias.push_back(from.bias[row] * factor);
     }
     to.out += rows;
-}
-
-std::vector<float> balance(const std::vector<float>& sizes, const LinearWeights& next) {
-    constexpr float kLeast = 1e-3f;  // of a column that hardly ever differs from 0
-    std::vector<float> factors(next.in);
-    for (std::size_t i = 0; i < next.in; ++i) {
-        float weight = 1e-5f;
-        for (std::size_t row = 0; row < next.out; ++row)
-            weight = std::max(weight, std::fabs(next.weight[row * next.in + i]));
-        factors[i] = std::sqrt(std::max(sizes[i], kLeast) / weight);
-    }
-    return factors;
-}
-
-std::vector<float> column_sizes(const float* x, std::size_t stride, std::size_t rows, std::size_t columns) {
-    std::vector<float> sizes(columns);
-    for (std::size_t row = 0; row < rows; ++row)
-        for (std::size_t i = 0; i < columns; ++i)
-            sizes[i] = std::max(sizes[i], std::fabs(x[row * stride + i]));
-    return sizes;
-}
-
-void scale_columns(DenseLinear& linear, const std::vector<float>& factors) {
-    if (factors.empty()) return;
-    for (std::size_t at = 0; at < linear.weight.size(); ++at) linear.weight[at] *= factors[at % linear.in];
 }
 
 RotaryTables::RotaryTables(const ModelShape& shape) {

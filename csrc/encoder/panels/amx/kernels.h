@@ -1,0 +1,29 @@
+// The functions of PanelKernels (panels/kernels.h) on AMX tiles. A thread that calls them holds
+// TileRegisters.
+#pragma once
+
+#include "encoder/panels/layout.h"
+
+#if defined(UNIVAR_X86_BF16)
+
+namespace univar {
+
+struct PackedLinear;
+struct PackedBytes;
+struct ByteRows;
+struct HeadPanels;
+class AttentionScratch;
+enum class Finish;
+
+void multiply_tiles(const PackedLinear& linear, Panels x, std::size_t rows, Finish finish, Panels to,
+                    float* scratch);
+void accumulate_tiles(const PackedLinear& linear, Panels x, std::size_t rows, float* sums,
+                      std::size_t stride);
+void attend_tiles(const HeadPanels& head, std::size_t first, std::size_t tokens, AttentionScratch& scratch);
+void multiply_byte_tiles(const PackedBytes& linear, const ByteRows& x, Finish finish, Panels to,
+                         std::int32_t* scratch);
+void accumulate_byte_tiles(const PackedBytes& linear, const ByteRows& x, Stream stream,
+                           std::int32_t* scratch);
+
+}  // namespace univar
+#endif
