@@ -45,6 +45,7 @@ setup(
         "univar": ["py.typed", "_native.pyi", "encoder/adapters/*/*"],
         "univar.demo_data": ["*.jsonl"],
         "univar.questions": ["*.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
+        "univar.translate": ["prompts/*.txt"],
     },
     ext_modules=[Extension("univar._native", sources=[])],
     cmdclass={"build_ext": CMakeBuild},

@@ -47,7 +47,9 @@ std::vector<float> inverse(std::vector<float> values) {
 
 class Int8Forward : public PanelForward {
   public:
-    Int8Forward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels);
+    // balances: one for each layer.
+    Int8Forward(const ModelShape& shape, const ModelWeights& weights,
+                const std::vector<LayerBalance>& balances, const PanelKernels& kernels);
 
     std::unique_ptr<Workspace> make_workspace() const override { return std::make_unique<Memory>(); }
 
@@ -92,13 +94,11 @@ std::size_t linear_outputs(const ModelShape& s) {
     return s.layers * ((4 + slices) * s.dim + up);
 }
 
-Int8Forward::Int8Forward(const ModelShape& shape, const ModelWeights& weights, const PanelKernels& kernels)
+Int8Forward::Int8Forward(const ModelShape& shape, const ModelWeights& weights,
+                         const std::vector<LayerBalance>& balances, const PanelKernels& kernels)
     : PanelForward(shape, weights, kernels, float_count(shape), row_bytes(shape)),
       packed_(linear_values(shape)),
       starts_(linear_outputs(shape)) {
-    UNIVAR_CHECK(shape.dim % 64 == 0 && shape.intermediate % 64 == 0 && shape.head_dim() % 32 == 0,
-                 "int8 needs dims and intermediate dims in multiples of 64, head dims in multiples of 32");
-    const auto balances = int8_balances(shape, weights);
     for (std::size_t i = 0; i < shape.layers; ++i) layers_.push_back(pack(weights.layers[i], balances[i]));
     const float* next_bias = store_floats(nullptr, shape.dim);
     for (std::size_t i = shape.layers; i-- > 0;) {
@@ -227,7 +227,11 @@ void Int8Forward::run_block(const std::int32_t* ids, const std::int32_t* cu_seql
 }  // namespace
 
 std::unique_ptr<Forward> make_int8_forward(const ModelShape& shape, const ModelWeights& weights, Isa isa) {
-    return std::make_unique<Int8Forward>(shape, weights, panel_kernels(isa));
+    const PanelKernels& kernels = panel_kernels(isa);
+    check_shape(shape, weights);
+    UNIVAR_CHECK(shape.dim % 64 == 0 && shape.intermediate % 64 == 0 && shape.head_dim() % 32 == 0,
+                 "int8 needs dims and intermediate dims in multiples of 64, head dims in multiples of 32");
+    return std::make_unique<Int8Forward>(shape, weights, int8_balances(shape, weights), kernels);
 }
 
 #else
