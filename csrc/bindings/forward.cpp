@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "bindings/module.h"
 #include "common/check.h"
 #include "encoder/forward.h"
 
@@ -54,8 +55,8 @@ const char* name_of(const Names<Enum>& names, Enum wanted) {
     return "";
 }
 
-// Arrays of a call, held as C-contiguous float32 until it returns.
-class Held {
+// The arrays of a call, as C-contiguous float32, kept until it returns.
+class KeptArrays {
   public:
     const float* of(const py::handle& given, std::vector<std::size_t> shape, const char* name) {
         Floats array = py::cast<Floats>(given);
@@ -100,36 +101,36 @@ univar::ModelShape shape_of(const py::dict& given) {
     return shape;
 }
 
-univar::ModelWeights weights_of(const univar::ModelShape& shape, const py::dict& given, Held& held) {
+univar::ModelWeights weights_of(const univar::ModelShape& shape, const py::dict& given, KeptArrays& kept) {
     univar::ModelWeights weights{};
-    weights.word = held.of(given["word"], {shape.vocab, shape.dim}, "word");
-    weights.position = held.of_optional(given["position"], {shape.positions, shape.dim}, "position");
-    weights.embedding_norm = held.norm(given, "embedding_norm", shape.dim);
+    weights.word = kept.of(given["word"], {shape.vocab, shape.dim}, "word");
+    weights.position = kept.of_optional(given["position"], {shape.positions, shape.dim}, "position");
+    weights.embedding_norm = kept.norm(given, "embedding_norm", shape.dim);
     const std::size_t up = shape.intermediate * (shape.activation == univar::Activation::kSwiglu ? 2 : 1);
     for (const py::handle item : given["layers"]) {
         const auto layer = py::cast<py::dict>(item);
         weights.layers.push_back(
-            {held.linear(layer, "qkv", shape.dim, 3 * shape.dim),
-             held.linear(layer, "out", shape.dim, shape.dim), held.linear(layer, "up", shape.dim, up),
-             held.linear(layer, "down", shape.intermediate, shape.dim),
-             held.norm(layer, "attention_norm", shape.dim), held.norm(layer, "output_norm", shape.dim)});
+            {kept.linear(layer, "qkv", shape.dim, 3 * shape.dim),
+             kept.linear(layer, "out", shape.dim, shape.dim), kept.linear(layer, "up", shape.dim, up),
+             kept.linear(layer, "down", shape.intermediate, shape.dim),
+             kept.norm(layer, "attention_norm", shape.dim), kept.norm(layer, "output_norm", shape.dim)});
     }
     return weights;
 }
 
-BoundForward make_bound(const py::dict& shape, const py::dict& weights, const std::string& dtype,
-                        const std::string& isa) {
+univar::BoundForward make_bound(const py::dict& shape, const py::dict& weights, const std::string& dtype,
+                                const std::string& isa) {
     const univar::ModelShape sizes = shape_of(shape);
     const univar::Dtype format = by_name(kDtypes, dtype);
     const univar::Isa chosen =
         isa == "auto" ? univar::choose_isa(format, univar::Isa::kAmx) : by_name(kIsas, isa);
-    Held held;
-    const univar::ModelWeights given = weights_of(sizes, weights, held);
+    KeptArrays kept;
+    const univar::ModelWeights given = weights_of(sizes, weights, kept);
     py::gil_scoped_release release;
     return {sizes, chosen, univar::make_forward(sizes, given, format, chosen)};
 }
 
-py::array_t<float> run(const BoundForward& self, const Ids& ids, const Ids& cu_seqlens) {
+py::array_t<float> run(const univar::BoundForward& self, const Ids& ids, const Ids& cu_seqlens) {
     UNIVAR_CHECK(ids.ndim() == 1 && cu_seqlens.ndim() == 1 && cu_seqlens.shape(0) > 0,
                  "ids must be (T,) and cu_seqlens (n + 1,)");
     const auto texts = static_cast<std::size_t>(cu_seqlens.shape(0) - 1);
@@ -145,24 +146,28 @@ py::array_t<float> run(const BoundForward& self, const Ids& ids, const Ids& cu_s
 
 }  // namespace
 
-void bind_forward(py::module_& m) {
+void univar::bind_forward(py::module_& m) {
     m.def(
         "choose_isa",
         [](const std::string& dtype, const std::string& limit) {
             return name_of(kIsas, univar::choose_isa(by_name(kDtypes, dtype), by_name(kIsas, limit)));
         },
         "dtype"_a, "limit"_a = "amx",
-        "Best instruction set here for fp32, bf16 or int8, at most `limit`: portable, avx2, avx512 or amx. "
-        "ValueError where there is none.");
-    py::class_<BoundForward>(m, "Forward", "An encoder from token ids to embeddings, single-threaded.")
+        "The best instruction set on this CPU for fp32, bf16 or int8, at most `limit`: portable, avx2, "
+        "avx512 or "
+        "amx. Raises ValueError if there is none.");
+    py::class_<univar::BoundForward>(m, "Forward",
+                                     "An encoder from token ids to embeddings, single-threaded.")
         .def(py::init(&make_bound), "shape"_a, "weights"_a, "dtype"_a, "isa"_a = "auto",
              "shape: dim, heads, intermediate, layers, vocab, positions, activation, pooling, norm_eps, "
-             "rotary_base (0 without). weights: word, position or None, embedding_norm (weight, bias), "
+             "rotary_base (0 for none). weights: word, position or None, embedding_norm (weight, bias), "
              "layers: "
              "dicts of qkv, out, up, down (weight (out, in), bias or None), attention_norm, output_norm. "
              "dtype: "
              "fp32, bf16 or int8; isa: auto, portable, avx2, avx512 or amx.")
-        .def_property_readonly("isa", [](const BoundForward& self) { return name_of(kIsas, self.isa); })
+        .def_property_readonly(
+            "isa", [](const univar::BoundForward& self) { return name_of(kIsas, self.isa); },
+            "The instruction set that it runs on.")
         .def(
             "run", &run, "ids"_a, "cu_seqlens"_a,
             "Embeddings (n, dim) float32, rows of length 1, of packed texts: ids (T,) int32, cu_seqlens (n + "

@@ -1,16 +1,16 @@
 #pragma once
 
-#include <pybind11/pybind11.h>
-
 #include <memory>
 
 #include "encoder/forward.h"
 
+namespace univar {
+
 // What `_native.Forward` holds.
 struct BoundForward {
-    univar::ModelShape shape;
-    univar::Isa isa;
-    std::shared_ptr<const univar::Forward> forward;
+    ModelShape shape;
+    Isa isa;
+    std::shared_ptr<const Forward> forward;
 };
 
-void bind_forward(pybind11::module_& m);
+}  // namespace univar

@@ -1,5 +1,7 @@
 // Only the files of csrc/bindings know Python: they check shapes, release the GIL and turn exceptions into
 // Python's.
+#include "bindings/module.h"
+
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
@@ -7,10 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/forward.h"
-#include "bindings/forward_pool.h"
-#include "bindings/tokenizer.h"
-#include "bindings/training.h"
+#include "bindings/arrays.h"
 #include "common/check.h"
 #include "common/hash_index.h"
 #include "common/pack.h"
@@ -43,9 +42,9 @@ void bind_hash_index(py::module_& m) {
                 return to_numpy(std::move(previous));
             },
             "keys"_a, "values"_a,
-            "Add keys (n, 16) uint8 with values (n,) int64 >= 0. Returns (n,) int64: the value each key "
-            "already had, "
-            "also from earlier in this call, or -1 where it is new. The first value of a key stays.")
+            "Add keys (n, 16) uint8 with values (n,) int64 >= 0. Returns (n,) int64: the value that each key "
+            "already had, also from earlier in this call, or -1 if it is new. The first value of a key "
+            "stays.")
         .def(
             "find",
             [](const univar::HashIndex& self, const Array<std::uint8_t>& keys) {
@@ -54,7 +53,7 @@ void bind_hash_index(py::module_& m) {
                 self.find(keys.data(), n, values.data());
                 return to_numpy(std::move(values));
             },
-            "keys"_a, "Values (n,) int64 of keys (n, 16) uint8, -1 where absent.");
+            "keys"_a, "Values (n,) int64 of keys (n, 16) uint8; -1 for absent ones.");
 }
 
 void bind_pack(py::module_& m) {
@@ -72,19 +71,20 @@ void bind_pack(py::module_& m) {
         },
         "lengths"_a, "max_tokens"_a,
         "Cut rows of lengths (n,) int64 into batches of at most max_tokens tokens. Returns order (n,) int64, "
-        "rows from "
-        "short to long, and cuts (b + 1,) int64: order[cuts[i]:cuts[i+1]] is batch i. A longer row is a "
-        "batch alone.");
+        "rows from short to long, and cuts (b + 1,) int64: order[cuts[i]:cuts[i+1]] is batch i. A longer row "
+        "is a "
+        "batch of its own.");
 }
 
 }  // namespace
 
 PYBIND11_MODULE(_native, m) {
-    m.doc() = "univar's C++ engine: tokenizer, packer, hash index.";
+    m.doc() =
+        "univar's C++ engine: tokenizers, the encoder's forward, training's kernels, packer, hash index.";
     bind_hash_index(m);
     bind_pack(m);
     univar::bind_tokenizers(m);
-    bind_training(m);
-    bind_encoder(m);
-    bind_forward(m);
+    univar::bind_training(m);
+    univar::bind_forward(m);
+    univar::bind_forward_pool(m);
 }

@@ -1,13 +1,14 @@
-#include "bindings/tokenizer.h"
+// _native.WordPiece and _native.Unigram.
 
 #include <pybind11/stl.h>
 
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <tuple>
 
+#include "bindings/arrays.h"
+#include "bindings/module.h"
 #include "common/check.h"
 #include "tokenizer/unigram.h"
 #include "tokenizer/wordpiece.h"
@@ -18,24 +19,6 @@ using namespace py::literals;
 namespace univar {
 
 namespace {
-
-template <typename Offset>
-Texts texts_with(const py::array& offsets, const Array<std::uint8_t>& data) {
-    const auto bounds = py::cast<Array<Offset>>(offsets);
-    const auto n_bytes = static_cast<std::int64_t>(data.shape(0));
-    const auto* bytes = reinterpret_cast<const char*>(data.data());
-    Texts texts{{}, bytes + n_bytes};
-    texts.views.reserve(static_cast<std::size_t>(bounds.shape(0) - 1));
-    for (py::ssize_t i = 0; i + 1 < bounds.shape(0); ++i) {
-        const std::int64_t first = bounds.data()[i];
-        const std::int64_t last = bounds.data()[i + 1];
-        UNIVAR_CHECK(
-            0 <= first && first <= last && last <= n_bytes,
-            "text " << i << " is bytes " << first << " to " << last << ", but there are " << n_bytes);
-        texts.views.emplace_back(bytes + first, static_cast<std::size_t>(last - first));
-    }
-    return texts;
-}
 
 // (content, id, single_word, lstrip, rstrip, normalized)
 using AddedTokenRow = std::tuple<std::string, std::int32_t, bool, bool, bool, bool>;
@@ -48,7 +31,7 @@ std::vector<AddedToken> tokens_of(const std::vector<AddedTokenRow>& rows) {
 }
 
 void bind_tokenizer(py::module_& m) {
-    py::class_<Tokenizer>(m, "Tokenizer", "What WordPiece and Unigram have in common.")
+    py::class_<Tokenizer>(m, "Tokenizer", "Base class of WordPiece and Unigram.")
         .def(
             "encode",
             [](const Tokenizer& self, const py::array& offsets, const Array<std::uint8_t>& data,
@@ -65,7 +48,7 @@ void bind_tokenizer(py::module_& m) {
             "offsets"_a, "data"_a, py::kw_only(), "max_length"_a, "threads"_a,
             "Tokens of texts data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64, data (bytes,) "
             "uint8. Returns ids (T,) int32 with cls and sep, cu_seqlens (n + 1,) int64, truncated (n,) bool. "
-            "Bytes that are not UTF-8 count as bytes.decode('utf-8', 'replace') has them.")
+            "Bytes that are not UTF-8 are read as by bytes.decode('utf-8', 'replace').")
         .def("forget_words", &Tokenizer::forget_words, "Drop the words remembered from earlier calls.");
 }
 
@@ -130,24 +113,6 @@ void bind_unigram(py::module_& m) {
 }
 
 }  // namespace
-
-Texts texts_of(const py::array& offsets, const Array<std::uint8_t>& data) {
-    UNIVAR_CHECK(offsets.ndim() == 1 && offsets.shape(0) > 0, "offsets must be (n + 1,)");
-    UNIVAR_CHECK(data.ndim() == 1, "data must be (bytes,) uint8");
-    if (py::isinstance<py::array_t<std::int32_t>>(offsets)) return texts_with<std::int32_t>(offsets, data);
-    if (py::isinstance<py::array_t<std::int64_t>>(offsets)) return texts_with<std::int64_t>(offsets, data);
-    throw std::invalid_argument("offsets must be int32 or int64");
-}
-
-py::array_t<std::int32_t> to_numpy(IdBuffer&& ids) {
-    const auto n = static_cast<py::ssize_t>(ids.size());
-    auto memory = ids.release();
-    std::int32_t* data = memory.get();
-    if (data == nullptr) return py::array_t<std::int32_t>(0);
-    py::capsule owner(data, [](void* pointer) { IdBuffer::Free()(static_cast<std::int32_t*>(pointer)); });
-    static_cast<void>(memory.release());
-    return py::array_t<std::int32_t>(n, data, owner);
-}
 
 void bind_tokenizers(py::module_& m) {
     bind_tokenizer(m);

@@ -1,6 +1,5 @@
-// What training computes natively, over NumPy arrays. NumPy has no bf16: values come as their 16 bits.
-#include "bindings/training.h"
-
+// Attention and gradients of linear layers for training, over NumPy arrays. NumPy has no bf16, so values come
+// as their 16 bits.
 #include <pybind11/numpy.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "bindings/module.h"
 #include "common/check.h"
 #include "common/cpu.h"
 #include "encoder/training/attention_gradient.h"
@@ -25,13 +25,13 @@ using Ends = py::array_t<std::int32_t, py::array::c_style>;
 
 #if defined(UNIVAR_X86_BF16)
 
-// Whether to use AMX tiles, by the name of an instruction set that the processor must have.
+// Whether to use AMX tiles. Throws unless isa is "amx" or "avx512" and this CPU has it.
 bool uses_tiles(const std::string& isa) {
     const univar::CpuFeatures& cpu = univar::cpu_features();
     const bool tiles = isa == "amx";
     UNIVAR_CHECK(tiles || isa == "avx512", "isa must be amx or avx512");
     UNIVAR_CHECK(tiles ? cpu.amx_bf16 : cpu.avx512_bf16,
-                 "this processor has no " << (tiles ? "AMX-BF16" : "AVX512-BF16"));
+                 "this CPU has no " << (tiles ? "AMX-BF16" : "AVX512-BF16"));
     return tiles;
 }
 
@@ -54,7 +54,7 @@ void check_shape(const py::array& array, py::ssize_t rows, py::ssize_t columns, 
                  name << " must be (" << rows << ", " << columns << ")");
 }
 
-py::tuple attention(const Halves& qkv, const Ends& cu_seqlens, const std::string& isa) {
+py::tuple bound_attention(const Halves& qkv, const Ends& cu_seqlens, const std::string& isa) {
     const bool tiles = uses_tiles(isa);
     const univar::AttentionBatch batch = batch_of(qkv, cu_seqlens);
     const auto tokens = static_cast<py::ssize_t>(batch.tokens()), dim = static_cast<py::ssize_t>(batch.dim());
@@ -70,8 +70,8 @@ py::tuple attention(const Halves& qkv, const Ends& cu_seqlens, const std::string
     return py::make_tuple(std::move(out), std::move(log_sums));
 }
 
-Halves attention_gradient(const Halves& qkv, const Ends& cu_seqlens, const Halves& out,
-                          const Floats& log_sums, const Halves& d_out, const std::string& isa) {
+Halves bound_attention_gradient(const Halves& qkv, const Ends& cu_seqlens, const Halves& out,
+                                const Floats& log_sums, const Halves& d_out, const std::string& isa) {
     const bool tiles = uses_tiles(isa);
     const univar::AttentionBatch batch = batch_of(qkv, cu_seqlens);
     const auto tokens = static_cast<py::ssize_t>(batch.tokens()), dim = static_cast<py::ssize_t>(batch.dim());
@@ -90,8 +90,8 @@ Halves attention_gradient(const Halves& qkv, const Ends& cu_seqlens, const Halve
     return d_qkv;
 }
 
-void linear_gradient(const Halves& x, const Halves& d_out, Floats& d_weight, Floats& d_bias,
-                     const std::string& isa) {
+void bound_linear_gradient(const Halves& x, const Halves& d_out, Floats& d_weight, Floats& d_bias,
+                           const std::string& isa) {
     const bool tiles = uses_tiles(isa);
     UNIVAR_CHECK(x.ndim() == 2 && x.shape(1) > 0 && x.shape(1) % 32 == 0,
                  "x must be (rows, inputs), inputs a multiple of 32");
@@ -111,39 +111,41 @@ void linear_gradient(const Halves& x, const Halves& d_out, Floats& d_weight, Flo
 
 #else
 
-py::tuple attention(const Halves&, const Ends&, const std::string&) {
-    throw std::invalid_argument("built without AMX");
+py::tuple bound_attention(const Halves&, const Ends&, const std::string&) {
+    throw std::invalid_argument("this build has no bf16: its compiler did not know AMX");
 }
 
-Halves attention_gradient(const Halves&, const Ends&, const Halves&, const Floats&, const Halves&,
-                          const std::string&) {
-    throw std::invalid_argument("built without AMX");
+Halves bound_attention_gradient(const Halves&, const Ends&, const Halves&, const Floats&, const Halves&,
+                                const std::string&) {
+    throw std::invalid_argument("this build has no bf16: its compiler did not know AMX");
 }
 
-void linear_gradient(const Halves&, const Halves&, Floats&, Floats&, const std::string&) {
-    throw std::invalid_argument("built without AMX");
+void bound_linear_gradient(const Halves&, const Halves&, Floats&, Floats&, const std::string&) {
+    throw std::invalid_argument("this build has no bf16: its compiler did not know AMX");
 }
 
 #endif
 
 }  // namespace
 
-void bind_training(py::module_& m) {
-    m.def("attention", &attention, py::arg("qkv").noconvert(), py::arg("cu_seqlens").noconvert(), "isa"_a,
+void univar::bind_training(py::module_& m) {
+    m.def("attention", &bound_attention, py::arg("qkv").noconvert(), py::arg("cu_seqlens").noconvert(),
+          "isa"_a,
           "Attention of packed texts on isa (amx or avx512), bf16 as uint16: qkv (rows, 3, heads, head_dim), "
           "cu_seqlens (texts "
           "+ 1,) int32. Returns (rows, dim) uint16, 0 after the last token, and log sums (heads, tokens) "
           "float32 for its gradient.");
-    m.def(
-        "attention_gradient", &attention_gradient, py::arg("qkv").noconvert(),
-        py::arg("cu_seqlens").noconvert(), py::arg("out").noconvert(), py::arg("log_sums").noconvert(),
-        py::arg("d_out").noconvert(), "isa"_a,
-        "Gradient by qkv, of its shape, from what attention() gave and the gradient d_out (rows, dim) by its "
-        "result.");
-    m.def("linear_gradient", &linear_gradient, py::arg("x").noconvert(), py::arg("d_out").noconvert(),
+    m.def("attention_gradient", &bound_attention_gradient, py::arg("qkv").noconvert(),
+          py::arg("cu_seqlens").noconvert(), py::arg("out").noconvert(), py::arg("log_sums").noconvert(),
+          py::arg("d_out").noconvert(), "isa"_a,
+          "Gradient of qkv, with its shape, from the results of attention() and the gradient d_out (rows, "
+          "dim) of "
+          "its out.");
+    m.def("linear_gradient", &bound_linear_gradient, py::arg("x").noconvert(), py::arg("d_out").noconvert(),
           py::arg("d_weight").noconvert(), py::arg("d_bias").noconvert(), "isa"_a,
-          "Gradients of a linear layer on isa (amx or avx512), bf16 as uint16: from its inputs x (rows, "
-          "inputs) and the "
-          "gradient d_out (rows, outputs) by its result, those by weight, into d_weight (outputs, inputs) "
-          "float32, and by bias, into d_bias (outputs,) float32.");
+          "Gradients of a linear layer on isa (amx or avx512), bf16 as uint16. From its inputs x (rows, "
+          "inputs) and "
+          "the gradient d_out (rows, outputs) of its outputs: that of weight into d_weight (outputs, inputs) "
+          "float32, "
+          "that of bias into d_bias (outputs,) float32.");
 }

@@ -1,11 +1,14 @@
-// Memory for matrices: aligned to huge pages and asking the kernel for them where it is large, not
-// initialised.
+// Memory for matrices and tables: aligned to pages, in huge pages where it is large and the system has them,
+// which saves most page faults and address look-ups. Values that grow one by one are a Buffer
+// (tokenizer/buffer.h).
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <memory>
 #include <new>
+#include <type_traits>
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -13,26 +16,37 @@
 
 namespace univar {
 
+// T: plain values.
 template <typename T>
 class PageArray {
+    static_assert(std::is_trivially_destructible_v<T>);
+
   public:
     PageArray() = default;
+
+    // n values that are not set.
     explicit PageArray(std::size_t n) : size_(n) {
-        const std::size_t bytes = n * sizeof(T), page = bytes < kHuge ? kSmall : kHuge;
-        const std::size_t rounded = (bytes + page - 1) / page * page;
-        void* memory = std::aligned_alloc(page, rounded == 0 ? page : rounded);
-        if (memory == nullptr) throw std::bad_alloc();
-#if defined(__linux__)
-        if (page == kHuge) madvise(memory, rounded, MADV_HUGEPAGE);  // a wish: small pages work too
-#endif
-        memory_.reset(static_cast<T*>(memory));
+        void* block = std::aligned_alloc(page_of(n), padded(n));
+        own(block, block);
+    }
+
+    // n values whose bytes are zero.
+    static PageArray zeros(std::size_t n) {
+        PageArray array;
+        array.size_ = n;
+        void* block = std::calloc(padded(n) + page_of(n), 1);
+        const auto address = reinterpret_cast<std::uintptr_t>(block);
+        array.own(block, reinterpret_cast<void*>((address + page_of(n) - 1) / page_of(n) * page_of(n)));
+        return array;
     }
 
     T* data() { return memory_.get(); }
     const T* data() const { return memory_.get(); }
     std::size_t size() const { return size_; }
+    T& operator[](std::size_t i) { return memory_.get()[i]; }
+    const T& operator[](std::size_t i) const { return memory_.get()[i]; }
 
-    // Room for n values at least; what was in it may be gone.
+    // Makes room for at least n values. What was in it may be gone.
     void reserve(std::size_t n) {
         if (n <= size_) return;
         memory_.reset();
@@ -41,8 +55,26 @@ class PageArray {
 
   private:
     static constexpr std::size_t kSmall = 4096, kHuge = std::size_t{1} << 21;
+
+    static std::size_t page_of(std::size_t n) { return n * sizeof(T) < kHuge ? kSmall : kHuge; }
+    // Bytes of n values in whole pages.
+    static std::size_t padded(std::size_t n) {
+        const std::size_t bytes = n == 0 ? 1 : n * sizeof(T), page = page_of(n);
+        return (bytes + page - 1) / page * page;
+    }
+
+    // block: what is to be freed; values: the first page in it.
+    void own(void* block, void* values) {
+        if (block == nullptr) throw std::bad_alloc();
+#if defined(__linux__)
+        if (page_of(size_) == kHuge) madvise(values, padded(size_), MADV_HUGEPAGE);  // small pages work too
+#endif
+        memory_ = std::unique_ptr<T, Free>(static_cast<T*>(values), Free{block});
+    }
+
     struct Free {
-        void operator()(T* memory) const { std::free(memory); }
+        void* block = nullptr;
+        void operator()(T*) const { std::free(block); }
     };
     std::unique_ptr<T, Free> memory_;
     std::size_t size_ = 0;

@@ -2,72 +2,26 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <utility>
 
 #include "common/check.h"
-
-#if defined(__linux__)
-#include <pthread.h>
-#include <sched.h>
-#endif
+#include "common/threads.h"
 
 namespace univar {
 
 namespace {
 
-constexpr std::size_t kTextsAtOnce = 32;  // that a thread tokenises before it looks around
-constexpr std::size_t kBlocksAhead = 16;  // tokens waiting for each thread, so that blocks can be filled well
-
-// Processors of this process's affinity, none where the system does not tell.
-std::vector<int> allowed_cpus() {
-    std::vector<int> cpus;
-#if defined(__linux__)
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return cpus;
-    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-        if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
-#endif
-    return cpus;
-}
-
-// Leaves a thread one processor.
-void keep_on([[maybe_unused]] std::thread& thread, [[maybe_unused]] int cpu) {
-#if defined(__linux__)
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    pthread_setaffinity_np(thread.native_handle(), sizeof set, &set);  // a wish: refused, it moves about
-#endif
-}
-
-// Processors' worth of time that the cgroup grants, 0 where it sets no limit.
-std::size_t cgroup_cpus() {
-    long quota = 0, period = 0;
-    if (std::FILE* file = std::fopen("/sys/fs/cgroup/cpu.max", "r")) {
-        const bool has_limit = std::fscanf(file, "%ld %ld", &quota, &period) == 2;
-        std::fclose(file);
-        if (has_limit && period > 0) return static_cast<std::size_t>((quota + period - 1) / period);
-    }
-    return 0;
-}
+constexpr std::size_t kTextsAtOnce = 32;  // that a thread tokenises before it chooses its next work
+constexpr std::size_t kBlocksAhead = 16;  // waiting for each thread, so that blocks can be filled well
 
 }  // namespace
-
-std::size_t usable_cpus() {
-    const std::vector<int> allowed = allowed_cpus();
-    const std::size_t cpus =
-        allowed.empty() ? std::max(1u, std::thread::hardware_concurrency()) : allowed.size();
-    const std::size_t granted = cgroup_cpus();
-    return granted > 0 ? std::min(cpus, granted) : cpus;
-}
 
 void BlockPlanner::add(std::size_t text, std::size_t length) {
     by_length_[length].push_back(text);
     waiting_tokens_ += length;
 }
 
-// A longest text of at most `most` tokens; there is one.
+// Takes a longest text of at most `most` tokens. There must be one.
 std::size_t BlockPlanner::pop(std::size_t most) {
     auto longest = std::prev(by_length_.upper_bound(most));
     const std::size_t text = longest->second.back();
@@ -92,11 +46,11 @@ std::vector<std::size_t> BlockPlanner::take() {
 ThreadPool::ThreadPool(std::shared_ptr<const Forward> forward, std::size_t threads)
     : forward_(std::move(forward)) {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
-    // As many threads as processors: each keeps to its own. Left alone, two may share one for long while
-    // another program has the other one, which the kernel finds balanced.
+    // When there is one thread per CPU, each is pinned to its CPU. Otherwise two of them may share one for a
+    // long time while another program occupies the other, which the kernel considers balanced.
     const std::vector<int> cpus = allowed_cpus();
     if (threads > 1 && cpus.size() == threads)
-        for (std::size_t i = 0; i < threads; ++i) keep_on(threads_[i], cpus[i]);
+        for (std::size_t i = 0; i < threads; ++i) pin_to_cpu(threads_[i], cpus[i]);
 }
 
 ThreadPool::~ThreadPool() {
@@ -153,10 +107,10 @@ BulkJob::BulkJob(const Forward& forward, std::size_t threads, TextInput input, f
 
 bool BulkJob::step(const Forward& forward, Forward::Workspace& workspace) {
     std::unique_lock<std::mutex> lock(mutex_);
-    const Piece piece = next_piece(lock);
-    if (piece == Piece::kNone) return false;
+    const Work work = next_work(lock);
+    if (work == Work::kNone) return false;
     ++in_hand_;
-    if (piece == Piece::kTokens)
+    if (work == Work::kTokenize)
         add_tokens(lock);
     else
         run_block(lock, forward, workspace);
@@ -165,23 +119,23 @@ bool BulkJob::step(const Forward& forward, Forward::Workspace& workspace) {
     return true;
 }
 
-BulkJob::Piece BulkJob::next_piece(std::unique_lock<std::mutex>& lock) {
+BulkJob::Work BulkJob::next_work(std::unique_lock<std::mutex>& lock) {
     for (;;) {
-        if (is_cancelled_) return Piece::kNone;
-        if (next_text_ < texts_.size() && planner_.waiting_tokens() < enough_tokens_) return Piece::kTokens;
-        if (!planner_.is_empty()) return Piece::kBlock;
-        if (tokenizing_ == 0) return Piece::kNone;
+        if (is_cancelled_) return Work::kNone;
+        if (next_text_ < texts_.size() && planner_.waiting_tokens() < enough_tokens_) return Work::kTokenize;
+        if (!planner_.is_empty()) return Work::kRunBlock;
+        if (tokenizing_ == 0) return Work::kNone;
         changed_.wait(lock);
     }
 }
 
-// What `work` throws ends the job.
-template <typename Work>
-void BulkJob::without_lock(std::unique_lock<std::mutex>& lock, Work work) {
+// Runs function() without the lock. If it throws, the job ends with that exception.
+template <typename Function>
+void BulkJob::without_lock(std::unique_lock<std::mutex>& lock, Function function) {
     std::exception_ptr error;
     lock.unlock();
     try {
-        work();
+        function();
     } catch (...) {
         error = std::current_exception();
     }

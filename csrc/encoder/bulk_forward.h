@@ -1,7 +1,7 @@
-// Any number of packed texts through a Forward on a pool of threads of its own.
+// Runs any number of texts through a Forward on a pool of threads.
 //
-// Texts are put together into blocks of whole texts that suit the caches, longest first; each thread takes
-// the next block, from embeddings to pooling, so that nothing waits for another thread inside a layer.
+// Whole texts are put together into blocks that suit the caches, longest first. A thread takes the next block
+// and runs it from embeddings to pooling, so that no thread waits for another one inside a layer.
 #pragma once
 
 #include <condition_variable>
@@ -21,9 +21,6 @@
 
 namespace univar {
 
-// Processors that this process may use: its affinity, and at most what its cgroup grants, at least 1.
-std::size_t usable_cpus();
-
 // Groups texts by length into blocks of at most about `tokens` tokens.
 class BlockPlanner {
   public:
@@ -33,7 +30,7 @@ class BlockPlanner {
     bool is_empty() const { return by_length_.empty(); }
     std::size_t waiting_tokens() const { return waiting_tokens_; }
 
-    // The longest text, and what fits beside it: the largest that still fits, again and again.
+    // Takes the longest text, then again and again the longest one that still fits beside it.
     std::vector<std::size_t> take();
 
   private:
@@ -43,19 +40,19 @@ class BlockPlanner {
     std::map<std::size_t, std::vector<std::size_t>> by_length_;
 };
 
-// Work for the pool: pieces that any thread may do.
+// Work for the pool, in steps that any thread may take.
 class Job {
   public:
     virtual ~Job() = default;
 
-    // Does one piece. Returns false when no piece is left to begin.
+    // Takes one step. Returns false if there is none left to begin.
     virtual bool step(const Forward& forward, Forward::Workspace& workspace) = 0;
 };
 
 class ThreadPool {
   public:
     ThreadPool(std::shared_ptr<const Forward> forward, std::size_t threads);
-    ~ThreadPool();  // after the pieces in hand; jobs that are left stay undone
+    ~ThreadPool();  // finishes the steps in progress; the rest of the jobs stays undone
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
 
@@ -74,7 +71,7 @@ class ThreadPool {
     std::vector<std::thread> threads_;
 };
 
-// Rows of the result that came to be since the last question.
+// Rows of the result that were finished since the last call.
 struct Finished {
     std::vector<std::int64_t> rows;
     bool is_last = false;  // all rows are done, or the job was cancelled
@@ -88,7 +85,7 @@ struct TokenInput {
     std::size_t texts;
 };
 
-// Texts as bytes, and where what the tokenizer finds goes: n_tokens (texts,), truncated (texts,).
+// Texts as bytes, and where the tokenizer writes n_tokens (texts,) and truncated (texts,).
 struct TextInput {
     const Tokenizer* tokenizer;
     Texts texts;
@@ -109,7 +106,7 @@ class BulkJob : public Job {
     // Waits for rows, at most `milliseconds`. Throws what a thread threw.
     Finished take(int milliseconds);
 
-    // No piece begins any more; returns when none is in hand.
+    // No further step begins. Returns when none is in progress.
     void cancel();
 
   private:
@@ -118,13 +115,13 @@ class BulkJob : public Job {
         std::size_t length = 0;
         std::shared_ptr<const IdBuffer> owner;  // of ids, shared with the texts tokenised together
     };
-    enum class Piece { kTokens, kBlock, kNone };
+    enum class Work { kTokenize, kRunBlock, kNone };
 
-    Piece next_piece(std::unique_lock<std::mutex>& lock);
+    Work next_work(std::unique_lock<std::mutex>& lock);
     void add_tokens(std::unique_lock<std::mutex>& lock);
     void run_block(std::unique_lock<std::mutex>& lock, const Forward& forward, Forward::Workspace& workspace);
-    template <typename Work>
-    void without_lock(std::unique_lock<std::mutex>& lock, Work work);
+    template <typename Function>
+    void without_lock(std::unique_lock<std::mutex>& lock, Function function);
     bool is_over() const { return done_ == texts_.size() || (is_cancelled_ && in_hand_ == 0); }
 
     std::optional<TextInput> input_;

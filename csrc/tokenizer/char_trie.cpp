@@ -42,12 +42,12 @@ CharTrie::CharTrie(const std::vector<std::string>& pieces, const std::vector<dou
     Builder builder(built, bits_for(n_symbols_));
     root_ = builder.add_root();
     builder.add_keys(root_, std::move(keys));
-    nodes_.emplace(built.size());
+    nodes_ = PageArray<Node>(built.size());
     ids_.resize(built.size());
     for (std::size_t i = 0; i < built.size(); ++i) {
         const std::int32_t id = built[i].id;
-        (*nodes_)[i] = {built[i].base, built[i].parent,
-                        id < 0 ? kNoPiece : scores[static_cast<std::size_t>(id)]};
+        nodes_[i] = {built[i].base, built[i].parent,
+                     id < 0 ? kNoPiece : scores[static_cast<std::size_t>(id)]};
         ids_[i] = id;
     }
 }

@@ -4,11 +4,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "common/zero_pages.h"
+#include "common/pages.h"
 
 namespace univar {
 
@@ -26,14 +25,14 @@ class CharTrie {
 
     // Moves `node` on by a symbol; false where no piece goes on that way.
     bool step(std::uint32_t& node, std::uint32_t symbol) const {
-        const std::uint32_t child = (*nodes_)[node].base ^ symbol;
-        if ((*nodes_)[child].parent != node) return false;
+        const std::uint32_t child = nodes_[node].base ^ symbol;
+        if (nodes_[child].parent != node) return false;
         node = child;
         return true;
     }
 
     // Of the piece that ends at the node; kNoPiece where none does.
-    double score(std::uint32_t node) const { return (*nodes_)[node].score; }
+    double score(std::uint32_t node) const { return nodes_[node].score; }
     std::int32_t id(std::uint32_t node) const { return ids_[node]; }
 
     // The id of the piece that these symbols make, -1 where there is none.
@@ -50,7 +49,7 @@ class CharTrie {
 
     std::vector<std::uint32_t> symbols_;  // (kCodePoints,)
     std::uint32_t n_symbols_ = 1;
-    std::optional<ZeroPages<Node>> nodes_;
+    PageArray<Node> nodes_;
     std::vector<std::int32_t> ids_;
     std::uint32_t root_ = 0;
 };

@@ -13,29 +13,29 @@ namespace univar {
 namespace {
 
 constexpr std::size_t kBytesPerWorker = 1 << 16;  // less is not worth a thread
-constexpr std::size_t kJobsPerWorker = 8;
+constexpr std::size_t kRangesPerWorker = 8;
 constexpr std::size_t kMaxIdle = 64;    // workers kept between calls
 constexpr std::size_t kBytesPerId = 3;  // a guess: what turns out to be too small grows
 
 // Neighbouring texts that one worker takes together, and their ids.
-struct Job {
+struct TextRange {
     std::size_t first;
     std::size_t last;
     IdBuffer ids;
 };
 
-std::vector<Job> cut_into_jobs(const Texts& texts, std::size_t job_bytes) {
-    std::vector<Job> jobs;
+std::vector<TextRange> cut_into_ranges(const Texts& texts, std::size_t range_bytes) {
+    std::vector<TextRange> ranges;
     std::size_t bytes = 0;
     for (std::size_t i = 0; i < texts.views.size(); ++i) {
-        if (jobs.empty() || bytes >= job_bytes) {
-            jobs.push_back({i, i, {}});
+        if (ranges.empty() || bytes >= range_bytes) {
+            ranges.push_back({i, i, {}});
             bytes = 0;
         }
-        jobs.back().last = i + 1;
+        ranges.back().last = i + 1;
         bytes += texts.views[i].size();
     }
-    return jobs;
+    return ranges;
 }
 
 // Runs work() on n workers, the calling thread among them; the first exception is thrown on.
@@ -57,13 +57,13 @@ void run_workers(std::size_t n, Work work) {
         if (error) std::rethrow_exception(error);
 }
 
-IdBuffer join(std::vector<Job>& jobs) {
-    if (jobs.size() == 1) return std::move(jobs.front().ids);
+IdBuffer join(std::vector<TextRange>& ranges) {
+    if (ranges.size() == 1) return std::move(ranges.front().ids);
     IdBuffer all;
     std::size_t total = 0;
-    for (const Job& job : jobs) total += job.ids.size();
+    for (const TextRange& range : ranges) total += range.ids.size();
     all.reserve_exactly(total);
-    for (const Job& job : jobs) all.append(job.ids);
+    for (const TextRange& range : ranges) all.append(range.ids);
     return all;
 }
 
@@ -101,27 +101,28 @@ TokenBatch Tokenizer::encode(const Texts& texts, std::size_t max_length, int thr
     for (const std::string_view text : texts.views) bytes += text.size();
     const std::size_t workers =
         std::clamp<std::size_t>(bytes / kBytesPerWorker, 1, static_cast<std::size_t>(threads));
-    std::vector<Job> jobs =
-        cut_into_jobs(texts, workers == 1 ? bytes + 1 : bytes / (workers * kJobsPerWorker));
+    std::vector<TextRange> ranges =
+        cut_into_ranges(texts, workers == 1 ? bytes + 1 : bytes / (workers * kRangesPerWorker));
 
     TokenBatch batch;
     batch.cu_seqlens.resize(n + 1);
     batch.is_truncated.resize(n);
-    std::atomic<std::size_t> next_job{0};
+    std::atomic<std::size_t> next_range{0};
     run_workers(workers, [&] {
         const Worker encoder = borrow_worker();
-        for (std::size_t job_index; (job_index = next_job.fetch_add(1)) < jobs.size();) {
-            Job& job = jobs[job_index];
-            job.ids.reserve_exactly(bytes / jobs.size() / kBytesPerId);
-            for (std::size_t i = job.first; i < job.last; ++i) {
-                const std::size_t before = job.ids.size();
-                batch.is_truncated[i] = encoder->encode(texts.views[i], texts.data_end, max_length, job.ids);
-                batch.cu_seqlens[i + 1] = static_cast<std::int64_t>(job.ids.size() - before);
+        for (std::size_t index; (index = next_range.fetch_add(1)) < ranges.size();) {
+            TextRange& range = ranges[index];
+            range.ids.reserve_exactly(bytes / ranges.size() / kBytesPerId);
+            for (std::size_t i = range.first; i < range.last; ++i) {
+                const std::size_t before = range.ids.size();
+                batch.is_truncated[i] =
+                    encoder->encode(texts.views[i], texts.data_end, max_length, range.ids);
+                batch.cu_seqlens[i + 1] = static_cast<std::int64_t>(range.ids.size() - before);
             }
         }
     });
     for (std::size_t i = 0; i < n; ++i) batch.cu_seqlens[i + 1] += batch.cu_seqlens[i];
-    batch.ids = join(jobs);
+    batch.ids = join(ranges);
     return batch;
 }
 

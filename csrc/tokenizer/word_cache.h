@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "common/zero_pages.h"
+#include "common/pages.h"
 
 namespace univar {
 
@@ -34,7 +34,7 @@ class WordCache {
     };
 
     // 2^bits sets.
-    explicit WordCache(int bits) : shift_(64 - bits), sets_(std::size_t{1} << bits) {}
+    explicit WordCache(int bits) : shift_(64 - bits), sets_(PageArray<Set>::zeros(std::size_t{1} << bits)) {}
 
     // The set that a word would be in. fetch() it some time before asking for the word.
     std::size_t set_of(const Key& key) const {
@@ -77,7 +77,7 @@ class WordCache {
     }
 
     int shift_;
-    ZeroPages<Set> sets_;
+    PageArray<Set> sets_;
 };
 
 }  // namespace univar

@@ -10,7 +10,7 @@ import pytest
 
 from tests.csrc.conftest import skip_without
 from tests.csrc.forward_twin import make_shape, make_texts, make_weights
-from univar._native import Forward, ForwardPool, Run, WordPiece, usable_cpus
+from univar._native import Forward, ForwardPool, ForwardRun, WordPiece, usable_cpus
 from univar.encoder.tokenizer import text_buffers
 
 LENGTHS = [int(n) for n in np.random.default_rng(0).integers(1, 300, 60)]
@@ -100,7 +100,7 @@ def tokenizer() -> WordPiece:
 TEXTS = ["", "a", *("ab cd e" * n for n in range(1, 200)), "x y"]
 
 
-def embed_texts(model: Forward, tokenizer: WordPiece, threads: int) -> Run:
+def embed_texts(model: Forward, tokenizer: WordPiece, threads: int) -> ForwardRun:
     offsets, data = text_buffers(TEXTS)
     run = ForwardPool(model, threads).embed(tokenizer, offsets, data, max_length=100)
     while run.take() is not None:

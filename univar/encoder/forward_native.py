@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from univar._native import Forward, ForwardPool, Run
+from univar._native import Forward, ForwardPool, ForwardRun
 from univar.encoder.checkpoint import PARTS, Affine, LayerWeights, Weights
 from univar.encoder.config import EncoderConfig
 from univar.encoder.tokenizer import NativeTokenizer, Texts, text_buffers
@@ -28,13 +28,13 @@ class NativeForward:
         """
         return finished(self._pool.start(ids, cu_seqlens))
 
-    def embed(self, tokenizer: NativeTokenizer, texts: Texts) -> Run:
+    def embed(self, tokenizer: NativeTokenizer, texts: Texts) -> ForwardRun:
         """Start to tokenise and embed texts in the same threads; `finished` gives the results of the run."""
         offsets, data = text_buffers(texts)
         return self._pool.embed(tokenizer.native, offsets, data, max_length=tokenizer.max_length)
 
 
-def finished(run: Run) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def finished(run: ForwardRun) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(rows (b,) int64, embeddings (b, dim) float32) of a run, in the order they are finished.
 
     Raises DataError for a token that the encoder does not know.

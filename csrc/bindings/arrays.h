@@ -1,4 +1,4 @@
-// Arrays of NumPy, and texts that come as an Arrow array's buffers.
+// NumPy arrays, and texts that come as an Arrow array's buffers.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -29,10 +29,8 @@ pybind11::array_t<T> to_numpy(std::vector<T>&& values) {
 
 pybind11::array_t<std::int32_t> to_numpy(IdBuffer&& ids);
 
-// Views of data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64; they live as long as the arrays.
-// Throws std::invalid_argument where they are something else or lead out of data.
+// Views of data[offsets[i]:offsets[i+1]], offsets (n + 1,) int32 or int64. They are valid as long as the
+// arrays. Throws std::invalid_argument for other arrays and for offsets that lead out of data.
 Texts texts_of(const pybind11::array& offsets, const Array<std::uint8_t>& data);
-
-void bind_tokenizers(pybind11::module_& m);
 
 }  // namespace univar
