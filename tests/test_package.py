@@ -1,4 +1,4 @@
-"""What setup.py puts into a wheel: every module and every data file, those behind the link univar/kernels too."""
+"""What setup.py puts into a wheel: every module and every data file, also behind the link univar/kernels."""
 
 from __future__ import annotations
 
