@@ -80,7 +80,6 @@ def test_training_for_two_steps(tmp_path: Path, tiny_bert: Path) -> None:
     no_more_than(42, rooms("train", "answers.jsonl", "-o", "encoder", *options, folder=tmp_path))
 
 
-@pytest.mark.xfail(reason="the modules of elicit are being joined", strict=False)
 def test_asking_three_questions(project: Project, fake: Fake) -> None:
     project.questions(3)
     project.models(f'[[models]]\nname = "m"\nurl = "{fake.url}"\n')

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from univar._native import HashIndex
 from univar.answers import faults
 from univar.answers.clean import CleanCopy
+from univar.answers.declined import declined
 from univar.answers.inputs import Reading
 from univar.answers.maker_names import own_names
 from univar.answers.read import read_rows
@@ -93,7 +94,7 @@ def check_rows(
     shared_answers: rows whose question and answer an earlier row of another model has too.
     short_answers: answers of fewer than SHORT_ANSWER characters.
     maker_names: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
-    declined, wrong_language, cut_off, echoes: as in `univar.answers.faults`.
+    declined: as in `univar.answers.declined`; wrong_language, cut_off, echoes: as in `univar.answers.faults`.
     copy: an entered CleanCopy, which gets every batch.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
@@ -138,7 +139,7 @@ def _faults(column: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
     answer, language = column["answer"], column["language"]
     found = {
         "maker_names": own_names(column["model"], answer, column["question"]),
-        "declined": faults.declined(answer, language),
+        "declined": declined(answer, language),
         "cut_off": faults.cut_off(answer, column.get("finish")),
         "echoes": faults.echoes(column["question"], answer),
     }

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import pyarrow as pa
+
 SHORT_CHARS = 400
 """A shorter answer counts as declined if the phrase is anywhere in it, length in characters."""
 
@@ -136,6 +139,12 @@ _COMPILED = {
     language: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE | re.DOTALL)
     for language, patterns in PATTERNS.items()
 }
+
+
+def declined(answers: pa.Array, languages: pa.Array) -> np.ndarray:
+    """(n,) bool: the answer declines to answer. answers, languages: (n,) strings without nulls."""
+    found = map(is_declined, answers.to_pylist(), languages.to_pylist())
+    return np.fromiter(found, dtype=bool, count=len(answers))
 
 
 def is_declined(answer: str, language: str) -> bool:

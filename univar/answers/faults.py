@@ -1,4 +1,4 @@
-"""Faults of an answer: it declines, is cut off, repeats the question, or is in another language."""
+"""Faults of an answer: it is cut off, repeats the question, or is in another language."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
-
-from univar.answers.declined import is_declined
 
 CUT_CHARS = 200
 """A shorter answer without end punctuation may just be a title or a list."""
@@ -23,11 +21,6 @@ SURE_ENOUGH = 0.7
 
 _ENDS = tuple(".!?…。！？।؟۔:;)]}>\"'»”’」』*`|_~")
 _SPACES = re.compile(r"\s+")
-
-
-def declined(answers: pa.Array, languages: pa.Array) -> np.ndarray:
-    """(n,) bool: the answer declines to answer."""
-    return _mask(map(is_declined, answers.to_pylist(), languages.to_pylist()), len(answers))
 
 
 def cut_off(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:

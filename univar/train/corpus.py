@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar._native import HashIndex
-from univar.answers.faults import declined
+from univar.answers.declined import declined
 from univar.answers.maker_names import mask_names
 from univar.answers.read import read_rows
 from univar.answers.rows import RejectedRow
