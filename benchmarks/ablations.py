@@ -101,8 +101,9 @@ def measure(encoder: Encoder, samples: list[Path], folder: Path) -> dict[str, fl
         baselines=False,
     )
     found = {
-        group["group"]: group["targets"]["source"]["knn"][str(NEIGHBOURS)]["accuracy"]["1"]["value"]
-        for group in report["groups"]
+        group.title: group.targets["source"].scores.knn[NEIGHBOURS].at_1.value
+        for group in report.groups
+        if group.targets["source"].scores
     }
     return {**found, "mean": statistics.mean(found.values())}
 

@@ -6,6 +6,7 @@ import importlib.resources
 import json
 import zlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from univar.bulk import embed
 from univar.encoder.encoder import Encoder
 from univar.errors import DataError
-from univar.evaluate import evaluate
+from univar.evaluate import Report, evaluate
 from univar.map import draw_map
 from univar.search import Attributor, Index
 from univar.store import Store
@@ -24,11 +25,28 @@ EXAMPLES = 3
 NEIGHBOURS = 20
 
 
-def run_demo(folder: str | Path, encoder: Encoder, note: Callable[[str], None]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class DemoReport:
+    """What the demo found and made.
+
+    embedded: counts of both stores; examples: attributed held-out answers; map: the picture's file
+    """
+
+    folder: str
+    embedded: dict[str, dict[str, Any]]
+    evaluation: Report
+    examples: list[dict[str, Any]]
+    map: str
+
+    def to_json(self) -> dict[str, Any]:
+        """What `json.dumps` takes."""
+        return {**vars(self), "evaluation": self.evaluation.to_json()}
+
+
+def run_demo(folder: str | Path, encoder: Encoder, note: Callable[[str], None]) -> DemoReport:
     """Run the demo in `folder`; a second run continues the stores that are there.
 
     note: gets a sentence about each step
-    Returns the report of `evaluate`, the counts of both embeddings, attributed examples and the files made.
     """
     folder = Path(folder)
     reference, held_out = split_corpus(folder)
@@ -40,16 +58,11 @@ def run_demo(folder: str | Path, encoder: Encoder, note: Callable[[str], None]) 
     train, test = Store(folder / reference.stem), Store(folder / held_out.stem)
     index = Index.build(train)
     index.save()
-    note("evaluating: attribution of held-out questions, bootstrap, permutations, TF-IDF baseline")
+    note("evaluating: attribution of held-out questions, with intervals, controls and a TF-IDF baseline")
     evaluation = evaluate(train, test)
-    draw_map(train, folder / "map.png")
-    return {
-        "folder": str(folder),
-        "embedded": embedded,
-        "evaluation": evaluation,
-        "examples": attributed_examples(index, test),
-        "map": str(folder / "map.png"),
-    }
+    picture = folder / "map.png"
+    draw_map(train, picture)
+    return DemoReport(str(folder), embedded, evaluation, attributed_examples(index, test), str(picture))
 
 
 def split_corpus(folder: Path) -> tuple[Path, Path]:
@@ -73,7 +86,7 @@ def is_held_out(question_id: str) -> bool:
 
 
 def attributed_examples(index: Index, test: Store) -> list[dict[str, Any]]:
-    """A few held-out answers, evenly spread: the truth, and the sources that their neighbours speak for."""
+    """A few held-out answers, evenly spread, with their true source and those that their neighbours name."""
     rows = np.linspace(0, len(test) - 1, EXAMPLES).astype(np.int64)
     found = Attributor(index, NEIGHBOURS).attribute(test.embeddings[rows], top=3, evidence=1)
     columns = [test.text(name, rows) for name in ("source", "question", "answer")]

@@ -39,6 +39,6 @@ def test_second_run_embeds_nothing(tmp_path: Path, tiny_bert: Path) -> None:
     encoder = Encoder(str(tiny_bert), dtype="fp32", device="cpu")
     first = run_demo(tmp_path / "demo", encoder, note=lambda sentence: None)
     second = run_demo(tmp_path / "demo", encoder, note=lambda sentence: None)
-    assert first["embedded"]["reference"]["embedded"] > 0
-    assert second["embedded"]["reference"]["embedded"] == 0
-    assert second["evaluation"]["overall"] == first["evaluation"]["overall"]
+    assert first.embedded["reference"]["embedded"] > 0
+    assert second.embedded["reference"]["embedded"] == 0
+    assert second.evaluation.overall == first.evaluation.overall

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from tests.evaluate.conftest import qa_rows
 from univar.errors import DataError, UsageError
 from univar.evaluate import compare, evaluate
 from univar.evaluate.compare import read_report
-from univar.evaluate.paired import sign_flip_p
+from univar.evaluate.metrics import Difference, sign_flip_p
 
 MODELS = ["a", "b", "c", "d"]
 TRAIN, EVAL = qa_rows(range(30), MODELS), qa_rows(range(30, 50), MODELS)
@@ -28,37 +28,34 @@ def better(pair, other):
 
 def test_the_other_encoder_is_measured_on_the_same_rows(better, other):
     alone = evaluate(*other(TRAIN, EVAL, signal=0.3), **FAST)
-    beside = better["overall"]["model"]["against"]["other"]
-    assert beside["knn"]["5"] == alone["overall"]["model"]["knn"]["5"]
-    assert (
-        beside["probe"]["accuracy"]["1"]["value"]
-        == alone["overall"]["model"]["probe"]["accuracy"]["1"]["value"]
-    )
-    assert better["against"]["other"]["id"] == "other"
+    beside = better.overall["model"].scores.against["other"]
+    assert beside.knn[5] == alone.overall["model"].scores.knn[5]
+    assert beside.probe.accuracy[1].value == alone.overall["model"].scores.probe.accuracy[1].value
+    assert better.against["other"]["id"] == "other"
 
 
 @pytest.mark.parametrize("classifier", ["knn", "probe"])
 def test_a_better_encoder_is_better_with_a_small_p(better, classifier):
-    found = better["overall"]["model"]["against"]["other"]["difference"][classifier]
-    assert found["p"] < 0.01
-    assert 0 < found["low"] < found["value"] < found["high"]
+    found = better.overall["model"].scores.against["other"].comparison.difference[classifier]
+    assert found.p < 0.01
+    assert 0 < found.low < found.value < found.high
 
 
 @pytest.mark.parametrize("classifier", ["knn", "probe"])
 def test_it_is_said_how_many_times_as_often_it_is_right(better, classifier):
-    ours = better["overall"]["model"]
-    theirs = ours["against"]["other"]
-    ratio = theirs["times"][classifier]
-    found = [place[classifier]["5"] if classifier == "knn" else place[classifier] for place in (ours, theirs)]
-    values = [scores["accuracy"]["1"]["value"] for scores in found]
-    assert ratio["value"] == pytest.approx(values[0] / values[1])
-    assert 1 < ratio["low"] < ratio["value"] < ratio["high"]
+    ours = better.overall["model"].scores
+    theirs = ours.against["other"]
+    ratio = theirs.comparison.times[classifier]
+    found = [place.knn[5] if classifier == "knn" else place.probe for place in (ours, theirs)]
+    values = [scores.accuracy[1].value for scores in found]
+    assert ratio.value == pytest.approx(values[0] / values[1])
+    assert 1 < ratio.low < ratio.value < ratio.high
 
 
 def test_an_encoder_is_no_better_than_itself(pair, other):
     report = evaluate(*other(TRAIN, EVAL, 0.5), against={"copy": other(TRAIN, EVAL, 0.5)}, **FAST)
-    found = report["overall"]["model"]["against"]["copy"]["difference"]["knn"]
-    assert found == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
+    found = report.overall["model"].scores.against["copy"].comparison.difference["knn"]
+    assert found == Difference(0.0, 0.0, 0.0, 1.0)
 
 
 def test_rows_that_the_other_encoder_lacks_are_a_data_error(pair, other):
@@ -88,34 +85,42 @@ def test_without_a_difference_the_p_value_is_uniform():
 
 def test_the_same_report_is_not_worse(better):
     found = compare(better, better)["model"]
-    assert found["knn"]["difference"] == {"value": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
-    assert not found["knn"]["worse"]
-    assert found["probe"]["old"] == found["probe"]["new"]
+    assert found["knn"].difference == Difference(0.0, 0.0, 0.0, 1.0)
+    assert not found["knn"].worse
+    assert found["probe"].old == found["probe"].new
 
 
 def test_a_fall_is_worse_and_a_rise_is_not(pair, better):
     weak = evaluate(*pair(TRAIN, EVAL, signal=0.3), **FAST)
-    assert compare(weak, better)["model"]["knn"]["worse"]
-    assert not compare(better, weak)["model"]["knn"]["worse"]
+    assert compare(weak, better)["model"]["knn"].worse
+    assert not compare(better, weak)["model"]["knn"].worse
 
 
 def test_reports_are_compared_on_their_common_questions(pair, better):
     part = evaluate(*pair(TRAIN, EVAL[: 12 * 4], signal=3), **FAST)
-    assert compare(part, better)["model"]["knn"]["questions"] == 12
+    assert compare(part, better)["model"]["knn"].questions == 12
     elsewhere = evaluate(*pair(TRAIN, qa_rows(range(90, 99), MODELS), signal=3), **FAST)
     with pytest.raises(DataError, match="no question in common"):
         compare(elsewhere, better)
 
 
 def test_reports_made_in_different_ways_are_not_compared(better):
-    other_way = copy.deepcopy(better)
-    other_way["settings"]["within"] = "language"
+    other_way = replace(better, settings=replace(better.settings, within="language"))
     with pytest.raises(DataError, match=r"differ in within: None now, 'language' then"):
         compare(better, other_way)
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"format": "univar-evaluation/1"})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        json.dumps({"format": "univar-evaluation/1"}),
+        json.dumps({"format": "univar-evaluation/3", "settings": {}, "overall": {"model": {}}}),
+    ],
+)
 def test_a_file_that_is_no_report_is_a_data_error(tmp_path, content):
     (tmp_path / "old.json").write_text(content)
     with pytest.raises(DataError, match=r"old\.json"):
-        read_report(tmp_path / "old.json", "univar-evaluation/2")
+        read_report(tmp_path / "old.json")

@@ -7,8 +7,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from univar.evaluate.baseline import tfidf, tokens
-from univar.evaluate.metrics import NEVER, QuestionBootstrap, f1_scores, hits_at, judge
+from univar.evaluate.classifiers import tfidf, tokens
+from univar.evaluate.metrics import (
+    NEVER,
+    Prediction,
+    QuestionBootstrap,
+    accuracy,
+    f1,
+    label_counts,
+    predict,
+)
+
+
+def prediction(truth: np.ndarray, guess: np.ndarray, n_labels: int) -> Prediction:
+    return Prediction(truth, guess, np.where(truth == guess, 0, 1), n_labels)
+
+
+def counts(truth, guess, n_labels, questions=None) -> np.ndarray:
+    questions = np.zeros_like(truth) if questions is None else questions
+    return label_counts(prediction(truth, guess, n_labels), questions, int(questions.max()) + 1)
 
 
 @settings(max_examples=40, deadline=None)
@@ -21,7 +38,7 @@ def test_f1_equals_scikit_learn(seed, n_labels):
     expected = [
         sklearn_metrics.f1_score(truth, guess, average=how, zero_division=0) for how in ("macro", "weighted")
     ]
-    assert f1_scores(truth, guess, n_labels) == pytest.approx(expected)
+    assert f1(counts(truth, guess, n_labels).sum(axis=1)) == pytest.approx(expected)
 
 
 @settings(max_examples=40, deadline=None)
@@ -31,40 +48,40 @@ def test_f1_with_weights_equals_f1_of_repeated_rows(seed):
     truth, guess = rng.integers(0, 4, (2, 20))
     weight = rng.integers(0, 3, 20)
     weight[0] = 1
-    repeated = f1_scores(np.repeat(truth, weight), np.repeat(guess, weight), 4)
-    assert f1_scores(truth, guess, 4, weight.astype(np.float32)) == pytest.approx(repeated)
+    repeated = f1(counts(np.repeat(truth, weight), np.repeat(guess, weight), 4).sum(axis=1))
+    by_row = counts(truth, guess, 4, questions=np.arange(20))
+    assert f1(np.einsum("q,cql->cl", weight, by_row)) == pytest.approx(repeated)
 
 
 def test_the_rank_counts_better_labels_and_equal_ones_before():
-    strength = np.array([[0.2, 0.9, 0.2, 0.2]] * 4)
-    guess, rank = judge(strength, np.arange(4), strength > 0)
-    assert guess.tolist() == [1] * 4
-    assert rank.tolist() == [1, 0, 2, 3]
+    scores = np.array([[0.2, 0.9, 0.2, 0.2]] * 4)
+    found = predict(scores, np.arange(4))
+    assert found.best.tolist() == [1] * 4
+    assert found.rank.tolist() == [1, 0, 2, 3]
 
 
 def test_a_label_without_a_vote_is_never_a_hit():
-    strength = np.array([[0.5, 0.0]])
-    _, rank = judge(strength, np.array([1]), strength > 0)
-    assert rank.tolist() == [NEVER]
-    assert not hits_at(rank).any()
+    scores = np.array([[0.5, 0.0]])
+    found = predict(scores, np.array([1]), scores > 0)
+    assert found.rank.tolist() == [NEVER]
+    measured = accuracy(found, QuestionBootstrap(np.zeros(1), 5, seed=0))
+    assert {at: figure.value for at, figure in measured.items()} == {1: 0.0, 3: 0.0, 5: 0.0, 10: 0.0}
 
 
 def test_the_interval_is_over_questions_not_rows():
     """Ten questions with a hundred equal rows each are ten observations, not a thousand."""
     questions = np.repeat(np.arange(10), 100)
-    right = (questions < 5)[:, None]
-    low, high = QuestionBootstrap(questions, 2000, seed=0).of_means(right)[0]
-    assert low == pytest.approx(0.2, abs=0.1)
-    assert high == pytest.approx(0.8, abs=0.1)
+    found = QuestionBootstrap(questions, 2000, seed=0).of_mean(questions < 5)
+    assert found.low == pytest.approx(0.2, abs=0.1)
+    assert found.high == pytest.approx(0.8, abs=0.1)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     covered = 0
     for trial in range(200):
-        values = (rng.random(80) < 0.3)[:, None]
-        low, high = QuestionBootstrap(np.arange(80), 200, seed=trial).of_means(values)[0]
-        covered += low <= 0.3 <= high
+        found = QuestionBootstrap(np.arange(80), 200, seed=trial).of_mean(rng.random(80) < 0.3)
+        covered += found.low <= 0.3 <= found.high
     assert 0.88 <= covered / 200 <= 0.99
 
 
@@ -72,23 +89,22 @@ def test_an_interval_of_some_rows_equals_that_of_a_set_of_its_own():
     questions = np.array([0, 0, 1, 1, 2, 2, 3, 3])
     values = np.array([1, 0, 1, 1, 0, 0, 1, 0])
     bootstrap = QuestionBootstrap(questions, 500, seed=3)
-    np.testing.assert_allclose(
-        bootstrap.of_share(np.arange(8), values), bootstrap.of_means(values[:, None])[0]
-    )
+    some, all = bootstrap.of_share(np.arange(8), values), bootstrap.of_mean(values)
+    assert [some.value, some.low, some.high] == pytest.approx([all.value, all.low, all.high])
 
 
 def test_an_interval_of_some_rows_leaves_out_the_others():
     bootstrap = QuestionBootstrap(np.array([0, 0, 1, 1]), 500, seed=3)
-    assert bootstrap.of_share(np.array([0, 1]), np.array([1, 0])).tolist() == [0.5, 0.5]
+    found = bootstrap.of_share(np.array([0, 1]), np.array([1, 0]))
+    assert (found.low, found.high) == (0.5, 0.5)
 
 
 def test_f1_intervals_hold_the_value():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 3, 90)
     guess = np.where(rng.random(90) < 0.6, truth, rng.integers(0, 3, 90))
-    bounds = QuestionBootstrap(np.arange(90) // 3, 300, seed=0).of_f1(truth, guess, 3)
-    for value, (low, high) in zip(f1_scores(truth, guess, 3), bounds, strict=True):
-        assert low < value < high
+    for found in QuestionBootstrap(np.arange(90) // 3, 300, seed=0).of_f1(prediction(truth, guess, 3)):
+        assert found.low < found.value < found.high
 
 
 @pytest.mark.parametrize(
@@ -112,7 +128,7 @@ def test_the_baseline_knows_its_labels_in_any_order(n_labels):
     labels = np.array([label for _ in range(8) for label in range(n_labels)])
     surface = tfidf(answers, [f"say word{label}" for label in range(n_labels)])
     rows = np.arange(n_labels)
-    assert surface.strength(labels, n_labels, rows, seed=0).argmax(axis=1).tolist() == rows.tolist()
-    turned = surface.strength(n_labels - 1 - labels, n_labels, rows, seed=0).argmax(axis=1)
+    assert surface.scores(labels, n_labels, rows, seed=0).argmax(axis=1).tolist() == rows.tolist()
+    turned = surface.scores(n_labels - 1 - labels, n_labels, rows, seed=0).argmax(axis=1)
     assert turned.tolist() == (n_labels - 1 - rows).tolist()
     assert len(surface._known) == 1

@@ -30,12 +30,12 @@ def spain_politics(real_data: Path, tmp_path: Path) -> tuple[Store, Store]:
 @pytest.mark.slow
 def test_the_untrained_encoder_reaches_what_it_always_reached(spain_politics):
     report = evaluate(*spain_politics, targets=("source",), permutations=20)
-    (facts,) = (group["targets"]["source"] for group in report["groups"])
-    assert (facts["labels"], facts["rows"]) == (5, 255)
-    assert facts["knn"]["50"]["accuracy"]["1"]["value"] == pytest.approx(0.39, abs=0.02)
-    assert facts["probe"]["accuracy"]["1"]["value"] == pytest.approx(0.61, abs=0.02)
-    assert facts["tfidf"]["accuracy"]["1"]["value"] > 0.97
-    assert facts["length"]["accuracy"]["1"]["value"] == pytest.approx(0.54, abs=0.02)
+    (facts,) = (group.targets["source"] for group in report.groups)
+    assert (facts.labels, facts.rows) == (5, 255)
+    assert facts.scores.knn[50].accuracy[1].value == pytest.approx(0.39, abs=0.02)
+    assert facts.scores.probe.accuracy[1].value == pytest.approx(0.61, abs=0.02)
+    assert facts.scores.tfidf.scores.accuracy[1].value > 0.97
+    assert facts.scores.length.accuracy[1].value == pytest.approx(0.54, abs=0.02)
 
 
 def test_the_culture_tables_of_the_data_are_read(real_data):

@@ -19,10 +19,9 @@ from tests.search.stores import write_store
 from univar.answers.maker_names import MASK
 from univar.errors import DataError, UsageError
 from univar.evaluate import evaluate
-from univar.evaluate.encoded import encoded
-from univar.evaluate.mantel import mantel
-from univar.evaluate.settings import Settings
-from univar.evaluate.studies.culture import culture
+from univar.evaluate.against import encoded
+from univar.evaluate.protocol import EvalSettings
+from univar.evaluate.studies.culture import culture, mantel
 from univar.evaluate.studies.fulcra import auc, fulcra
 from univar.evaluate.studies.style import stripped
 from univar.evaluate.studies.translationese import translationese
@@ -59,14 +58,14 @@ def guesses(texts: list[str]) -> np.ndarray:
 
 def test_a_probe_finds_the_values_that_an_embedding_holds(tmp_path):
     found = fulcra(labelled(tmp_path / "f.parquet"), {"knows": knows, "guesses": guesses}, 200, seed=0)
-    assert found["labels"] == ["benevolence +", "power +"]  # hedonism is in all answers
-    representations = found["representations"]
-    assert representations["knows"]["macro_auc"]["value"] == 1.0
-    assert representations["TF-IDF"]["macro_auc"]["value"] == pytest.approx(1.0)
+    assert found.labels == ["benevolence +", "power +"]  # hedonism is in all answers
+    representations = found.representations
+    assert representations["knows"].macro_auc.value == 1.0
+    assert representations["TF-IDF"].macro_auc.value == pytest.approx(1.0)
     blind = representations["guesses"]
-    assert blind["macro_auc"]["low"] < 0.5 < blind["macro_auc"]["high"]
-    assert blind["difference"]["low"] > 0.3
-    assert blind["difference"]["p"] < 0.02
+    assert blind.macro_auc.low < 0.5 < blind.macro_auc.high
+    assert blind.difference.low > 0.3
+    assert blind.difference.p < 0.02
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -129,9 +128,9 @@ def test_languages_that_lie_as_their_cultures_do_agree(tmp_path):
     flat = np.array([[*scores[languages[row["language"]]], 20.0] for row in rows])
     store = write_store(tmp_path / "store", rows, flat)
     facts = culture(tmp_path, store, [encoded("tiny", store, store)], None)["tiny"]["inglehart_welzel"]
-    assert facts["languages"] == ["deu", "fin", "jpn", "spa"]
-    assert facts["r"] > 0.9
-    assert facts["p"] == pytest.approx(1 / 24)
+    assert facts.languages == ["deu", "fin", "jpn", "spa"]
+    assert facts.r > 0.9
+    assert facts.p == pytest.approx(1 / 24)
 
 
 def test_a_folder_without_cultures_is_a_data_error(tmp_path):
@@ -181,18 +180,18 @@ def test_translationese_is_measured_for_each_text(tmp_path):
             [[text.startswith("de"), text.startswith("fr"), 0.1] for text in texts], dtype=np.float32
         )
 
-    found = translationese(europarl(tmp_path / "e"), {"sees": sees}, Settings(k=(5,), bootstrap=50))
-    assert (found["labels"], found["rows"]) == (2, 20)
-    assert list(found["encoders"]["sees"]) == ["text", "para_qa"]
-    assert found["encoders"]["sees"]["text"]["knn"]["accuracy"]["1"]["value"] == 1.0
-    assert found["encoders"]["sees"]["para_qa"]["probe"]["accuracy"]["1"]["value"] == 0.5
+    found = translationese(europarl(tmp_path / "e"), {"sees": sees}, EvalSettings(k=(5,), bootstrap=50))
+    assert (found.labels, found.rows) == (2, 20)
+    assert list(found.encoders["sees"]) == ["text", "para_qa"]
+    assert found.encoders["sees"]["text"].knn.accuracy[1].value == 1.0
+    assert found.encoders["sees"]["para_qa"].probe.accuracy[1].value == 0.5
 
 
 def test_a_folder_without_test_file_is_a_data_error(tmp_path):
     folder = europarl(tmp_path / "e")
     (folder / "europarl_test.csv").unlink()
     with pytest.raises(DataError, match="one CSV file with 'test'"):
-        translationese(folder, {"x": guesses}, Settings())
+        translationese(folder, {"x": guesses}, EvalSettings())
 
 
 @pytest.fixture
@@ -215,13 +214,13 @@ def test_tests_of_texts_run_with_the_stores_encoder(embedded, other_tiny_bert, t
         k=(5,), bags=(), bootstrap=20, permutations=0, targets=("model",),
         fulcra=labelled(tmp_path / "f.parquet", 60), style_rows=20, translationese=europarl(tmp_path / "e"),
     )  # fmt: skip
-    name = report["encoder"]["id"]
-    assert set(report["fulcra"]["representations"]) == {name, "TF-IDF", "length"}
-    style = report["style_stripped"]["all"][name]
-    assert (style["rows"], style["train_rows"]) == (20, 20)
-    assert set(style) == {"rows", "train_rows", "knn", "probe", "knn_stripped", "probe_stripped"}
-    assert set(report["translationese"]["encoders"]) == {name}
-    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    name = report.encoder["id"]
+    assert set(report.fulcra.representations) == {name, "TF-IDF", "length"}
+    style = report.style_stripped["all"][name]
+    assert (style.rows, style.train_rows) == (20, 20)
+    assert style.knn_stripped.at_1.value <= 1
+    assert set(report.translationese.encoders) == {name}
+    assert json.loads(json.dumps(report.to_json(), allow_nan=False)) == report.to_json()
 
 
 def test_a_missing_encoder_is_told_before_anything_is_measured(embedded, tmp_path):
@@ -242,14 +241,14 @@ def test_a_wrong_file_is_told_before_anything_is_measured(embedded, tiny_bert, t
 
 
 def test_an_encoder_is_not_compared_with_itself_by_name(embedded, tiny_bert, tmp_path):
-    from univar.evaluate.other_encoder import other_stores
+    from univar.evaluate.against import other_stores
 
     with pytest.raises(UsageError, match="rename its folder"):
         other_stores(str(tiny_bert), embedded, tmp_path / "work")
 
 
 def test_another_encoder_by_its_name_embeds_the_rows_once(embedded, other_tiny_bert, tmp_path):
-    from univar.evaluate.other_encoder import other_stores
+    from univar.evaluate.against import other_stores
 
     said: list[str] = []
     name, stores = other_stores(str(other_tiny_bert), embedded, tmp_path / "work", said.append)
@@ -258,6 +257,6 @@ def test_another_encoder_by_its_name_embeds_the_rows_once(embedded, other_tiny_b
     assert other_stores(str(other_tiny_bert), embedded, tmp_path / "work", said.append)[0] == name
     assert len(said) == 2
     report = evaluate(*embedded, against={name: stores}, k=(5,), bags=(), bootstrap=20, permutations=0)
-    assert set(report["against"]) == {name}
+    assert set(report.against) == {name}
     with pytest.raises(UsageError, match="--work"):
         other_stores(str(other_tiny_bert), embedded, None)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from univar.cli.output import Output, output_options, printable
 
+if TYPE_CHECKING:
+    from univar.demo import DemoReport
+
 
 @click.command()
-@click.option("-o", "--out", "folder", default="demo", show_default=True, help="Folder to work in.")
+@click.option("-o", "--out", "folder", default="demo", show_default=True, help="Folder for stores and map.")
 @click.option("-e", "--encoder", "spec", default="minilm", show_default=True, help="Name, folder or hub id.")
 @output_options
 def demo(folder: str, spec: str, output: Output) -> None:
@@ -23,35 +26,34 @@ def demo(folder: str, spec: str, output: Output) -> None:
     Example:
         univar demo -o demo
     """
-    from univar.cli.evaluate_text import evaluation_text
+    from univar.cli.evaluate import report_text
     from univar.demo import run_demo
     from univar.encoder.encoder import Encoder
 
-    facts = run_demo(folder, Encoder(spec), output.note)
-    text = "\n".join([evaluation_text(facts["evaluation"]), "", *_examples(facts), *_next_steps(facts)])
-    output.result(facts, text)
+    found = run_demo(folder, Encoder(spec), output.note)
+    text = "\n".join([report_text(found.evaluation), "", *_examples(found), *_next_steps(found)])
+    output.result(found.to_json(), text)
 
 
-def _examples(facts: dict[str, Any]) -> list[str]:
-    lines = ["Three held-out answers and what their neighbours say:"]
-    for example in facts["examples"]:
+def _examples(found: DemoReport) -> list[str]:
+    lines = ["Three held-out answers, and the sources of their nearest neighbours:"]
+    for example in found.examples:
         ranking = ", ".join(f"{source['label']} {source['share']:.0%}" for source in example["sources"])
-        verdict = "right" if example["sources"][0]["label"] == example["truth"] else "wrong"
+        right = example["sources"][0]["label"] == example["truth"]
         lines += [
             f"  {printable(example['question'])}",
             f"    {printable(example['answer'])[:140]} ...",
-            f"    -> {ranking}   truth: {example['truth']} ({verdict})",
+            f"    -> {ranking}   truth: {example['truth']} ({'right' if right else 'wrong'})",
         ]
     return lines
 
 
-def _next_steps(facts: dict[str, Any]) -> list[str]:
-    folder = facts["folder"]
+def _next_steps(found: DemoReport) -> list[str]:
     return [
         "",
-        f"A map of the sources is in {facts['map']}.",
+        f"A map of the sources is in {found.map}.",
         "Next, with answers of your own (columns model, language, question, answer):",
         "  univar check answers.jsonl",
         "  univar embed answers.jsonl -o runs/answers",
-        f"  univar attribute {folder}/reference -k 20 < {folder}/heldout.jsonl",
+        f"  univar attribute {found.folder}/reference -k 20 < {found.folder}/heldout.jsonl",
     ]

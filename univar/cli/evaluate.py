@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.evaluate_text import comparison_text, evaluation_text
-from univar.cli.output import Output, output_options
-from univar.errors import EXIT_FAILED, UsageError
+from univar.cli.output import FORMATS, Output, output_options, printable, table_text
+from univar.errors import EXIT_GATE, UsageError
+
+if TYPE_CHECKING:
+    from univar.evaluate import Report
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -23,7 +25,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--within", metavar="COLUMN", help="Compare only rows with the same value, such as source-corpus."
 )
 @click.option(
-    "-k", "neighbours", default="5,20,50", show_default=True, help="Numbers of neighbours that vote."
+    "-k", "neighbours", default="5,20,50", show_default=True, help="Number of neighbours that vote."
 )
 @click.option(
     "--target",
@@ -31,7 +33,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     multiple=True,
     default=["source", "model", "language"],
     show_default=True,
-    help="What to predict; may be given several times.",
+    help="Column to predict; may be given several times.",
 )
 @click.option(
     "--against",
@@ -40,52 +42,78 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Another encoder to compare with: its two stores of the same rows, or its name (with --work).",
 )
 @click.option(
-    "--work", type=click.Path(file_okay=False, path_type=Path), help="Where --against keeps its stores."
+    "--work",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the stores that --against creates.",
 )
 @click.option(
     "--encoder",
     "encoders",
     multiple=True,
     metavar="SPEC",
-    help="Where an encoder of the stores is, if its id there does not tell.",
+    help="Location of an encoder that the stores name but that is not found by its id.",
 )
 @click.option(
     "--protocol",
     type=click.Choice(["questions", "paper"]),
     default="questions",
     show_default=True,
-    help="Questions: none on both sides. Paper: UniVaR's split of one store by rows.",
+    help="questions: no question on both sides. paper: split one store by rows, as UniVaR does.",
 )
 @click.option(
-    "--non-value", multiple=True, metavar="NAME", help="A value of --within that is not about values."
+    "--non-value", multiple=True, metavar="NAME", help="Value of --within that is not about values."
 )
 @click.option(
-    "--bags", default="1,5,20", show_default=True, help="Answers of one source attributed together."
+    "--bags",
+    default="1,5,20",
+    show_default=True,
+    help="Number of answers of one source that are attributed together.",
 )
-@click.option("--fulcra", type=FILE, help="Answers with Schwartz labels (Parquet): are the values in there?")
+@click.option("--fulcra", type=FILE, help="Parquet file of answers with Schwartz labels, for a probe.")
 @click.option(
-    "--culture", type=FOLDER, help="Folder of tables of human cultures: do languages lie as they do?"
+    "--culture",
+    type=FOLDER,
+    help="Folder of tables of human cultures, to compare distances between languages with.",
 )
 @click.option(
-    "--style-rows", default=0, metavar="N", help="Also embed N rows per group and side without style."
+    "--style-rows",
+    default=0,
+    metavar="N",
+    help="Number of rows per group and side to embed again without style.",
 )
 @click.option("--translationese", type=FOLDER, help="Folder of Europarl-style train and test CSV files.")
-@click.option("--bootstrap", default=1000, show_default=True, help="Draws of questions for the intervals.")
-@click.option("--permutations", default=100, show_default=True, help="Shuffles of the train labels.")
 @click.option(
-    "--no-baseline", is_flag=True, help="Neighbours only: no probes and baselines (no scikit-learn)."
+    "--bootstrap",
+    default=1000,
+    show_default=True,
+    help="Number of times that questions are drawn for the intervals.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of everything that is drawn.")
+@click.option(
+    "--permutations", default=100, show_default=True, help="Number of shuffles of the train labels."
+)
+@click.option("--no-baseline", is_flag=True, help="Leave out probes and baselines, which need scikit-learn.")
+@click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Also write the report as JSON.")
 @click.option("--force", is_flag=True, help="Overwrite the file of --out.")
 @click.option(
-    "--compare", type=FILE, metavar="OLD.json", help="Exit 1 if a target is surely worse than there."
+    "--compare",
+    type=FILE,
+    metavar="OLD.json",
+    help="Exit 10 if any target is significantly worse than in OLD.json.",
 )
 @click.option(
     "--fail-under",
     multiple=True,
     metavar="TARGET=X",
-    help="Exit 1 if k-NN's accuracy of a target is below X; TARGET.probe=X for the probe's.",
+    help="Exit 10 if the accuracy of a target by k-NN is below X (TARGET.probe=X: by the probe).",
+)
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Format of the printed tables.",
 )
 @output_options
 def evaluate(
@@ -102,14 +130,15 @@ def evaluate(
     force: bool,
     compare: Path | None,
     fail_under: tuple[str, ...],
+    form: str,
     output: Output,
     **options: Any,
 ) -> None:
-    """Say how well the rows of store TRAIN tell where the rows of store EVAL came from.
+    """Measure how well neighbours in TRAIN identify the source of each row of EVAL.
 
     Rows of EVAL whose question is in TRAIN are dropped. Models are comparable only where they answered the
     same questions: use --within with the column of the corpus. With --against, another encoder is measured
-    on the same rows and the difference gets an interval and a p-value.
+    on the same rows, and the difference gets an interval and a p-value.
 
     \b
     Example:
@@ -120,17 +149,15 @@ def evaluate(
         univar evaluate runs/train --protocol paper --target source
     """
     from univar import files
-    from univar.evaluate import FORMAT
-    from univar.evaluate import compare as against_old
     from univar.evaluate import evaluate as run
-    from univar.evaluate.compare import read_report
-    from univar.evaluate.other_encoder import other_stores
+    from univar.evaluate.against import other_stores
+    from univar.evaluate.compare import read_report, with_comparison
     from univar.store import Store
 
     limits = parse_limits(fail_under, targets)
     if out is not None:
         files.refuse_existing(out, force)
-    old = read_report(compare, FORMAT) if compare is not None else None
+    old = read_report(compare) if compare is not None else None
     stores = [Store(path, check="blocks") for path in (train, eval) if path is not None]
     pair = (stores[0], stores[-1])
     report = run(
@@ -144,20 +171,27 @@ def evaluate(
         on_progress=output.note,
         **options,
     )
-    compared = against_old(report, old) if old is not None else {}
-    if compared:
-        report["compared"] = {"with": str(compare), "targets": compared}
+    if old is not None:
+        report = with_comparison(report, old, str(compare))
+    facts = report.to_json()
     if out is not None:
         with files.new_file(out) as file:
-            file.write(json.dumps(report, ensure_ascii=False, indent=1, allow_nan=False).encode())
-    text = [evaluation_text(report), *([comparison_text(compared, str(compare))] if compared else [])]
-    output.result(report, "\n\n".join(text))
-    failed = [line for limit in limits.items() if (line := _shortfall(report, *limit))]
-    failed += _fallen(compared)
+            file.write(json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False).encode())
+    output.result(facts, report_text(report, form))
+    failed = [line for limit in limits.items() if (line := _shortfall(report, *limit))] + _fallen(report)
     for line in failed:
         output.note(line)
     if failed:
-        raise SystemExit(EXIT_FAILED)
+        raise SystemExit(EXIT_GATE)
+
+
+def report_text(report: Report, form: str = "table") -> str:
+    """The tables of a report in one of FORMATS."""
+    from univar.evaluate.text import tables
+
+    blocks = tables(report)
+    texts = (printable(it) if isinstance(it, str) else table_text(it, form) for it in blocks)
+    return "\n\n".join(texts)
 
 
 def column(name: str) -> str:
@@ -185,29 +219,30 @@ def parse_limits(entries: tuple[str, ...], targets: tuple[str, ...]) -> dict[tup
             raise UsageError(f"--fail-under {entry!r} is not TARGET=X such as source=0.30") from None
         if target not in targets or classifier not in ("", "knn", "probe"):
             raise UsageError(
-                f"--fail-under {entry!r}: {name!r} is none of {', '.join(targets)}, "
-                "nor one of these and .probe"
+                f"--fail-under {entry!r}: {name!r} is not a target; choose from {', '.join(targets)}, "
+                "with .probe after it for the probe"
             )
         limits[column(target), classifier or "knn"] = limit
     return limits
 
 
-def _shortfall(report: dict[str, Any], name: tuple[str, str], limit: float) -> str | None:
+def _shortfall(report: Report, name: tuple[str, str], limit: float) -> str | None:
     """What to say if a target's accuracy, over all groups, is below the limit."""
     target, classifier = name
-    facts = report["overall"].get(target, {}).get(classifier)
-    if facts is None:
+    scores = report.overall[target].scores if target in report.overall else None
+    knn = classifier == "knn"
+    found = None if scores is None else scores.knn[report.settings.headline_k] if knn else scores.probe
+    if found is None:
         return f"{target}: nothing could be evaluated by {classifier}, so it is below {limit}"
-    scores = facts[str(report["settings"]["headline_k"])] if classifier == "knn" else facts
-    reached = scores["accuracy"]["1"]["value"]
+    reached = found.at_1.value
     return f"{target}: {classifier} accuracy {reached:.4f} is below {limit}" if reached < limit else None
 
 
-def _fallen(compared: dict[str, Any]) -> list[str]:
+def _fallen(report: Report) -> list[str]:
     return [
-        f"{target}: {classifier} accuracy fell from {facts['old']:.4f} to {facts['new']:.4f} "
-        f"(p = {facts['difference']['p']:.4f})"
-        for target, classifiers in compared.items()
-        for classifier, facts in classifiers.items()
-        if facts["worse"]
+        f"{target}: {classifier} accuracy fell from {change.old:.4f} to {change.new:.4f} "
+        f"(p = {change.difference.p:.4f})"
+        for target, changes in (report.compared.targets if report.compared else {}).items()
+        for classifier, change in changes.items()
+        if change.worse
     ]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from univar.tables import Table
 
 SCHEMA = 2
 """Version of the JSON that commands print; raised when a key changes its name or meaning."""
@@ -67,21 +71,62 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
-def table(headers: list[str], rows: list[list[str]], title: str | None = None) -> str:
-    """A plain table as text, as wide as the terminal allows; colours only on a terminal without NO_COLOR."""
+FORMATS = ("table", "csv", "markdown", "latex")
+"""What --as takes."""
+
+
+def table_text(result: Table, form: str = "table") -> str:
+    """A table of the library in one of FORMATS, for a person or for another program."""
+    if form == "table":
+        shown = table(result.headers, result.rows, result.title or None, result.keys)
+        return "\n".join([shown, *map(printable, result.notes)])
+    return "\n".join(map(printable, getattr(result, form)().split("\n")))
+
+
+def table(headers: list[str], rows: list[list[str]], title: str | None = None, keys: int = 1) -> str:
+    """A plain table as text, in blocks as wide as the terminal; colours only on a terminal without NO_COLOR.
+
+    keys: the first columns, which name a row; every block begins with them
+    Without a terminal, and where COLUMNS is not set, a block has up to 160 characters.
+    """
     from io import StringIO
 
     from rich.console import Console
     from rich.table import Table
 
-    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for column, header in enumerate(headers):
-        grid.add_column(header, justify="left" if column == 0 else "right", overflow="fold")
-    for row in rows:
-        grid.add_row(*(printable(cell).replace("[", "\\[") for cell in row))
+    width = shutil.get_terminal_size((160, 24)).columns
+    cells = [[printable(cell) for cell in row] for row in rows]
     buffer = StringIO()
-    console = Console(
-        file=buffer, force_terminal=sys.stdout.isatty(), width=None if sys.stdout.isatty() else 160
-    )
-    console.print(grid)
+    console = Console(file=buffer, force_terminal=sys.stdout.isatty(), width=width)
+    for number, columns in enumerate(_blocks([headers, *cells], keys, width)):
+        grid = Table(
+            title=title if not number else None,
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            header_style="bold",
+        )
+        for column in columns:
+            grid.add_column(headers[column], justify="right" if column >= keys else "left", overflow="fold")
+        for row in cells:
+            grid.add_row(*(row[column].replace("[", "\\[") for column in columns))
+        if number:
+            console.print()
+        console.print(grid)
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def _blocks(lines: list[list[str]], keys: int, width: int) -> list[list[int]]:
+    """Numbers of the columns of each block: the keys, and as many others as fit."""
+    from rich.cells import cell_len
+
+    widths = [max(map(cell_len, column)) + 2 for column in zip(*lines, strict=True)]
+    first = list(range(min(keys, len(widths))))
+    blocks, used = [list(first)], sum(widths[:keys])
+    for column in range(len(first), len(widths)):
+        if used + widths[column] - 2 > width and len(blocks[-1]) > len(first):
+            blocks.append(list(first))
+            used = sum(widths[:keys])
+        blocks[-1].append(column)
+        used += widths[column]
+    return blocks

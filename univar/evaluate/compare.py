@@ -1,84 +1,114 @@
-"""This evaluation beside an older one of the same questions: what became better, what worse, how surely."""
+"""This evaluation beside an older one of the same questions: what became better or worse, and how surely."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from univar import files
 from univar.errors import DataError
-from univar.evaluate.metrics import HIGH, LOW, with_interval
-from univar.evaluate.paired import sign_flip_p
+from univar.evaluate.metrics import HIGH, LOW, Difference, sign_flip_p
+from univar.evaluate.report import FORMAT, OLD_FORMAT, ByQuestion, Change, Compared, Report
 
 DRAWS = 1000
 SIGNIFICANT = 0.05
+ALIKE = ("within", "protocol", "headline_k")
+"""Settings that two comparable reports share."""
 
 
-def read_report(path: str | Path, format: str) -> dict[str, Any]:
-    """A report that `evaluate` made. Raises DataError for anything else."""
+@dataclass(frozen=True)
+class OldReport:
+    """What a comparison needs of a report. settings: those of ALIKE; targets: by name."""
+
+    settings: dict[str, object]
+    targets: dict[str, ByQuestion]
+
+    @classmethod
+    def of(cls, report: Report) -> OldReport:
+        """The same of a report in memory."""
+        settings = {name: getattr(report.settings, name) for name in ALIKE}
+        return cls(settings, {name: target.by_question for name, target in report.overall.items()})
+
+
+def read_report(path: str | Path) -> OldReport:
+    """A report that `evaluate` wrote, now or one schema ago. Raises DataError for anything else."""
+    facts = files.read_json(Path(path))
+    found = facts.get("format")
+    if found not in (FORMAT, OLD_FORMAT):
+        raise DataError(
+            f"{path} has format {found!r}, not {FORMAT!r}: write it again with `univar evaluate --out`"
+        )
     try:
-        report = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a report of univar evaluate: {error}") from None
-    found = report.get("format") if isinstance(report, dict) else None
-    if found != format:
-        raise DataError(f"{path} is of format {found!r}, not {format!r}: evaluate that encoder again")
-    return report
+        settings = {name: facts["settings"].get(name) for name in ALIKE}
+        overall = facts["overall"]
+        return OldReport(settings, {name: _by_question(overall[name]["by_question"]) for name in overall})
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path} is not a whole report of univar evaluate: {error!r}") from None
 
 
-def compare(report: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
-    """Target to classifier to new, old, difference with interval and p, over the questions of both reports.
+def _by_question(facts: dict[str, Any]) -> ByQuestion:
+    return ByQuestion(facts["questions"], facts["rows"], facts["knn"], facts.get("probe"))
+
+
+def compare(report: Report, old: OldReport | Report) -> dict[str, dict[str, Change]]:
+    """Target to classifier to its change, over the questions of both reports.
 
     `worse` is True where the accuracy fell and p < 0.05, a two-sided test that flips the sign of questions.
-    Raises DataError if the reports share no target, or no question, or compare other groups or k.
+    Raises DataError if the reports share no target or no question, or compare other groups or k.
     """
-    _check_alike(report["settings"], old.get("settings", {}))
-    found: dict[str, Any] = {}
-    for target, facts in report["overall"].items():
-        if target in old["overall"]:
-            found[target] = _by_classifier(
-                facts["by_question"], old["overall"][target]["by_question"], report["settings"]["seed"]
-            )
+    past = OldReport.of(old) if isinstance(old, Report) else old
+    _check_alike(OldReport.of(report).settings, past.settings)
+    found = {
+        name: _changes(target.by_question, past.targets[name], report.settings.seed)
+        for name, target in report.overall.items()
+        if name in past.targets
+    }
     if not any(found.values()):
         raise DataError(
-            f"the reports have nothing to compare: targets {', '.join(report['overall'])} and "
-            f"{', '.join(old['overall'])}, and no question in common"
+            f"the reports have nothing to compare: targets {', '.join(report.overall)} and "
+            f"{', '.join(past.targets)}, and no question in common"
         )
     return found
 
 
-def _check_alike(new: dict[str, Any], old: dict[str, Any]) -> None:
-    for name in ("within", "protocol", "headline_k"):
-        if new[name] != old.get(name):
+def with_comparison(report: Report, old: OldReport, path: str) -> Report:
+    """The report, and what `compare` finds beside the one that was read from `path`."""
+    return replace(report, compared=Compared(path, compare(report, old)))
+
+
+def _check_alike(new: dict[str, object], old: dict[str, object]) -> None:
+    for name in ALIKE:
+        if new[name] != old[name]:
             raise DataError(
-                f"the reports differ in {name}: {new[name]!r} now, {old.get(name)!r} then; "
+                f"the reports differ in {name}: {new[name]!r} now, {old[name]!r} then; "
                 "evaluate both in the same way"
             )
 
 
-def _by_classifier(new: dict[str, Any], old: dict[str, Any], seed: int) -> dict[str, Any]:
-    shared, here, there = np.intersect1d(new["questions"], old["questions"], return_indices=True)
+def _changes(new: ByQuestion, old: ByQuestion, seed: int) -> dict[str, Change]:
+    shared, here, there = np.intersect1d(
+        np.array(new.questions, dtype=object), np.array(old.questions, dtype=object), return_indices=True
+    )
     if not len(shared):
         return {}
-    rows = np.array(new["rows"])[here]
-    times = np.random.default_rng(seed).integers(0, len(shared), (DRAWS, len(shared)))
-    report: dict[str, Any] = {}
-    for classifier in ("knn", "probe"):
-        if classifier not in new or classifier not in old:
-            continue
-        now = np.array(new[classifier])[here]
-        then = np.array(old[classifier])[there] / np.array(old["rows"])[there] * rows
-        moved = now - then
-        around = moved[times].sum(axis=1) / rows[times].sum(axis=1)
-        difference = with_interval(moved.sum() / rows.sum(), np.percentile(around, [LOW, HIGH]))
-        p = sign_flip_p(moved, seed)
-        report[classifier] = {
-            "questions": len(shared),
-            "new": float(now.sum() / rows.sum()),
-            "old": float(then.sum() / rows.sum()),
-            "difference": {**difference, "p": p},
-            "worse": bool(difference["value"] < 0 and p < SIGNIFICANT),
-        }
+    rows, old_rows = np.array(new.rows)[here], np.array(old.rows)[there]
+    report = {}
+    for name, now, then in (("knn", new.knn, old.knn), ("probe", new.probe, old.probe)):
+        if now is not None and then is not None:
+            report[name] = _change(np.array(now)[here], np.array(then)[there] / old_rows * rows, rows, seed)
     return report
+
+
+def _change(now: np.ndarray, then: np.ndarray, rows: np.ndarray, seed: int) -> Change:
+    """now, then: (questions,) hits among as many rows; rows: (questions,)."""
+    moved, n = now - then, len(rows)
+    times = np.random.default_rng(seed).integers(0, n, (DRAWS, n))
+    low, high = np.percentile(moved[times].sum(axis=1) / rows[times].sum(axis=1), [LOW, HIGH])
+    p = sign_flip_p(moved, seed)
+    value = float(moved.sum() / rows.sum())
+    difference = Difference(value, float(low), float(high), p)
+    new, old = float(now.sum() / rows.sum()), float(then.sum() / rows.sum())
+    return Change(n, new, old, difference, worse=value < 0 and p < SIGNIFICANT)

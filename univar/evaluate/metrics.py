@@ -1,8 +1,8 @@
-"""What is measured from a ranking of labels: accuracy among the first n, F1, and intervals over questions."""
+"""Measures of predictions, with intervals: accuracy among the first n, F1, precision, differences."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,46 +11,58 @@ LOW, HIGH = 2.5, 97.5
 NEVER = np.iinfo(np.int64).max
 """Rank of a label that got no vote: it was not named at all, so no accuracy counts it."""
 
+FLIPS = 10_000
+_CELLS_AT_ONCE = 1 << 23
 
-def judge(strength: np.ndarray, truth: np.ndarray, named: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best label of each row, and the rank of the true one (0 is best).
 
-    strength: (n, L) float64; truth: (n,) int64 labels; named: (n, L) bool, labels that were named at all
-    returns:  (n,) int64 and (n,) int64; equal strength counts in the order of labels
+@dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval over questions."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """A paired difference with its interval and a two-sided p-value."""
+
+    p: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a classifier made of n rows of one target.
+
+    truth: (n,) int64 labels in [0, n_labels); best: (n,) int64, the label named first
+    rank:  (n,) int64 of the true label, 0 is best, NEVER where it was not named
+    """
+
+    truth: np.ndarray
+    best: np.ndarray
+    rank: np.ndarray
+    n_labels: int
+
+    @property
+    def hits(self) -> np.ndarray:
+        """(n,) bool, whether the first label is right."""
+        hits: np.ndarray = self.rank == 0
+        return hits
+
+
+def predict(scores: np.ndarray, truth: np.ndarray, named: np.ndarray | None = None) -> Prediction:
+    """Rank labels by score; equal scores count in the order of labels.
+
+    scores: (n, L) float; truth: (n,) int64 labels; named: (n, L) bool, labels that were named at all, or all
     """
     rows = np.arange(len(truth))
-    own = strength[rows, truth][:, None]
-    earlier = np.arange(strength.shape[1]) < truth[:, None]
-    rank = ((strength > own) | ((strength == own) & earlier)).sum(axis=1)
-    return strength.argmax(axis=1), np.where(named[rows, truth], rank, NEVER)
-
-
-def hits_at(rank: np.ndarray) -> np.ndarray:
-    """Whether the true label is among the first 1, 3, 5, 10. rank: (n,); returns (n, 4) bool."""
-    return rank[:, None] < np.array(ACCURACY_AT)
-
-
-def f1_scores(
-    truth: np.ndarray, guess: np.ndarray, n_labels: int, weight: np.ndarray | None = None
-) -> tuple[float, float]:
-    """Macro and weighted F1 over the labels that are true or guessed somewhere.
-
-    truth, guess: (n,) int64; weight: (n,) float, how often each row counts
-    """
-    right = (truth == guess).astype(np.float64) if weight is None else weight * (truth == guess)
-    hit = np.bincount(truth, right, n_labels)
-    support = np.bincount(truth, weight, n_labels)
-    both = support + np.bincount(guess, weight, n_labels)
-    f1 = 2 * hit / np.maximum(both, 1e-12)
-    macro, weighted = f1.sum() / max(1, np.count_nonzero(both)), (f1 * support).sum() / support.sum()
-    return float(macro), float(weighted)
-
-
-def weighted_precision(truth: np.ndarray, guess: np.ndarray, n_labels: int) -> float:
-    """Mean over labels, by their number of rows, of how often a guess of the label is right (0 if never)."""
-    hit = np.bincount(truth[truth == guess], minlength=n_labels)
-    guessed, support = (np.bincount(labels, minlength=n_labels) for labels in (guess, truth))
-    return float((hit / np.maximum(1, guessed) * support).sum() / support.sum())
+    own = scores[rows, truth][:, None]
+    earlier = np.arange(scores.shape[1]) < truth[:, None]
+    rank = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+    if named is not None:
+        rank = np.where(named[rows, truth], rank, NEVER)
+    return Prediction(truth, scores.argmax(axis=1), rank, scores.shape[1])
 
 
 class QuestionBootstrap:
@@ -67,9 +79,9 @@ class QuestionBootstrap:
         for weights in self._weights:
             weights[:] = np.bincount(rng.integers(0, n, n), minlength=n)
 
-    def of_means(self, values: np.ndarray) -> np.ndarray:
-        """Intervals of the means of columns. values: (n, M) numbers or bool; returns (M, 2), low and high."""
-        return _percentiles(self.drawn_means(values))
+    def of_mean(self, values: np.ndarray) -> Estimate:
+        """Mean of (n,) numbers or bool."""
+        return estimate(values.mean(), self.drawn_means(values[:, None])[:, 0])
 
     def drawn_means(self, values: np.ndarray) -> np.ndarray:
         """Means of columns in each draw. values: (n, M) numbers or bool; returns (draws, M)."""
@@ -78,53 +90,124 @@ class QuestionBootstrap:
         )
         sizes = np.bincount(self._question, minlength=self.n_questions)
         drawn = self._weights @ sums.astype(np.float32)
-        return drawn / np.maximum(1, self._weights @ sizes.astype(np.float32))[:, None]
+        means: np.ndarray = drawn / np.maximum(1, self._weights @ sizes.astype(np.float32))[:, None]
+        return means
 
-    def of_share(self, rows: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Interval (2,) of the mean of `values` (m,) over some rows (m,); draws without them don't count."""
+    def of_share(self, rows: np.ndarray, values: np.ndarray) -> Estimate:
+        """Mean of `values` (m,) over some rows (m,); draws without any of them don't count."""
         weights = self._weights[:, self._question[rows]]
         sizes = weights.sum(axis=1)
         seen = sizes > 0
-        if not seen.any():
-            return np.array([0.0, 1.0])
-        return _percentiles((weights[seen] @ values.astype(np.float32) / sizes[seen])[:, None])[0]
+        drawn = weights[seen] @ values.astype(np.float32) / sizes[seen] if seen.any() else np.array([0, 1])
+        return estimate(values.mean(), drawn)
 
-    def of_f1(self, truth: np.ndarray, guess: np.ndarray, n_labels: int) -> np.ndarray:
-        """Intervals of macro and weighted F1, (2, 2)."""
-        hit, support, guessed = (
-            self._weights @ self._counts(labels, weight, n_labels)
-            for labels, weight in ((truth, truth == guess), (truth, None), (guess, None))
-        )  # each (draws, L)
-        both = support + guessed
-        f1 = 2 * hit / np.maximum(both, 1e-12)
-        macro = f1.sum(axis=1) / np.maximum(1, np.count_nonzero(both, axis=1))
-        weighted = (f1 * support).sum(axis=1) / np.maximum(support.sum(axis=1), 1e-12)
-        return _percentiles(np.stack([macro, weighted], axis=1))
+    def of_f1(self, prediction: Prediction) -> tuple[Estimate, Estimate]:
+        """Macro and weighted F1."""
+        counts = label_counts(prediction, self._question, self.n_questions)  # (3, questions, L)
+        macro, weighted = f1(counts.sum(axis=1))
+        drawn_macro, drawn_weighted = f1(np.einsum("dq,cql->cdl", self._weights, counts))
+        return estimate(macro, drawn_macro), estimate(weighted, drawn_weighted)
 
     def per_question(self, values: np.ndarray) -> np.ndarray:
-        """Sum of values (n,) over each question's rows, (questions,)."""
+        """(questions,) sum of values (n,) over each question's rows."""
         return np.bincount(self._question, values, self.n_questions)
 
-    def _counts(self, labels: np.ndarray, weight: np.ndarray | None, n_labels: int) -> np.ndarray:
-        """How often each label is met in each question, (questions, L) float32."""
-        cells = self._question * n_labels + labels
-        counts = np.bincount(cells, weight, self.n_questions * n_labels)
-        return counts.reshape(self.n_questions, n_labels).astype(np.float32)
+
+def estimate(value: float | np.ndarray, draws: np.ndarray) -> Estimate:
+    """A figure and the percentiles of its draws."""
+    low, high = np.percentile(draws, [LOW, HIGH])
+    return Estimate(float(value), float(low), float(high))
 
 
-def accuracy_report(rank: np.ndarray, intervals: QuestionBootstrap) -> dict[str, Any]:
-    """Accuracy among the first 1, 3, 5, 10 with intervals. rank: (n,) of the true labels."""
-    hits = hits_at(rank)
-    bounds = intervals.of_means(hits)
-    values = zip(ACCURACY_AT, hits.mean(axis=0), bounds, strict=True)
-    return {str(n): with_interval(value, bound) for n, value, bound in values}
+def label_counts(prediction: Prediction, questions: np.ndarray, n_questions: int) -> np.ndarray:
+    """(3, questions, L) float32: right guesses, rows and guesses of each label in each question."""
+    n_labels, truth, best = prediction.n_labels, prediction.truth, prediction.best
+
+    def count(labels: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        cells = np.bincount(questions * n_labels + labels, weight, n_questions * n_labels)
+        return cells.reshape(n_questions, n_labels).astype(np.float32)
+
+    return np.stack([count(truth, truth == best), count(truth, None), count(best, None)])
 
 
-def with_interval(value: float, interval: np.ndarray) -> dict[str, Any]:
-    """value, low and high for the report."""
-    return {"value": float(value), "low": float(interval[0]), "high": float(interval[1])}
+def f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Macro and weighted F1 over the labels that are true or guessed somewhere.
+
+    counts: (3, ..., L) right guesses, rows, guesses of each label, as `label_counts`; returns (...) twice
+    """
+    right, rows, guesses = counts.astype(np.float64)
+    both = rows + guesses
+    each = 2 * right / np.maximum(both, 1e-12)
+    macro = each.sum(axis=-1) / np.maximum(1, np.count_nonzero(both, axis=-1))
+    weighted = (each * rows).sum(axis=-1) / np.maximum(rows.sum(axis=-1), 1e-12)
+    return macro, weighted
 
 
-def _percentiles(draws: np.ndarray) -> np.ndarray:
-    """(draws, M) -> (M, 2)."""
-    return np.percentile(draws, [LOW, HIGH], axis=0).T
+# What a report's scores are measured by: a prediction and intervals over its questions give a figure.
+
+
+def accuracy(prediction: Prediction, over: QuestionBootstrap) -> dict[int, Estimate]:
+    """Share of rows whose true label is among the first 1, 3, 5, 10."""
+    return {n: over.of_mean(prediction.rank < n) for n in ACCURACY_AT}
+
+
+def macro_f1(prediction: Prediction, over: QuestionBootstrap) -> Estimate:
+    """Mean F1 of the labels."""
+    return over.of_f1(prediction)[0]
+
+
+def weighted_f1(prediction: Prediction, over: QuestionBootstrap) -> Estimate:
+    """Mean F1 of the labels by their number of rows."""
+    return over.of_f1(prediction)[1]
+
+
+def weighted_precision(prediction: Prediction, over: QuestionBootstrap) -> float:
+    """Mean over labels, by their number of rows, of how often a guess of the label is right (0 if never)."""
+    right, rows, guesses = label_counts(prediction, np.zeros_like(prediction.truth), 1)[:, 0]
+    return float((right / np.maximum(1, guesses) * rows).sum() / rows.sum())
+
+
+def weighted_recall(prediction: Prediction, over: QuestionBootstrap) -> float:
+    """Mean recall of the labels by their number of rows, which is the accuracy."""
+    return float(prediction.hits.mean())
+
+
+def paired_difference(
+    first: Prediction, second: Prediction, over: QuestionBootstrap, seed: int
+) -> Difference:
+    """How much more often the first is right than the second, on the same rows."""
+    difference = first.hits.astype(np.float64) - second.hits
+    found = over.of_mean(difference)
+    p = sign_flip_p(over.per_question(difference), seed)
+    return Difference(found.value, found.low, found.high, p)
+
+
+def times_as_often(first: Prediction, second: Prediction, over: QuestionBootstrap) -> Estimate | None:
+    """How many times as often the first is right as the second; None if the second never is.
+
+    Draws in which the second is never right are left out of the interval.
+    """
+    if not second.hits.any():
+        return None
+    drawn = over.drawn_means(np.stack([first.hits, second.hits], axis=1))
+    drawn = drawn[drawn[:, 1] > 0]
+    return estimate(first.hits.mean() / second.hits.mean(), drawn[:, 0] / drawn[:, 1])
+
+
+def sign_flip_p(differences: np.ndarray, seed: int) -> float:
+    """Two-sided p-value of a sum of differences (questions,), by flipping their signs.
+
+    Without a difference the sign of each question's sum is arbitrary; p is the share of 10,000 random sets of
+    signs, and the one found, whose sum is at least as far from 0.
+    """
+    moved = differences[differences != 0].astype(np.float32)
+    if not len(moved):
+        return 1.0
+    rng = np.random.default_rng(seed)
+    found, as_far, done = abs(float(moved.sum())), 0, 0
+    while done < FLIPS:
+        draws = min(FLIPS - done, max(1, _CELLS_AT_ONCE // len(moved)))
+        signs = rng.integers(0, 2, (draws, len(moved)), dtype=np.int8).astype(np.float32) * 2 - 1
+        as_far += int((np.abs(signs @ moved) >= found - 1e-4).sum())
+        done += draws
+    return (1 + as_far) / (1 + FLIPS)

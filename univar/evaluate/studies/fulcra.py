@@ -11,9 +11,9 @@ import numpy as np
 
 from univar import schema
 from univar.errors import DataError
-from univar.evaluate import strengths
-from univar.evaluate.baseline import one_and_two_grams
-from univar.evaluate.metrics import HIGH, LOW, with_interval
+from univar.evaluate import classifiers
+from univar.evaluate.metrics import Difference, estimate
+from univar.evaluate.report import Fulcra, ValueContent
 
 Embed = Callable[[list[str]], np.ndarray]
 
@@ -23,7 +23,7 @@ MIN_ROWS = 20
 """Labels of fewer answers are left out: their AUC says nothing."""
 
 
-def fulcra(path: Path, embed: Mapping[str, Embed], bootstrap: int, seed: int) -> dict[str, Any]:
+def fulcra(path: Path, embed: Mapping[str, Embed], bootstrap: int, seed: int) -> Fulcra:
     """Macro AUC of every representation, with intervals; the first encoder is compared with all others.
 
     path:    Parquet with question, answer and schwartz_types_json: {"benevolence": 1, "power": -1}
@@ -40,22 +40,16 @@ def fulcra(path: Path, embed: Mapping[str, Embed], bootstrap: int, seed: int) ->
     scores["length"] = _length_scores(answers, labels, fold)
     drawn = _draws(questions, bootstrap, seed)
     ones = np.ones((1, len(texts)), dtype=np.float32)
-    found: dict[str, Any] = {}
-    first: np.ndarray | None = None
+    found: dict[str, ValueContent] = {}
+    lead: tuple[float, np.ndarray] | None = None
     for name, score in scores.items():
-        value = auc(score, labels, ones)[0]
-        around = auc(score, labels, drawn)
-        found[name] = {
-            "macro_auc": _interval(value.mean(), around.mean(axis=1)),
-            "auc": dict(zip(names, value.tolist(), strict=True)),
-        }
-        if first is None:
-            first = around.mean(axis=1)
-            lead = value.mean()
-        else:
-            difference = _interval(lead - value.mean(), first - around.mean(axis=1))
-            found[name]["difference"] = {**difference, "p": _two_sided(first - around.mean(axis=1))}
-    return {"rows": len(texts), "labels": names, "representations": found}
+        value, around = auc(score, labels, ones)[0], auc(score, labels, drawn).mean(axis=1)
+        mean = float(value.mean())
+        difference = None if lead is None else _difference(lead[0] - mean, lead[1] - around)
+        lead = lead or (mean, around)
+        of_label = dict(zip(names, value.tolist(), strict=True))
+        found[name] = ValueContent(estimate(mean, around), of_label, difference)
+    return Fulcra(len(texts), names, found)
 
 
 def read_labelled(path: Path) -> tuple[list[str], list[str], np.ndarray, list[str]]:
@@ -123,24 +117,24 @@ def _draws(questions: list[str], bootstrap: int, seed: int) -> np.ndarray:
 
 def _embedding_scores(features: Any, labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
     """Out-of-fold decision values (n, V) of a logistic regression for each label."""
-    linear_model = strengths.scikit_learn("sklearn.linear_model")
+    linear_model = classifiers.scikit_learn("sklearn.linear_model")
     scores = np.zeros(labels.shape)
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         for column, held in enumerate(labels.T):
             if len(test) and len(np.unique(held[train])) == 2:
                 model = linear_model.LogisticRegression(
-                    C=strengths.PROBE_C, max_iter=strengths.PROBE_ITERATIONS, class_weight="balanced"
+                    C=classifiers.PROBE_C, max_iter=classifiers.PROBE_ITERATIONS, class_weight="balanced"
                 )
-                with strengths.quiet_about_convergence():
+                with classifiers.quiet_about_convergence():
                     model.fit(features[train], held[train])
                 scores[test, column] = model.decision_function(features[test])
     return scores
 
 
 def _tfidf_scores(texts: list[str], labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    text = strengths.scikit_learn("sklearn.feature_extraction.text")
-    vectorizer = text.TfidfVectorizer(analyzer=one_and_two_grams, min_df=2, sublinear_tf=True)
+    text = classifiers.scikit_learn("sklearn.feature_extraction.text")
+    vectorizer = text.TfidfVectorizer(analyzer=classifiers.one_and_two_grams, min_df=2, sublinear_tf=True)
     return _embedding_scores(vectorizer.fit_transform(texts).tocsr(), labels, fold)
 
 
@@ -150,19 +144,17 @@ def _length_scores(answers: list[str], labels: np.ndarray, fold: np.ndarray) -> 
     scores = np.zeros(labels.shape)
     for number in range(FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        bins, of_test = strengths.length_bins(lengths[train], lengths[test])
-        counts = np.bincount(bins, minlength=strengths.LENGTH_BINS) + 1.0
+        bins, of_test = classifiers.length_bins(lengths[train], lengths[test])
+        counts = np.bincount(bins, minlength=classifiers.LENGTH_BINS) + 1.0
         for column, held in enumerate(labels.T):
-            share = (np.bincount(bins, held[train], strengths.LENGTH_BINS) + held[train].mean()) / counts
+            share = (np.bincount(bins, held[train], classifiers.LENGTH_BINS) + held[train].mean()) / counts
             scores[test, column] = share[of_test]
     return scores
 
 
-def _interval(value: float, draws: np.ndarray) -> dict[str, float]:
-    return with_interval(float(value), np.percentile(draws, [LOW, HIGH]))
-
-
-def _two_sided(differences: np.ndarray) -> float:
-    """Bootstrap p-value of a difference: twice the share of draws on the rarer side of 0."""
-    share = min((differences <= 0).mean(), (differences >= 0).mean())
-    return float(min(1.0, 2 * max(share, 1 / (1 + len(differences)))))
+def _difference(value: float, draws: np.ndarray) -> Difference:
+    """With a bootstrap p-value: twice the share of draws on the rarer side of 0."""
+    share = min((draws <= 0).mean(), (draws >= 0).mean())
+    found = estimate(value, draws)
+    p = min(1.0, 2 * max(float(share), 1 / (1 + len(draws))))
+    return Difference(found.value, found.low, found.high, p)

@@ -1,19 +1,20 @@
-"""The control without style: what is told apart when formatting, order of sentences and names are gone."""
+"""The control without style: accuracy when formatting, the order of sentences and names are gone."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from univar import schema
 from univar.answers.maker_names import MASK, mask_names
-from univar.evaluate import metrics, split, strengths
-from univar.evaluate.encoded import Encoded
-from univar.evaluate.neighbours import judge_votes, nearest
-from univar.evaluate.settings import Settings
+from univar.evaluate import classifiers, protocol
+from univar.evaluate.against import Encoded
+from univar.evaluate.metrics import QuestionBootstrap, predict
+from univar.evaluate.protocol import EvalSettings
+from univar.evaluate.report import Accuracy, StyleScores, TwoClassifiers
 
 if TYPE_CHECKING:
     from univar.store import Store
@@ -55,34 +56,39 @@ def _pattern(models: Iterable[str]) -> re.Pattern[str] | None:
 
 
 def style_control(
-    setting: split.Setting, encoders: list[Encoded], embed: Mapping[str, Embed], rows: int, settings: Settings
-) -> dict[str, Any]:
+    split: protocol.Split,
+    encoders: list[Encoded],
+    embed: Mapping[str, Embed],
+    rows: int,
+    settings: EvalSettings,
+) -> dict[str, dict[str, StyleScores]]:
     """Group to encoder to the accuracies of the first target, before and after stripping, on the same rows.
 
     rows: at most so many train rows and eval rows of each group are drawn, embedded and compared
     """
     target = settings.targets[0]
-    names = {model for store in setting.stores for model in store.codes("model")[1]}
+    names = {model for store in split.stores for model in store.codes("model")[1]}
     rng = np.random.default_rng(settings.seed)
-    report: dict[str, Any] = {}
-    for group in setting.groups:
+    report: dict[str, dict[str, StyleScores]] = {}
+    for group in split.groups:
         drawn = [np.sort(rng.permutation(side)[:rows]) for side in (group.train, group.eval)]
-        small = split.Group(group.name, *drawn)
-        labels, codes, truth = split.shared_labels(setting.stores, target, small)
+        small = protocol.GroupRows(group.name, *drawn)
+        labels, codes, truth = protocol.shared_labels(split.stores, target, small)
         if len(labels) < 2 or not (truth >= 0).any():
             continue
-        texts = [_stripped_texts(*pair, names, rng) for pair in zip(setting.stores, drawn, strict=True)]
-        questions = np.array(setting.stores[1].text("question_id", small.eval), dtype=object)
+        texts = [_stripped_texts(*pair, names, rng) for pair in zip(split.stores, drawn, strict=True)]
+        questions = np.array(split.stores[1].text("question_id", small.eval), dtype=object)
         found = report.setdefault("all" if group.name is None else group.name, {})
         for encoder in encoders:
-            before = {side: encoder.matrix(side, own) for side, own in zip(setting.sides, drawn, strict=True)}
-            after = {side: embed[encoder.name](own) for side, own in zip(setting.sides, texts, strict=True)}
-            scores: dict[str, Any] = {"rows": int((truth >= 0).sum()), "train_rows": len(codes)}
-            for suffix, sides in (("", before), ("_stripped", after)):
-                place = Encoded(encoder.name, encoder.facts, encoder.dim, sides)
-                for kind, accuracy in _accuracies(place, setting.sides, codes, truth, questions, settings):
-                    scores[kind + suffix] = accuracy
-            found[encoder.name] = scores
+            before = {side: encoder.matrix(side, own) for side, own in zip(split.sides, drawn, strict=True)}
+            after = {side: embed[encoder.name](own) for side, own in zip(split.sides, texts, strict=True)}
+            plain, stripped = (
+                two_classifiers(sides, split.sides, codes, truth, questions, settings)
+                for sides in (before, after)
+            )
+            found[encoder.name] = StyleScores(
+                int((truth >= 0).sum()), len(codes), plain.knn, plain.probe, stripped.knn, stripped.probe
+            )
     return report
 
 
@@ -91,27 +97,31 @@ def _stripped_texts(store: Store, rows: np.ndarray, names: set[str], rng: np.ran
 
     questions = pa.array(store.text("question", rows), pa.large_string())
     answers = stripped(store.text("answer", rows), names, rng)
-    return schema.qa_texts(questions, pa.array(answers, pa.large_string())).to_pylist()
+    texts: list[str] = schema.qa_texts(questions, pa.array(answers, pa.large_string())).to_pylist()
+    return texts
 
 
-def _accuracies(
-    encoder: Encoded,
+def two_classifiers(
+    matrices: Mapping[str, np.ndarray],
     sides: tuple[str, str],
     labels: np.ndarray,
     truth: np.ndarray,
     questions: np.ndarray,
-    settings: Settings,
-) -> list[tuple[str, dict[str, Any]]]:
-    """k-NN and probe, each with its interval; the matrices hold just the group's rows."""
-    closed, n_labels = np.flatnonzero(truth >= 0), int(labels.max()) + 1
-    group = split.Group(None, np.arange(len(labels)), np.arange(len(truth)))
-    near = nearest(encoder, sides, group, settings.headline_k)
-    _, rank = judge_votes(near[0][closed], near[1][closed], labels, truth[closed], n_labels)
-    probe = strengths.linear_probe(encoder.sides[sides[0]], encoder.sides[sides[1]])
-    strength = probe.strength(labels, n_labels, closed, settings.seed)
-    hits = {"knn": rank == 0, "probe": strength.argmax(axis=1) == truth[closed]}
-    intervals = metrics.QuestionBootstrap(questions[closed], settings.bootstrap, settings.seed)
-    return [
-        (kind, {"accuracy": {"1": metrics.with_interval(hit.mean(), intervals.of_means(hit[:, None])[0])}})
-        for kind, hit in hits.items()
-    ]
+    settings: EvalSettings,
+) -> TwoClassifiers:
+    """Accuracy of k-NN and probe.
+
+    matrices:  side to embeddings; sides: which of them are train and eval rows
+    labels:    (T,) int64; truth: (E,) int64, -1 for a label without train rows; questions: (E,) for intervals
+    """
+    known, n_labels = np.flatnonzero(truth >= 0), int(labels.max()) + 1
+    train, eval = (matrices[side] for side in sides)
+    encoder = Encoded("", {}, train.shape[1], dict(zip(protocol.SIDES, (train, eval), strict=True)))
+    group = protocol.GroupRows(None, np.arange(len(labels)), np.arange(len(truth)))
+    near = classifiers.nearest(encoder, protocol.SIDES, group, settings.headline_k).of(known)
+    probe = classifiers.linear_probe(train, eval).scores(labels, n_labels, known, settings.seed)
+    over = QuestionBootstrap(questions[known], settings.bootstrap, settings.seed)
+    return TwoClassifiers(
+        Accuracy.of(near.predict(labels, truth[known], n_labels), over),
+        Accuracy.of(predict(probe, truth[known]), over),
+    )

@@ -10,15 +10,13 @@ import csv
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from univar.errors import DataError
-from univar.evaluate import metrics, split, strengths
-from univar.evaluate.encoded import Encoded
-from univar.evaluate.neighbours import judge_votes, nearest
-from univar.evaluate.settings import Settings
+from univar.evaluate.protocol import SIDES, EvalSettings
+from univar.evaluate.report import Translationese, TwoClassifiers
+from univar.evaluate.studies.style import two_classifiers
 
 Embed = Callable[[list[str]], np.ndarray]
 
@@ -26,7 +24,7 @@ LABEL = "original_language"
 TEXTS = ("text", "qa", "para_qa")
 
 
-def translationese(folder: Path, embed: Mapping[str, Embed], settings: Settings) -> dict[str, Any]:
+def translationese(folder: Path, embed: Mapping[str, Embed], settings: EvalSettings) -> Translationese:
     """Encoder to text column to accuracy@1, @3, @5 of k-NN and probe, with intervals over rows.
 
     folder: with one CSV file whose name has "train" in it and one with "test"; columns original_language and
@@ -40,14 +38,14 @@ def translationese(folder: Path, embed: Mapping[str, Embed], settings: Settings)
     truth = np.array([number_of.get(language, -1) for language in sides["eval"][LABEL]])
     if len(languages) < 2 or not (truth >= 0).any():
         raise DataError(f"{folder}: two languages are needed in train, and one of them in test")
-    report: dict[str, Any] = {"labels": len(languages), "rows": int((truth >= 0).sum()), "encoders": {}}
+    found: dict[str, dict[str, TwoClassifiers]] = {}
     for name, function in embed.items():
-        report["encoders"][name] = {}
+        found[name] = {}
         for column in columns:
             vectors = {side: function(rows[column]) for side, rows in sides.items()}
-            encoder = Encoded(name, {}, vectors["train"].shape[1], vectors)
-            report["encoders"][name][column] = _scores(encoder, labels, truth, len(languages), settings)
-    return report
+            rows = np.arange(len(truth))
+            found[name][column] = two_classifiers(vectors, SIDES, labels, truth, rows, settings)
+    return Translationese(len(languages), int((truth >= 0).sum()), found)
 
 
 def read_sides(folder: Path) -> dict[str, dict[str, list[str]]]:
@@ -77,17 +75,3 @@ def _one_file(folder: Path, part: str) -> Path:
     if len(found) != 1:
         raise DataError(f"{folder} must hold one CSV file with {part!r} in its name, there are {len(found)}")
     return found[0]
-
-
-def _scores(
-    encoder: Encoded, labels: np.ndarray, truth: np.ndarray, n_labels: int, settings: Settings
-) -> dict[str, Any]:
-    closed = np.flatnonzero(truth >= 0)
-    group = split.Group(None, np.arange(len(labels)), np.arange(len(truth)))
-    near = nearest(encoder, ("train", "eval"), group, settings.headline_k)
-    ranks = {"knn": judge_votes(near[0][closed], near[1][closed], labels, truth[closed], n_labels)[1]}
-    probe = strengths.linear_probe(encoder.sides["train"], encoder.sides["eval"])
-    strength = probe.strength(labels, n_labels, closed, settings.seed)
-    ranks["probe"] = metrics.judge(strength, truth[closed], np.ones(strength.shape, dtype=bool))[1]
-    intervals = metrics.QuestionBootstrap(np.arange(len(closed)), settings.bootstrap, settings.seed)
-    return {kind: {"accuracy": metrics.accuracy_report(rank, intervals)} for kind, rank in ranks.items()}

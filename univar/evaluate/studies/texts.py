@@ -1,15 +1,16 @@
-"""The tests that embed texts of their own: labelled answers, answers without style, translations."""
+"""The studies that embed texts of their own: labelled answers, answers without style, translations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from univar.errors import DataError, UsageError
-from univar.evaluate.encoded import Encoded
-from univar.evaluate.settings import Settings
-from univar.evaluate.split import Setting
+from univar.evaluate.against import Encoded
+from univar.evaluate.protocol import EvalSettings, Split
+from univar.evaluate.report import Fulcra, StyleScores, Translationese
 from univar.evaluate.studies.fulcra import fulcra, read_labelled
 from univar.evaluate.studies.style import style_control
 from univar.evaluate.studies.translationese import read_sides, translationese
@@ -20,8 +21,17 @@ if TYPE_CHECKING:
     from univar.store import Store
 
 
-class TextTests:
-    """The wanted tests, with every encoder loaded; none is loaded if no test is wanted.
+@dataclass(frozen=True)
+class Found:
+    """Their parts of the report, None for what was not asked for."""
+
+    fulcra: Fulcra | None
+    style_stripped: dict[str, dict[str, StyleScores]] | None
+    translationese: Translationese | None
+
+
+class TextStudies:
+    """The studies that were asked for, with every encoder loaded; none is loaded if nothing was.
 
     fulcra: Parquet file of labelled answers; style_rows: rows of each group and side, 0 for none;
     translationese: folder of CSV files; stores: encoder's name to a store that it made
@@ -49,21 +59,21 @@ class TextTests:
             self._embed = {name: _encoder_of(store, encoders).encode for name, store in stores.items()}
 
     def run(
-        self, setting: Setting, encoded: list[Encoded], settings: Settings, on_progress: Callable[[str], Any]
-    ) -> dict[str, Any]:
-        """Their parts of the report."""
+        self, split: Split, encoded: list[Encoded], settings: EvalSettings, on_progress: Callable[[str], Any]
+    ) -> Found:
+        """Run them one after the other."""
         embed = self._embed
-        report: dict[str, Any] = {}
+        values = style = translations = None
         if self.fulcra is not None:
             on_progress(f"values in {self.fulcra}")
-            report["fulcra"] = fulcra(self.fulcra, embed, settings.bootstrap, settings.seed)
+            values = fulcra(self.fulcra, embed, settings.bootstrap, settings.seed)
         if self.style_rows:
             on_progress(f"{self.style_rows:,} rows of each group and side without style")
-            report["style_stripped"] = style_control(setting, encoded, embed, self.style_rows, settings)
+            style = style_control(split, encoded, embed, self.style_rows, settings)
         if self.translationese is not None:
             on_progress(f"translations in {self.translationese}")
-            report["translationese"] = translationese(self.translationese, embed, settings)
-        return report
+            translations = translationese(self.translationese, embed, settings)
+        return Found(values, style, translations)
 
 
 def _encoder_of(store: Store, encoders: Sequence[Encoder | str]) -> Encoder:

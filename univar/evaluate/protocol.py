@@ -1,22 +1,25 @@
-"""Which rows are compared: no question on both sides, and neighbours only from the same group."""
+"""Settings of an evaluation, and how its rows are split: no question is on both sides."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from univar.errors import DataError
-from univar.evaluate.encoded import SIDES
+from univar.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from univar.store import Store
 
+TARGETS = ("source", "model", "language")
+HEADLINE_K = 50
+PROTOCOLS = ("questions", "paper")
+SIDES = ("train", "eval")
 
 SEEN_ROWS = 4000
-"""Rows of each group that the setting "seen" samples."""
+"""Rows of each group that the split "seen" samples."""
 
 SEEN_TEST_SHARE = 0.25
 
@@ -33,7 +36,75 @@ PAPER_TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Group:
+class EvalSettings:
+    """Options of `evaluate`, part of its report.
+
+    k:            numbers of neighbours; one-line figures use the one nearest to 50
+    targets:      columns to predict: "source", "model", "language" or another
+    within:       a column; rows are compared only with train rows of the same value (models of one corpus)
+    protocol:     "questions": no question on both sides. "paper": UniVaR's split by row of one store
+    non_value:    values of `within` that are not about values; the gain over other encoders is compared there
+    bags:         numbers of answers of one source that are attributed together
+    bootstrap:    draws of questions for the 95 % intervals
+    permutations: shuffles of the train labels
+    baselines:    linear probes, TF-IDF, and what length, declining and language tell (needs scikit-learn)
+    seed:         random seed
+    Raises UsageError for values that make no sense.
+    """
+
+    k: tuple[int, ...] = (5, 20, 50)
+    targets: tuple[str, ...] = TARGETS
+    within: str | None = None
+    protocol: str = "questions"
+    non_value: tuple[str, ...] = ()
+    bags: tuple[int, ...] = (1, 5, 20)
+    bootstrap: int = 1000
+    permutations: int = 100
+    baselines: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 1:
+            raise UsageError(f"k must be numbers of neighbours of at least 1, got {list(self.k)}")
+        if not self.targets:
+            raise UsageError("no target to predict: choose source, model, language or another column")
+        if self.protocol not in PROTOCOLS:
+            raise UsageError(f"unknown protocol {self.protocol!r}: choose {' or '.join(PROTOCOLS)}")
+        if self.bootstrap < 1 or self.permutations < 0:
+            raise UsageError("bootstrap must be at least 1 and permutations at least 0")
+        if any(size < 1 for size in self.bags):
+            raise UsageError(f"a bag holds at least 1 answer, got {list(self.bags)}")
+        if self.non_value and self.within is None:
+            raise UsageError("non-value corpora need --within COLUMN: name the column of the corpora")
+
+    @classmethod
+    def of(cls, options: dict[str, Any]) -> EvalSettings:
+        """Settings from keyword arguments; lists become tuples. Raises UsageError for unknown names."""
+        unknown = set(options) - {field.name for field in fields(cls)}
+        if unknown:
+            raise UsageError(f"evaluate has no option {', '.join(sorted(unknown))}")
+        given: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
+        }
+        return cls(**given)
+
+    @property
+    def headline_k(self) -> int:
+        """The k of one-line figures: the one nearest to 50."""
+        return min(self.k, key=lambda n: abs(n - HEADLINE_K))
+
+    def check_non_value(self, groups: list[GroupRows]) -> None:
+        """Raise UsageError where `non_value` names no group, or all of them."""
+        names = {str(group.name) for group in groups}
+        if self.non_value and (set(self.non_value) - names or names <= set(self.non_value)):
+            raise UsageError(
+                f"non-value corpora must be some of {', '.join(sorted(names))}, not all, "
+                f"got {', '.join(self.non_value)}"
+            )
+
+
+@dataclass(frozen=True)
+class GroupRows:
     """Rows that are evaluated together. name: the column's value, None for all; train, eval: row numbers."""
 
     name: str | None
@@ -42,7 +113,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Split:
     """One way to part the rows.
 
     name:   unseen_question, seen, unseen_model or paper
@@ -52,11 +123,11 @@ class Setting:
     name: str
     stores: tuple[Store, Store]
     sides: tuple[str, str]
-    groups: list[Group]
+    groups: list[GroupRows]
 
 
 def check_comparable(train: Store, eval: Store) -> None:
-    """Raise DataError unless both stores were made by one encoder from texts of one form."""
+    """Raise DataError unless both stores were made by one encoder from texts of one format."""
     from univar.store import encoder_differences
 
     for name, ours, theirs in encoder_differences(train.encoder, eval.encoder):
@@ -66,7 +137,7 @@ def check_comparable(train: Store, eval: Store) -> None:
         )
     if train.text_format != eval.text_format:
         raise DataError(
-            f"{train.path} holds texts of form {train.text_format!r}, {eval.path} of {eval.text_format!r}; "
+            f"{train.path} holds texts of format {train.text_format!r}, {eval.path} of {eval.text_format!r}; "
             "embed both with one version of univar"
         )
 
@@ -76,8 +147,8 @@ def question_key(text: str) -> str:
     return " ".join(text.split()).casefold()
 
 
-def leaked(train: Store, eval: Store) -> np.ndarray:
-    """Rows of `eval` whose question, by id or by text, is in `train` too; (n,) bool."""
+def overlapping(train: Store, eval: Store) -> np.ndarray:
+    """(n,) bool, rows of `eval` whose question, by id or by text, is in `train` too."""
     ids = set(train.column("question_id")) - {""}
     texts = {question_key(text) for text in set(train.column("question"))}
     by_id = [question_id in ids for question_id in eval.column("question_id")]
@@ -85,12 +156,12 @@ def leaked(train: Store, eval: Store) -> np.ndarray:
     return np.array(by_id, dtype=bool) | np.array(by_text, dtype=bool)
 
 
-def unseen_questions(train: Store, eval: Store, within: str | None, kept: np.ndarray) -> Setting:
+def unseen_questions(train: Store, eval: Store, within: str | None, kept: np.ndarray) -> Split:
     """Rows of `eval` against all of `train`; only rows where `kept` (n,) bool count."""
-    return Setting("unseen_question", (train, eval), SIDES, groups(train, eval, within, kept))
+    return Split("unseen_question", (train, eval), SIDES, groups(train, eval, within, kept))
 
 
-def seen(store: Store, within: str | None, seed: int) -> Setting:
+def seen(store: Store, within: str | None, seed: int) -> Split:
     """Rows of `train` against other rows of it, of the same questions too: what the encoder may have seen."""
     rng = np.random.default_rng(seed)
     found = []
@@ -98,11 +169,11 @@ def seen(store: Store, within: str | None, seed: int) -> Setting:
         sample = np.sort(rng.permutation(rows)[:SEEN_ROWS])
         test = np.zeros(len(sample), dtype=bool)
         test[rng.permutation(len(sample))[: int(len(sample) * SEEN_TEST_SHARE)]] = True
-        found.append(Group(name, sample[~test], sample[test]))
-    return Setting("seen", (store, store), ("train", "train"), found)
+        found.append(GroupRows(name, sample[~test], sample[test]))
+    return Split("seen", (store, store), ("train", "train"), found)
 
 
-def unseen_models(train: Store, eval: Store, within: str | None, seed: int) -> Setting:
+def unseen_models(train: Store, eval: Store, within: str | None, seed: int) -> Split:
     """Rows of models that `train` lacks, half of their questions against the other half."""
     known = set(train.codes("model")[1])
     unknown = np.array([model not in known for model in eval.column("model")], dtype=bool)
@@ -112,11 +183,11 @@ def unseen_models(train: Store, eval: Store, within: str | None, seed: int) -> S
         rows = rows[unknown[rows]]
         if len(rows):
             first = first_half(np.array(eval.text("question_id", rows), dtype=object), rng)
-            found.append(Group(name, rows[first], rows[~first]))
-    return Setting("unseen_model", (eval, eval), ("eval", "eval"), found)
+            found.append(GroupRows(name, rows[first], rows[~first]))
+    return Split("unseen_model", (eval, eval), ("eval", "eval"), found)
 
 
-def paper_rows(store: Store, within: str | None, seed: int) -> Setting:
+def paper_rows(store: Store, within: str | None, seed: int) -> Split:
     """The paper's split: by row inside each source, so that every question is on both sides."""
     sources, _ = store.codes("source")
     rng = np.random.default_rng(seed)
@@ -128,8 +199,8 @@ def paper_rows(store: Store, within: str | None, seed: int) -> Setting:
         for source in np.unique(sources[rows]):
             own = rng.permutation(np.flatnonzero(sources[rows] == source))
             test[own[: max(1, round(len(own) * held_out / total))]] = len(own) > 1
-        found.append(Group(name, rows[~test], rows[test]))
-    return Setting("paper", (store, store), ("train", "train"), found)
+        found.append(GroupRows(name, rows[~test], rows[test]))
+    return Split("paper", (store, store), ("train", "train"), found)
 
 
 def first_half(questions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -146,22 +217,22 @@ def _values(store: Store, within: str | None) -> list[tuple[str | None, np.ndarr
     return [(name, np.flatnonzero(codes == code)) for code, name in enumerate(names)]
 
 
-def groups(train: Store, eval: Store, within: str | None, kept: np.ndarray) -> list[Group]:
+def groups(train: Store, eval: Store, within: str | None, kept: np.ndarray) -> list[GroupRows]:
     """The groups that rows of `eval` are in, in order of names; only rows where `kept` (n,) bool count."""
     if within is None:
-        return [Group(None, np.arange(len(train)), np.flatnonzero(kept))]
+        return [GroupRows(None, np.arange(len(train)), np.flatnonzero(kept))]
     train_codes, train_names = train.codes(within)
     eval_codes, eval_names = eval.codes(within)
     number_of = {name: number for number, name in enumerate(train_names)}
     found = []
     for code, name in enumerate(eval_names):
         rows = np.flatnonzero((eval_codes == code) & kept)
-        found.append(Group(name, np.flatnonzero(train_codes == number_of.get(name, -1)), rows))
+        found.append(GroupRows(name, np.flatnonzero(train_codes == number_of.get(name, -1)), rows))
     return found
 
 
 def shared_labels(
-    stores: tuple[Store, Store], target: str, group: Group
+    stores: tuple[Store, Store], target: str, group: GroupRows
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Labels of a group as numbers that both sides share.
 
