@@ -14,27 +14,41 @@ import pytest
 from tests.conftest import REPOSITORY
 
 NAMES = {
-    r"\bWitnesses\b": "Attributor",
+    r"\b(on_refused|RefusedRow|refused_log|refused rows?|rows? \w+ refused)\b": "rejected",
+    r"\b[Rr]efusals?\b": "declined",
+    r"\b(label_leaks|leaks?|leaked\w*)\b": "overlap, maker_names",
+    r"--shard\b": "--worker",
+    r"\bWitness(es)?\b": "Attributor",
     r"\bclass (Alone|Gathered|Ring)\b": "SingleProcess, AllGather, RingExchange",
-    r"\bis_tame\b": "exp_fits_float32",
+    r"\b(is_tame|TAME|tame)\b": "exp_fits_float32",
     r"\bhoard_little\b": "prefer_jemalloc",
-    r"\bclass (Ahead|Behind)\b": "Prefetcher, BackgroundWriter",
+    r"\b(class|struct) (Ahead|Behind)\b": "Prefetcher, BackgroundWriter",
     r"\bAdmission\b": "RowFilter",
     r"\bUNIVAR_AMX\b": "UNIVAR_X86_BF16",
-    r"\bunivar\.(data|engine|model|ops|views|index)\b": "answers, bulk, encoder, runtime, train, search",
+    r"\bunivar[./](data|engine|model|ops|views|index|attribution)\b": "answers, bulk, encoder, runtime",
     r"\bstore[./]view\b": "store.reader",
+    r" class (Run|Settings|Plan)\b": "ElicitRun, TrainRun, EvalSettings",
+    r"\b([Jj]udged|strengths)\b": "classifier, prediction",
     r"\bREFUSAL_LANGUAGES\b": "nothing: unused",
     r"\bknn_shares\b": "nothing: unused",
-    r"\berrors\.Interrupted\b": "nothing: unused",
+    r"\b(errors\.|class )Interrupted\b": "nothing: unused",
+    r"\bMkldnnLinear\b": "nothing: unused",
 }
+CSRC_NAMES = {
+    r"\b(walk|soften|weigh|turn_one)\b": "what it computes",
+    r"\bstruct Tiles\b": "a name that only one thing has",
+}
+SIMD_NAMES = {r"\bk(Panel|TileRows)\b": "kColumns, kRows"}
 PHRASES = {
     r"(?<!here )is no store": "is not a univar store",
     "is there already and no": "already exists and was not made by",
     "what no knowledge gives": "chance level",
     "where nobody counts them": "if no token counter is available",
     "ever more seldom": "at growing intervals",
+    r"(was|then) given up": "was dropped",
     "At once, in all": "Maximum number of concurrent requests",
     "Of every draw": "Random seed",
+    "Of everything that is drawn": "Random seed",
     "Of the forward": "Precision of the encoder",
     "Where --against keeps": "Folder for the stores that --against creates",
     "surely worse": "significantly worse",
@@ -42,25 +56,56 @@ PHRASES = {
     "Rows that vote": "Number of neighbours that vote",
     "near to nothing": "contains NaN or infinity",
     "So it is up to a scale": "holds for scales up to",
+    "As many threads as processors": "When there is one thread per core",
     "keep to one of their own": "is pinned to its core",
     "of which the model is": "of it the model",
     "module of before and of now": "old and new build",
+    r"Go on where (it|the same command) (was )?stopped": "Continue",
 }
 PENDING = {
-    r"\bWitnesses\b",
+    r"\b[Rr]efusals?\b",
+    r"\b(label_leaks|leaks?|leaked\w*)\b",
+    r"\b(is_tame|TAME|tame)\b",
+    r"\b(class|struct) (Ahead|Behind)\b",
     r"\bUNIVAR_AMX\b",
+    r" class (Run|Settings|Plan)\b",
+    r"\b([Jj]udged|strengths)\b",
+    r"\bMkldnnLinear\b",
+    *CSRC_NAMES,
+    *SIMD_NAMES,
     r"(?<!here )is no store",
     "what no knowledge gives",
-    "ever more seldom",
     "Of every draw",
+    "Of everything that is drawn",
     "Where --against keeps",
     "surely worse",
     "Say how well",
-    "keep to one of their own",
-    "of which the model is",
-    "module of before and of now",
+    "As many threads as processors",
+    r"Go on where (it|the same command) (was )?stopped",
 }
 """Gone once their rooms are rewritten."""
+
+ALLOWED = {
+    r"\b(on_refused|RefusedRow|refused_log|refused rows?|rows? \w+ refused)\b": (
+        "univar/bulk/engine.py",
+        "univar/cli/embed.py",
+        "univar/cli/check.py",
+        "docs/formats.md",
+    ),
+    r"\b[Rr]efusals?\b": (
+        "univar/cli/check.py",
+        "univar/elicit/apis.py",  # a field of OpenAI's replies
+        "univar/evaluate/report.py",
+        "docs/formats.md",
+    ),
+    r"\b(label_leaks|leaks?|leaked\w*)\b": (
+        "univar/cli/check.py",
+        "univar/evaluate/report.py",
+        "docs/formats.md",
+    ),
+    r"--shard\b": ("univar/cli/embed.py", "univar/cli/options.py"),
+}
+"""Where an old name still has to work, or is explained."""
 
 
 @functools.cache
@@ -83,11 +128,22 @@ def cases() -> list[object]:
     waits = pytest.mark.xfail(reason="its room is not rewritten yet", strict=False)
     return [
         pytest.param(spelling, instead, id=spelling, marks=[waits] if spelling in PENDING else [])
-        for spelling, instead in {**NAMES, **PHRASES}.items()
+        for spelling, instead in {**NAMES, **CSRC_NAMES, **SIMD_NAMES, **PHRASES}.items()
     ]
+
+
+def place_of(spelling: str) -> str:
+    """The folder in which a spelling must be gone; others may use the word."""
+    return "csrc/encoder/simd" if spelling in SIMD_NAMES else "csrc" if spelling in CSRC_NAMES else ""
 
 
 @pytest.mark.parametrize(("spelling", "instead"), cases())
 def test_a_replaced_spelling_is_gone(spelling: str, instead: str) -> None:
-    found = [str(path) for path, text in texts().items() if re.search(spelling, text)]
+    found = [
+        str(path)
+        for path, text in texts().items()
+        if str(path).startswith(place_of(spelling))
+        and str(path) not in ALLOWED.get(spelling, ())
+        and re.search(spelling, text)
+    ]
     assert not found, f"say {instead} instead in {', '.join(found)}"

@@ -131,7 +131,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     models = click.option(
         "--models", "models_file", required=True, help="models.toml, as for `univar elicit`."
     )
-    return models(click.option("--model", "name", required=True, help="Name of the model to ask.")(command))
+    return models(click.option("--model", required=True, help="Name of the model to ask.")(command))
 
 
 @questions.command()
@@ -155,7 +155,7 @@ def generate(
     number: int,
     extra: tuple[str, ...],
     models_file: str,
-    name: str,
+    model: str,
     out: str,
     force: bool,
     output: Output,
@@ -173,7 +173,7 @@ def generate(
     from univar.questions.values import load_taxonomy
 
     chosen = load_taxonomy(extra).select(ids=values)
-    drafts = generate_questions(chosen, number, _asker(models_file, name, out, force, output))
+    drafts = generate_questions(chosen, number, _asker(models_file, model, out, force, output))
     _write_drafts(drafts, len(drafts.questions), out, force, output)
 
 
@@ -194,7 +194,7 @@ def paraphrase(
     found: tuple[Question, ...],
     number: int,
     models_file: str,
-    name: str,
+    model: str,
     out: str,
     force: bool,
     output: Output,
@@ -209,7 +209,7 @@ def paraphrase(
     """
     from univar.questions.generate import paraphrase_questions
 
-    drafts = paraphrase_questions(found, number, _asker(models_file, name, out, force, output))
+    drafts = paraphrase_questions(found, number, _asker(models_file, model, out, force, output))
     _write_drafts(drafts, len(drafts.questions) - len(found), out, force, output)
 
 
