@@ -32,7 +32,6 @@ NAMES = {
     r"\bREFUSAL_LANGUAGES\b": "nothing: unused",
     r"\bknn_shares\b": "nothing: unused",
     r"\b(errors\.|class )Interrupted\b": "nothing: unused",
-    r"\bMkldnnLinear\b": "nothing: unused",
 }
 CSRC_NAMES = {
     r"\b(walk|soften|weigh|turn_one)\b": "what it computes",
@@ -70,7 +69,6 @@ PENDING = {
     r"\bUNIVAR_AMX\b",
     r" class (Run|Settings|Plan)\b",
     r"\b([Jj]udged|strengths)\b",
-    r"\bMkldnnLinear\b",
     *CSRC_NAMES,
     *SIMD_NAMES,
     r"(?<!here )is no store",
