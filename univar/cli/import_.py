@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import click
 
-from univar.cli.output import Output, output_options
-from univar.errors import UsageError
+from univar.cli.output import Output, output_options, printable
+from univar.errors import EXIT_PARTIAL, UsageError
+
+EMPTY = "the answer is empty"
 
 
 @click.command("import")
@@ -34,14 +37,15 @@ def import_(
 ) -> None:
     """Convert files of AlpacaEval, MT-bench, inspect_ai or lm-evaluation-harness to answer rows.
 
-    Folders of UniVaR's CSV files and CSV files with other column names (--map) need no import: every command
-    reads them.
+    Each choice, epoch and repeat becomes a row. What holds no answer is skipped, counted and named; the exit
+    code is then 4. Folders of UniVaR's CSV files and CSV files with other column names (--map) need no
+    import: every command reads them.
 
     \b
     Example:
         univar import model_outputs.json --from alpaca-eval -o imported.jsonl --force
     """
-    from univar.answers.importers import Origin, import_rows
+    from univar.answers.importers import Origin, Skipped, import_rows
     from univar.files import new_text_file, refuse_existing
 
     path = Path(out)
@@ -49,14 +53,21 @@ def import_(
         raise UsageError(f"{path} does not end in .jsonl: give the output that ending")
     refuse_existing(path, force)
     origin = Origin(language, model, Path(questions) if questions else None)
-    rows = empty = 0
+    rows, skipped, lost = 0, Counter[str](), 0
     with new_text_file(path) as file:
         for name in inputs:
-            for row in import_rows(name, kind, origin):
-                if not row["answer"].strip():
-                    empty += 1
+            for found in import_rows(name, kind, origin):
+                if not isinstance(found, Skipped) and not found["answer"].strip():
+                    found = Skipped(found["id"], EMPTY)
+                if isinstance(found, Skipped):
+                    skipped[found.reason] += 1
+                    lost += found.is_loss and found.reason != EMPTY
+                    output.note(printable(f"skipped {name}, {found.place}: {found.reason}"))
                     continue
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                file.write(json.dumps(found, ensure_ascii=False) + "\n")
                 rows += 1
-    facts = {"rows": rows, "empty": empty, "out": str(path)}
-    output.result(facts, f"{rows:,} rows -> {path}; {empty:,} empty answers left out")
+    facts = {"rows": rows, "empty": skipped[EMPTY], "skipped": dict(skipped.most_common()), "out": str(path)}
+    reasons = "".join(f"\n{count:,} skipped: {reason}" for reason, count in skipped.most_common())
+    output.result(facts, printable(f"{rows:,} rows -> {path}{reasons}"))
+    if lost:
+        raise SystemExit(EXIT_PARTIAL)
