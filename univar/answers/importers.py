@@ -89,8 +89,8 @@ def import_rows(path: str, kind: str, origin: Origin) -> Iterator[Row | Skipped]
         reason = " ".join(str(error).split())[:200]
         raise DataError(f"{path} is damaged or not a {kind} file ({reason})") from None
     if not any_row:
-        fault = f": {first.place}: {first.reason}" if first else ": it is empty"
-        raise DataError(f"{path} holds no {kind} answers{fault}")
+        why = f"{first.place}: {first.reason}" if first else "it is empty"
+        raise DataError(f"{path} holds no {kind} answers: {why}")
 
 
 def _row(
