@@ -87,7 +87,8 @@ def text_pairs(work: Work) -> tuple[list[str], list[str]]:
     from univar.encoder.spec import resolve
     from univar.encoder.tokenizer import load_tokenizer
     from univar.train import TrainSettings
-    from univar.train.views import ViewSampler, build_corpus
+    from univar.train.corpus import build_corpus
+    from univar.train.sampler import ViewSampler
 
     wanted = TrainSettings.from_dict(work.settings())
     with tempfile.TemporaryDirectory() as folder:

@@ -73,7 +73,6 @@ def test_attributing_three_answers(tmp_path: Path) -> None:
     no_more_than(26, rooms("attribute", "store", folder=tmp_path, stdin=answers.read_bytes()))
 
 
-@pytest.mark.xfail(reason="the modules of training are being joined", strict=False)
 def test_training_for_two_steps(tmp_path: Path, tiny_bert: Path) -> None:
     write_jsonl(tmp_path / "answers.jsonl", answer_rows(96))
     options = ("--base", tiny_bert, "--steps", "2", "--batch", "8", "--set", "validate_every=0")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from univar import _native
-from univar.train.native_bf16 import bits
+from univar.train.autograd import bits
 
 LENGTHS = [[1], [2, 1, 31], [32], [33, 64, 5], [100, 0, 17], [511, 1, 513]]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from univar import _native
-from univar.train.native_bf16 import bits
+from univar.train.autograd import bits
 
 
 def gradients(isa: str, x: np.ndarray, d_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.train.conftest import Rows, quick, run, styled_rows, write_rows
 from univar.errors import DataError, ProviderError, UsageError
-from univar.train import TrainSettings, checkpoint
+from univar.train import TrainSettings, run_folder
+from univar.train.run_folder import RunFolder
 
 
 def one_source(rows: Rows) -> Rows:
@@ -65,7 +66,7 @@ def test_divergence_stops_before_it_spoils_anything(
     settings = quick(tiny_bert, steps=50, learning_rate=1e38, warmup_steps=6, schedule="inverse_sqrt")
     with pytest.raises(DataError, match=r"diverged .* at .*corpus.jsonl row \d+.* last good checkpoint"):
         run(corpus_file, tmp_path / "out", settings, checkpoint_every=1)
-    kept = checkpoint.checkpoints(tmp_path / "out.run" / "checkpoints")
+    kept = RunFolder(tmp_path / "out.run").checkpoints()
     assert kept
     assert json.loads((kept[0] / "state.json").read_text())["progress"]["loss"] < 100
     assert not (tmp_path / "out").exists()
@@ -83,7 +84,7 @@ def test_full_disk_keeps_the_last_good_checkpoint(
             raise OSError(errno.ENOSPC, "No space left on device")
         return function(*arguments)
 
-    monkeypatch.setattr(checkpoint, "os_call", full_at_the_second)
+    monkeypatch.setattr(run_folder, "os_call", full_at_the_second)
     with pytest.raises(ProviderError, match="no space is left"):
         run(corpus_file, tmp_path / "out", quick(tiny_bert), checkpoint_every=1)
     folder = tmp_path / "out.run" / "checkpoints"
@@ -95,7 +96,7 @@ def test_full_disk_keeps_the_last_good_checkpoint(
 def test_spoiled_checkpoint_is_named(tiny_bert: Path, corpus_file: Path, tmp_path: Path) -> None:
     settings = quick(tiny_bert)
     run(corpus_file, tmp_path / "out", settings, should_stop=lambda: True)
-    (last,) = checkpoint.checkpoints(tmp_path / "out.run" / "checkpoints")
+    (last,) = RunFolder(tmp_path / "out.run").checkpoints()
     (last / "state.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(DataError, match="step-000000001 cannot be read"):
         run(corpus_file, tmp_path / "out", settings, resume=True)
@@ -114,6 +115,7 @@ def test_existing_folder_is_not_replaced(tiny_bert: Path, corpus_file: Path, tmp
         ({"views": {"overlapp": True}}, "unknown setting 'overlapp'"),
         ({"batch": 1}, "at least 2"),
         ({"loss": "triplet"}, "unknown loss 'triplet'"),
+        ({"dtype": "int8"}, "unknown dtype 'int8'"),
         ({"views": {"weigh": "answers"}}, r"unknown views\.weigh 'answers'"),
         ({"views": {"qa_per_view": [3, 2]}}, "qa_per_view"),
         ({"temperature": 0}, "temperature"),

@@ -10,8 +10,7 @@ import torch
 
 from tests.train.conftest import losses, quick, run
 from univar.train import TrainSettings
-from univar.train.objective import Objective, barlow_twins, value_distance
-from univar.train.optimizer import make_optimizer
+from univar.train.step import Objective, barlow_twins, make_optimizer, value_distance
 
 
 @pytest.mark.parametrize(
@@ -37,7 +36,7 @@ def test_word_vectors_and_prototypes_take_their_own_rates() -> None:
     named = [(name, torch.nn.Parameter(torch.zeros(2, 3))) for name in names]
     optimizer = make_optimizer(named, TrainSettings(word_rate=20.0))
     for group in optimizer.param_groups:
-        group["lr"] = 1e-4 * group["times"]
+        group["lr"] = 1e-4 * group["rate_factor"]
     for _, parameter in named:
         parameter.grad = torch.ones(2, 3)
     optimizer.step()

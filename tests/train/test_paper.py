@@ -14,7 +14,8 @@ import torch
 from tests.train.conftest import metrics, run, styled_rows, write_rows
 from univar.encoder.tokenizer import load_tokenizer
 from univar.train import PRESETS
-from univar.train.views import PairBatch, ViewSampler, build_corpus
+from univar.train.corpus import build_corpus
+from univar.train.sampler import PairBatch, ViewSampler
 
 STEPS = 50
 

@@ -17,7 +17,7 @@ from univar.encoder.export import export_encoder
 from univar.encoder.forward_torch import sdpa_groups
 from univar.encoder.packing import Layout, micro_batches
 from univar.encoder.spec import resolve
-from univar.train.packed_attention import packed_attention
+from univar.train.autograd import packed_attention
 from univar.train.trainable import TrainableEncoder
 
 Packed = tuple[np.ndarray, np.ndarray]

@@ -14,10 +14,10 @@ from tests.train.conftest import losses, metrics, quick, run, styled_rows, weigh
 from univar import Encoder
 from univar.encoder.tokenizer import load_tokenizer
 from univar.errors import UsageError
+from univar.train.corpus import build_corpus
 from univar.train.gradients import Backpropagation
 from univar.train.metrics import open_tracker
 from univar.train.validation import Validation, Validator, split_questions
-from univar.train.views import build_corpus
 
 TEXTS = ["Q: why law ? A: we care", "Q: who ? A: trust and duty , keep calm", "Q: a A: b"]
 
@@ -56,7 +56,7 @@ def test_no_better_validations_stop_the_run_and_the_best_weights_are_kept(
         schedule="inverse_sqrt", depth=1.0,
     )  # fmt: skip
     facts = run(corpus_file, tmp_path / "out", settings).facts
-    assert facts["stopped"] == "3 validations without a better one"
+    assert facts["stopped"] == "3 validations without improvement"
     found = [
         line["validation_accuracy"] for line in metrics(tmp_path / "out") if "validation_accuracy" in line
     ]
@@ -98,7 +98,7 @@ def test_a_question_is_trained_on_or_held_out_never_both(
 
 def test_the_clock_ends_a_run(tiny_bert: Path, corpus_file: Path, tmp_path: Path) -> None:
     facts = run(corpus_file, tmp_path / "out", quick(tiny_bert, steps=None, budget_minutes=1e-6)).facts
-    assert (facts["steps"], facts["stopped"]) == (1, "1e-06 minutes are over")
+    assert (facts["steps"], facts["stopped"]) == (1, "time budget of 1e-06 minutes used up")
     with pytest.raises(UsageError, match="--steps, --epochs or --budget-minutes"):
         run(corpus_file, tmp_path / "other", quick(tiny_bert, steps=None))
 
@@ -176,7 +176,7 @@ def test_command_takes_recipe_options_and_settings(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--preset", "paper-lambda-7"], "no preset 'paper-lambda-7'"),
+        (["--preset", "paper-lambda-7"], "unknown preset 'paper-lambda-7'"),
         (["--qa-per-view", "five"], "'five' is not a number or a range"),
         (["--set", "batch"], "not KEY=VALUE"),
         (["--set", "batsch=3"], "unknown setting 'batsch'"),

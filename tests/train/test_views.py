@@ -13,7 +13,9 @@ import pytest
 from tests.conftest import answer_rows
 from univar.encoder.tokenizer import load_tokenizer
 from univar.errors import DataError
-from univar.train.views import PairBatch, TokenCorpus, ViewSampler, ViewSettings, build_corpus
+from univar.train import ViewSettings
+from univar.train.corpus import TokenCorpus, build_corpus
+from univar.train.sampler import PairBatch, ViewSampler
 
 Rows = list[dict[str, str]]
 Build = Callable[..., TokenCorpus]

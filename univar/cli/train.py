@@ -1,45 +1,93 @@
-"""univar train: a value encoder from answers."""
+"""univar train: a value encoder from answers. Most of its options are fields of `univar.train.options`."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
 
 from univar.cli.options import input_options
 from univar.cli.output import Output, output_options
-from univar.errors import EXIT_INTERRUPTED
+from univar.cli.progress import Reporter, duration, line_bar, stop_on_signals
+from univar.errors import EXIT_INTERRUPTED, UsageError
+from univar.files import read_toml, toml_value
+from univar.train.options import PRESETS, TrainOptions, TrainSettings, ViewSettings
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from univar.train.run import TrainProgress
+
+_ENDS = ("steps", "epochs", "budget_minutes")
+_OLD_NAMES = {"rejected": "refused", "first_rejected": "first_refused", "declined": "refusals"}
+
+
+def _options_of(kind: type, shows_defaults: bool = False) -> Callable[[Any], Any]:
+    """Add an option for each field of a dataclass that has one; without a value the command receives None.
+
+    shows_defaults: show the fields' defaults, and receive them
+    """
+
+    def add(command: Any) -> Any:
+        hints = get_type_hints(kind)
+        for item in reversed(list(_fields_with_options(kind))):
+            how = _click_settings(item, hints[item.name])
+            if shows_defaults and how.get("type") and item.default not in (None, MISSING):
+                how |= {"default": item.default, "show_default": True}
+            about = item.metadata["help"]
+            command = click.option(item.metadata["option"], item.name, help=about, **how)(command)
+        return command
+
+    return add
+
+
+def _fields_with_options(kind: type) -> Iterator[Field[Any]]:
+    return (item for item in fields(kind) if item.metadata.get("option"))
+
+
+def _click_settings(item: Field[Any], hint: Any) -> dict[str, Any]:
+    """What click needs to know of a field of type `hint`."""
+    how = item.metadata
+    if hint is bool:
+        return {"is_flag": True, "default": None}
+    if parse := how.get("parse"):
+        return {"metavar": how.get("metavar"), "callback": _parsed_by(parse)}
+    if choices := how.get("choices"):
+        return {"type": click.Choice(list(choices))}
+    for plain in (int, float, str):
+        if hint is plain or plain in get_args(hint):
+            return {"type": plain, "metavar": how.get("metavar")}
+    return {"multiple": True}
+
+
+def _parsed_by(parse: Callable[[str], Any]) -> Callable[[Any, Any, str | None], Any]:
+    return lambda context, option, text: None if text is None else parse(text)
+
+
+def _given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of options that were given, of fields of a dataclass."""
+    names = [item.name for item in _fields_with_options(kind)]
+    return {name: values[name] for name in names if values.get(name) not in (None, ())}
 
 
 @click.command()
 @click.argument("inputs", nargs=-1, required=True)
-@click.option("-o", "--out", required=True, help="Folder of the encoder; the run works in OUT.run beside it.")
+@click.option("-o", "--out", required=True, help="Folder of the encoder. The run works in OUT.run beside it.")
 @click.option(
-    "--preset", default="default", show_default=True, help="default or paper-lambda-1, -5, -20, -80."
+    "--preset",
+    default="default",
+    show_default=True,
+    help="Settings to start from: default or paper-lambda-1, -5, -20, -80.",
 )
 @click.option("--recipe", type=click.Path(dir_okay=False), help="TOML file of settings on top of the preset.")
-@click.option("--base", help="Encoder to start from; default: the preset's.")
-@click.option("--budget-minutes", type=float, help="Stop after so many minutes of training.")
-@click.option("--steps", type=int, help="Stop after so many steps.")
-@click.option("--epochs", type=float, help="Stop after so many pairs per answer.")
-@click.option("--batch", type=int, help="Pairs of a step.")
-@click.option("--max-length", type=int, help="Tokens of a view.")
-@click.option("--qa-per-view", metavar="N|A-B", help="Answers of a view, e.g. 1 or 1-5.")
-@click.option("--lr", "learning_rate", type=float, help="Highest learning rate.")
-@click.option("--temperature", type=float, help="Similarities are divided by it.")
-@click.option("--loss", help="info_nce, barlow_twins or value_aware.")
-@click.option("--non-value", multiple=True, help="Answers to non-value questions, for --loss value_aware.")
-@click.option("--lora-rank", type=int, help="Train an adapter of this rank instead of all weights.")
-@click.option("--seed", type=int, help="Of every draw.")
+@_options_of(TrainSettings)
+@_options_of(ViewSettings)
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Any other setting, e.g. views.overlap=true."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:1.")
-@click.option("--threads", type=int, help="CPU threads; default: all that the process may use.")
-@click.option("--checkpoint-every", default=50, show_default=True, help="Steps between checkpoints.")
-@click.option("--resume", is_flag=True, help="Go on where the same command was stopped or killed.")
-@click.option("--force", is_flag=True, help="Replace OUT if it exists.")
-@click.option(
-    "--log", type=click.Choice(["tensorboard", "trackio", "wandb"]), help="Track metrics there too."
-)
+@_options_of(TrainOptions, shows_defaults=True)
 @input_options
 @output_options
 def train(
@@ -47,54 +95,92 @@ def train(
     out: str,
     preset: str,
     recipe: str | None,
-    qa_per_view: str | None,
     changes: tuple[str, ...],
-    non_value: tuple[str, ...],
-    device: str,
-    threads: int | None,
-    checkpoint_every: int,
-    resume: bool,
-    force: bool,
-    log: str | None,
     format: str | None,
     rename: dict[str, str],
     output: Output,
-    **given: object,
+    **values: Any,
 ) -> None:
-    """Train an encoder to bring answers of one source (model and language) together.
+    """Train an encoder that brings answers of one source (model and language) together.
 
     INPUTS are answer files or stores of answers. The finished folder opens in univar and in
-    SentenceTransformer; with --lora-rank its `adapter` folder is a spec too: minilm+OUT/adapter. Several
-    processes: torchrun --nproc-per-node 2 -m univar train ...
+    SentenceTransformer. With --lora-rank its `adapter` folder can be named as an encoder too:
+    minilm+OUT/adapter. To use several processes: torchrun --nproc-per-node 2 -m univar train ...
 
     \b
     Example:
         univar train answers.jsonl -o encoder --steps 3 --batch 8 --set validate_every=0
         univar train answers.jsonl -o encoder-lora --steps 2 --batch 8 --lora-rank 4
     """
-    from univar.cli.progress import stop_on_signals
-    from univar.cli.training import TrainingReporter, settings_of
-    from univar.train import train as run_training
+    from univar.train.run import train as run
 
-    settings = settings_of(preset, recipe, qa_per_view, changes, given)
-    with TrainingReporter(output) as reporter:
-        report = run_training(
+    settings = settings_of(preset, recipe, changes, values)
+    options = TrainOptions(**_given(TrainOptions, values), format=format, rename=rename)
+    with TrainReporter(output) as reporter:
+        report = run(
             inputs,
             out,
             settings,
-            non_value=non_value,
-            resume=resume,
-            force=force,
-            device=device,
-            threads=threads,
-            checkpoint_every=checkpoint_every,
-            log=log,
-            format=format,
-            rename=rename,
+            options,
             on_progress=reporter.update,
             should_stop=stop_on_signals().is_set,
         )
-    output.result({"folder": report.folder, **report.facts}, report.summary())
+    output.result({"folder": report.folder, **report.facts}, report.summary(), _OLD_NAMES)
     if report.folder is None:
-        output.note("interrupted: the same command with --resume continues")
+        output.note("interrupted: run the same command with --resume to continue")
         raise SystemExit(EXIT_INTERRUPTED)
+
+
+def settings_of(
+    preset: str, recipe: str | None, pairs: tuple[str, ...], values: Mapping[str, Any]
+) -> TrainSettings:
+    """Settings of a preset, changed by a recipe, then by `--set`, then by options."""
+    if preset not in PRESETS:
+        raise UsageError(f"unknown preset {preset!r}: give one of {', '.join(PRESETS)}")
+    content = _nested(pairs) | _given(TrainSettings, values)
+    if views := _given(ViewSettings, values):
+        content["views"] = {**content.get("views", {}), **views}
+    settings = PRESETS[preset]
+    for changes in (read_toml(recipe) if recipe else {}, content):
+        if any(end in changes for end in _ENDS):  # what is said later about the end replaces all of it
+            changes = {**dict.fromkeys(_ENDS), **changes}
+        settings = TrainSettings.from_dict(changes, settings)
+    return settings
+
+
+def _nested(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`views.overlap=true` as {"views": {"overlap": True}}; values are TOML, else plain strings."""
+    content: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals):
+            raise UsageError(f"--set {pair!r} is not KEY=VALUE, such as --set symmetric=false")
+        group, dot, name = key.rpartition(".")
+        (content.setdefault(group, {}) if dot else content)[name] = toml_value(value)
+    return content
+
+
+class TrainReporter(Reporter):
+    """Shows loss, tokens/s, validation and the time left."""
+
+    def _make_bar(self) -> Progress:
+        bar, self._task = line_bar("training", 1.0)
+        return bar
+
+    def update(self, progress: TrainProgress) -> None:
+        """Show the state of a run."""
+        if self._bar is not None:
+            self._bar.update(self._task, completed=progress.share, description=self._line(progress))
+        else:
+            self._note_if_due(lambda: self._line(progress))
+
+    def _line(self, progress: TrainProgress) -> str:
+        of_total = f" of {progress.steps:,}" if progress.steps else ""
+        rate = progress.tokens / max(progress.seconds, 1e-9)
+        left = ""
+        if progress.share > 0:
+            left = f", about {duration(progress.seconds * (1 - progress.share) / progress.share)} left"
+        found = "" if progress.accuracy is None else f", held-out attribution {progress.accuracy:.3f}"
+        return (
+            f"step {progress.step:,}{of_total}, loss {progress.loss:.3f}{found}, {rate:,.0f} tokens/s{left}"
+        )

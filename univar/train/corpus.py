@@ -1,12 +1,10 @@
-"""A corpus as views need it: token ids on disk, a few numbers per row in memory, what is left out counted."""
+"""A corpus for training: token ids on disk, a few numbers per row in memory, and what was left out."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,13 +20,13 @@ from univar.answers.maker_names import mask_names
 from univar.answers.read import read_rows
 from univar.answers.rows import RejectedRow
 from univar.errors import DataError
-from univar.files import os_call, reported
+from univar.files import new_folder, os_call, reported
 from univar.schema import content_hashes, qa_texts, source_label
 
 if TYPE_CHECKING:
     from univar.encoder.tokenizer import Tokens
 
-FORMAT = "univar-token-corpus/1"
+FORMAT = "univar-token-corpus/2"
 _ARRAYS = ("starts", "sources", "questions", "wordings", "files", "rows")
 _COLUMNS = ("model", "language", "question_id", "question", "answer")
 _SAMPLES = ("care for it", "care for it\nfair work")
@@ -44,11 +42,11 @@ class TokenizesTexts(Protocol):
 
 @dataclass
 class CorpusCounts:
-    """Where every row that was read went; the last three are among `kept`.
+    """What became of every row that was read; the last three are among `kept`.
 
-    duplicates:     the same source, question and answer again, left out
-    shared_answers: another source gave the same answer to the same question, left out: no one could tell
-    rejected:        rows that cannot be used at all, see `first_rejected`
+    duplicates:     left out, since the same source gave the same answer to the same question before
+    shared_answers: left out, since another source gave the same answer to the same question before
+    rejected:       rows that cannot be used at all; `first_rejected` says why
     not_wanted:     rows that `where` leaves out
     """
 
@@ -93,11 +91,11 @@ class TokenCorpus:
         return len(self.sources)
 
     def place(self, row: int) -> str:
-        """Where a row came from, for messages."""
+        """File and number of a row, for messages."""
         return f"{self.file_names[self.files[row]]} row {self.rows[row]}"
 
     def views(self, rows: Sequence[np.ndarray], max_length: int) -> tuple[np.ndarray, np.ndarray]:
-        """Tokens of views: rows of one view joined by a newline, special tokens around, cut to max_length.
+        """Tokens of views: the rows joined by newlines, special tokens around, truncated to max_length.
 
         rows: for each of n views its rows; returns ids (t,) int32 and cu_seqlens (n + 1,) int64
         """
@@ -125,13 +123,13 @@ def build_corpus(
     format: str | None = None,
     rename: dict[str, str] | None = None,
 ) -> TokenCorpus:
-    """Read answer files or stores of answers and tokenise them, or open what an earlier call made of them.
+    """Read answer files or stores of answers and tokenise them, or open what an earlier call wrote.
 
-    cache:        folder under which the tokens are kept, in a folder named after inputs and settings
-    tokenizer_id: what tells this tokenizer from others
+    cache:        folder of the tokens; each corpus has one in it, named after inputs and settings
+    tokenizer_id: identifies the tokenizer
     where:        column to the values that are wanted in it; other rows are left out and counted
     mask:         put MASK in place of the names of assistants and their makers in answers
-    Raises what `read_rows` raises, DataError where no row is left, ProviderError where the disk refuses.
+    Raises what `read_rows` raises, DataError where no row is left, ProviderError where the disk fails.
     """
     wanted = {name: list(values) for name, values in (where or {}).items()}
     folder = cache / _digest(inputs, tokenizer.max_length, tokenizer_id, mask, wanted, format, rename)
@@ -162,9 +160,7 @@ def _open(folder: Path) -> TokenCorpus:
 
 def _write(folder: Path, reader: _Reader, tokenizer: TokenizesTexts, mask: bool) -> None:
     """Make the cache folder, whole or not at all."""
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
-    temporary.mkdir(parents=True)
-    try:
+    with new_folder(folder) as temporary:
         with open(temporary / "ids.bin", "wb") as ids_file:
             intake = _Intake(tokenizer, mask, ids_file)
             for table, file, rows in reader.tables(intake.counts):
@@ -172,14 +168,11 @@ def _write(folder: Path, reader: _Reader, tokenizer: TokenizesTexts, mask: bool)
         for name, array in intake.arrays().items():
             os_call(np.save, temporary / f"{name}.npy", array)
         (temporary / "meta.json").write_text(json.dumps(intake.meta()), encoding="utf-8")
-        os_call(os.replace, temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """The rows of answer files and stores that are wanted."""
+    """Reads the wanted rows of answer files and stores."""
 
     inputs: Sequence[str | os.PathLike[str]]
     where: dict[str, list[str]]
@@ -227,7 +220,7 @@ class _Reader:
 
 
 class _Intake:
-    """Takes batches in: leaves out duplicates, numbers what repeats, writes the tokens."""
+    """Leaves out duplicates, numbers what repeats, and writes the tokens, batch by batch."""
 
     def __init__(self, tokenizer: TokenizesTexts, mask: bool, ids_file: Any) -> None:
         self.counts = CorpusCounts()
@@ -242,7 +235,7 @@ class _Intake:
         column = {name: table[name].combine_chunks() for name in ("question", "answer")}
         pairs = zip(table["model"].to_pylist(), table["language"].to_pylist(), strict=True)
         sources = self._numbered("source", [source_label(*pair) for pair in pairs])
-        kept = self._first_ones(column, sources)
+        kept = self._new_rows(column, sources)
         answers = column["answer"].take(kept)
         self.counts.kept += len(kept)
         self.counts.declined += int(declined(answers, table["language"].take(kept)).sum())
@@ -260,7 +253,7 @@ class _Intake:
         self._columns["rows"].append(rows[kept].astype(np.int64))
         self._write_tokens(texts)
 
-    def _first_ones(self, column: dict[str, pa.Array], sources: np.ndarray) -> np.ndarray:
+    def _new_rows(self, column: dict[str, pa.Array], sources: np.ndarray) -> np.ndarray:
         """Rows whose question and answer were not seen before; the others are counted."""
         keys = content_hashes([column["question"], column["answer"]])
         earlier = self._answers.insert(keys, sources.astype(np.int64))
@@ -292,7 +285,7 @@ class _Intake:
 
     def arrays(self) -> dict[str, np.ndarray]:
         if not self.counts.kept:
-            raise DataError("no answers were left to train on: give a file with answers")
+            raise DataError("no answers are left to train on: give a file with answers")
         joined = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         joined["questions"] = _merged_questions(joined["questions"], joined["wordings"])
         joined["starts"] = np.concatenate([[0], np.cumsum(joined["starts"])]).astype(np.int64)
@@ -327,7 +320,7 @@ def _merged_questions(questions: np.ndarray, wordings: np.ndarray) -> np.ndarray
 
 
 def _special_tokens(tokenizer: TokenizesTexts) -> tuple[list[int], list[int], list[int]]:
-    """Ids before a text, between two lines and after it; DataError if lines cannot be put together so."""
+    """Ids before a text, between two lines and after it; DataError if lines cannot be joined this way."""
     line, both = (list(map(int, tokenizer.encode([text]).ids)) for text in _SAMPLES)
     other = list(map(int, tokenizer.encode([_SAMPLES[1].partition("\n")[2]]).ids))
     first = next(i for i in range(len(line)) if line[i] != other[i])
@@ -336,5 +329,5 @@ def _special_tokens(tokenizer: TokenizesTexts) -> tuple[list[int], list[int], li
     inner = both[len(opening) + len(line[first : len(line) - last]) : len(both) - len(closing)]
     joiner = inner[: len(inner) - len(other[first : len(other) - last])]
     if [*line[: len(line) - last], *joiner, *other[first:]] != both:
-        raise DataError("this tokenizer reads a line differently after another line: it cannot be trained")
+        raise DataError("this tokenizer splits a line differently after another line: train another base")
     return opening, joiner, closing

@@ -1,16 +1,20 @@
-"""Gradients of a batch of any size on any memory, by several threads and processes, in a fixed order.
+"""Gradients of a batch of any size in limited memory, by several threads and processes, in a fixed order.
 
-A gradient cache: embeddings first, then the loss and its gradient by each embedding, then chunk by chunk
-the gradients of the weights. A batch whose chunks fit in hand keeps its graphs and computes nothing twice.
+A gradient cache: first all embeddings, then the loss and its gradient by each embedding, then the gradients
+of the weights chunk by chunk. A batch of few chunks keeps their graphs and computes nothing twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from univar.encoder.packing import Layout, micro_batches
@@ -19,29 +23,91 @@ from univar.train.trainable import TrainableEncoder
 Chunk = tuple[np.ndarray, np.ndarray, Layout]
 
 KEPT_CHUNKS = 3
-"""Graphs that each thread may keep at once."""
+"""Graphs that a thread may keep at once."""
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Rank of this process and number of processes of a run, as torchrun starts them."""
+
+    rank: int = 0
+    world: int = 1
+
+    @classmethod
+    def of_environment(cls) -> Processes:
+        """Join torchrun's group (RANK, WORLD_SIZE), if there is one: with gloo on the CPU, nccl on CUDA."""
+        world = int(os.environ.get("WORLD_SIZE", "1"))
+        if world == 1:
+            return cls()
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        return cls(dist.get_rank(), world)
+
+    def gather(self, own: Tensor) -> list[Tensor]:
+        """The rows of each process in the order of ranks, without gradients. own: (n of this rank, D)."""
+        if self.world == 1:
+            return [own]
+        sizes = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(self.world)]
+        dist.all_gather(sizes, torch.tensor([len(own)], device=own.device))
+        padded = own.new_zeros(max(int(size) for size in sizes), own.shape[1])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in range(self.world)]
+        dist.all_gather(parts, padded)
+        return [part[: int(size)] for part, size in zip(parts, sizes, strict=True)]
+
+    def add_up(self, gradients: list[Tensor]) -> None:
+        """Replace each tensor by the sum over all processes."""
+        if self.world == 1 or not gradients:
+            return
+        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        dist.all_reduce(flat)
+        for gradient, total in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+            gradient.copy_(total.view_as(gradient))
+
+    def agree(self, number: float) -> float:
+        """Process 0's number, on every process."""
+        if self.world == 1:
+            return number
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        shared = torch.tensor([number], dtype=torch.float64, device=device)
+        dist.broadcast(shared, 0)
+        return float(shared)
+
+    @contextmanager
+    def first_by_itself(self) -> Iterator[None]:
+        """Process 0 runs the block first, then all others do."""
+        if self.rank > 0:
+            self.wait()
+        yield
+        if self.rank == 0:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until all processes have got here."""
+        if self.world > 1:
+            dist.barrier()
 
 
 class Backpropagation:
     """Runs a batch through an encoder and back.
 
-    workers: threads that torch runs with one thread each (`univar.encoder.encoder`); chunk i belongs to
-             worker i modulo their number, so that sums are made in the same order every time
+    workers: threads in which torch uses one thread each (`one_threaded_workers`); chunk i belongs to worker i
+             modulo their number, so that sums are added up in the same order in every run
     """
 
     def __init__(
-        self, model: TrainableEncoder, workers: ThreadPoolExecutor, n_workers: int, chunk_tokens: int
+        self, encoder: TrainableEncoder, workers: ThreadPoolExecutor, n_workers: int, chunk_tokens: int
     ) -> None:
-        self._model, self._workers, self._n_workers = model, workers, n_workers
+        self._encoder, self._workers, self._n_workers = encoder, workers, n_workers
         self._chunk_tokens = chunk_tokens
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.parameters = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
 
     def run(
         self, ids: np.ndarray, cu_seqlens: np.ndarray, loss_of: Callable[[Tensor], Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Loss () and embeddings (n, dim) of packed texts; adds the gradients to the parameters' `.grad`.
 
-        loss_of: gets the embeddings as a leaf, (n, dim) float32, in the order of the texts
+        loss_of: takes the embeddings as a leaf, (n, dim) float32, in the order of the texts
         """
         chunks = list(micro_batches(ids, cu_seqlens, self._budget(len(ids))))
         keep = len(chunks) <= KEPT_CHUNKS * self._n_workers
@@ -58,16 +124,16 @@ class Backpropagation:
         return _in_order(chunks, self._each(chunks, lambda number: self._forward(chunks[number], False)))
 
     def _budget(self, tokens: int) -> int:
-        """Tokens of a chunk: as many as allowed, fewer where threads would have nothing to do."""
+        """Tokens per chunk: as many as allowed, fewer where threads would be idle."""
         rounds = -(-tokens // (self._chunk_tokens * self._n_workers))
         return max(1, -(-tokens // (rounds * self._n_workers)) + 256)
 
     def _forward(self, chunk: Chunk, with_graph: bool) -> Tensor:
         with torch.set_grad_enabled(with_graph):
-            return self._model(chunk[1], chunk[2])
+            return self._encoder(chunk[1], chunk[2])
 
     def _each(self, chunks: Sequence[Chunk], run: Callable[[int], Tensor]) -> list[Tensor]:
-        """run(number of the chunk) for each, every worker its own in order."""
+        """run(number of the chunk) for each chunk; every worker does its own in order."""
 
         def share(worker: int) -> list[Tensor]:
             return [run(number) for number in range(worker, len(chunks), self._n_workers)]

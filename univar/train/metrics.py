@@ -1,17 +1,15 @@
-"""Metrics of a run: one JSON object a line, and the trackers a user asks for beside it."""
+"""Metrics of a run: a file with one JSON object a line, and the trackers that --log adds."""
 
 from __future__ import annotations
 
 import importlib
 import json
-import os
 from pathlib import Path
 from typing import Any, Protocol
 
 from univar.errors import UsageError
-from univar.files import reported
-
-TRACKERS = ("tensorboard", "trackio", "wandb")
+from univar.files import new_text_file, reported
+from univar.train.options import TRACKERS
 
 
 class Tracker(Protocol):
@@ -23,15 +21,14 @@ class Tracker(Protocol):
 
 
 class MetricsFile:
-    """`metrics.jsonl`. Opened for a run that goes on at `first_step`, it forgets the lines from there on."""
+    """`metrics.jsonl`. Opened for a run that continues at `first_step`, it drops the lines from there on."""
 
     def __init__(self, path: Path, first_step: int) -> None:
         with reported("write", path):
             lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
             kept = [line for line in lines if _step_of(line) < first_step]
-            temporary = path.with_name(f".{path.name}.tmp")
-            temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-            os.replace(temporary, path)
+            with new_text_file(path) as file:
+                file.writelines(f"{line}\n" for line in kept)
             self._file = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed by close()
         self.path = path
 
@@ -45,7 +42,7 @@ class MetricsFile:
 
 
 def _step_of(line: str) -> int:
-    """Step of a line, very large for one that was cut short."""
+    """Step of a line; very large for a line that is not whole."""
     try:
         return int(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):
@@ -53,7 +50,7 @@ def _step_of(line: str) -> int:
 
 
 def open_tracker(name: str | None, folder: Path, settings: dict[str, Any]) -> Tracker | None:
-    """The tracker `name`, one of TRACKERS, writing under `folder`; UsageError where its package is absent."""
+    """The tracker `name`, one of TRACKERS, writing under `folder`; UsageError if its package is missing."""
     if name is None:
         return None
     if name not in TRACKERS:
@@ -61,7 +58,7 @@ def open_tracker(name: str | None, folder: Path, settings: dict[str, Any]) -> Tr
     try:
         if name == "tensorboard":
             return _TensorBoard(importlib.import_module("torch.utils.tensorboard"), folder)
-        return _Run(importlib.import_module(name), folder, settings)
+        return _Wandb(importlib.import_module(name), folder, settings)
     except ImportError:
         raise UsageError(f"--log {name} needs the package: pip install {name}") from None
 
@@ -78,8 +75,8 @@ class _TensorBoard:
         self._writer.close()
 
 
-class _Run:
-    """trackio and wandb: trackio has wandb's interface."""
+class _Wandb:
+    """wandb, or trackio, which has the same interface."""
 
     def __init__(self, module: Any, folder: Path, settings: dict[str, Any]) -> None:
         self._module = module

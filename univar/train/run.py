@@ -1,8 +1,9 @@
-"""A training run from corpus to encoder folder: it can be killed at any moment and goes on where it was."""
+"""A training run from answers to an encoder: it can be killed at any moment and continues where it was."""
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,32 +21,63 @@ from univar.encoder.forward_torch import TORCH_DTYPES, one_threaded_workers
 from univar.encoder.spec import ResolvedSpec, resolve
 from univar.encoder.tokenizer import load_tokenizer
 from univar.errors import UsageError
-from univar.files import make_folder
-from univar.train import checkpoint
-from univar.train.interpolate import mix_in_base
-from univar.train.low_rank import attach
+from univar.files import make_folder, refuse_existing
+from univar.train.corpus import TokenCorpus, build_corpus
+from univar.train.gradients import Processes
 from univar.train.metrics import MetricsFile, Tracker, open_tracker
-from univar.train.optimizer import learning_rate
-from univar.train.processes import Processes
-from univar.train.settings import TrainSettings
-from univar.train.step import StepFacts, Stepper
-from univar.train.trainable import TrainableEncoder
+from univar.train.options import TrainOptions, TrainSettings
+from univar.train.report import TrainReport, facts_of, write_encoder
+from univar.train.run_folder import RunFolder, load_tensors, read_state
+from univar.train.sampler import ViewSampler
+from univar.train.step import StepFacts, Stepper, learning_rate
+from univar.train.trainable import TrainableEncoder, attach_low_rank, mix_in_base
 from univar.train.validation import Validator, split_questions
-from univar.train.views import TokenCorpus, ViewSampler, build_corpus
 
-FORMAT = 2
-"""Of what a checkpoint holds; a run begun under another one is not continued."""
+FORMAT = 3
+"""Format of checkpoints; a run that was begun under another one is not continued."""
 
 TRIM_EVERY = 16
-"""Steps after which freed memory is given back: batches of ever other sizes leave holes."""
+"""Steps after which freed memory is given back: batches of many sizes leave holes."""
+
+
+def train(
+    inputs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    settings: TrainSettings,
+    options: TrainOptions | None = None,
+    *,
+    on_progress: Callable[[TrainProgress], Any] | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    **changes: Any,
+) -> TrainReport:
+    """Train `settings.base` on answers and write the encoder folder `out`; the run works in `<out>.run`.
+
+    inputs:      answer files or stores
+    options:     see TrainOptions; its fields may be given by name instead: train(..., resume=True)
+    on_progress: called with the running state after every step; should_stop: asked after every step
+    Under torchrun every process calls this; process 0 writes.
+    Raises UsageError, DataError (too few sources, a loss that is not finite) or ProviderError (the disk).
+    """
+    options = (options or TrainOptions()).changed(**changes)
+    target = Path(out)
+    refuse_existing(target, options.force)
+    run = TrainRun(inputs, target.with_name(f"{target.name}.run"), settings, options)
+    run.train(on_progress, should_stop)
+    facts = facts_of(run)
+    if run.progress.stopped == "interrupted":
+        return TrainReport(None, facts)
+    if run.processes.rank == 0:
+        write_encoder(run, target, facts, options.force)
+    run.processes.wait()
+    return TrainReport(str(target), facts)
 
 
 @dataclass
-class Progress:
-    """Where a run is; what a checkpoint holds beside tensors, and what `on_progress` is told.
+class TrainProgress:
+    """Where a run is: the part of a checkpoint that is no tensor, and what `on_progress` is told.
 
-    best:          highest validation accuracy; `bad` validations came since
-    kept_accuracy: that of the weights of `kept_step`, the last that were as good as the best (`as_good_as`)
+    best:          highest validation accuracy; `since_best` validations came after it
+    kept_accuracy: of the weights of `kept_step`, the last ones that were as good as the best (`as_good_as`)
     """
 
     step: int = 0
@@ -60,110 +92,99 @@ class Progress:
     best: float = -1.0
     kept_accuracy: float = -1.0
     kept_step: int = -1
-    bad: int = 0
+    since_best: int = 0
     share: float = 0.0
     stopped: str = ""
 
 
-class Run:
-    """One training run in the working folder `folder`; the arguments are those of `univar.train.train`."""
+class TrainRun:
+    """One training run in the working folder `folder`; the other arguments are those of `train`."""
 
     def __init__(
         self,
-        inputs: Sequence[str],
+        inputs: Sequence[str | os.PathLike[str]],
         folder: Path,
         settings: TrainSettings,
-        *,
-        non_value: Sequence[str] = (),
-        resume: bool = False,
-        device: str = "auto",
-        threads: int | None = None,
-        checkpoint_every: int = 50,
-        log: str | None = None,
-        format: str | None = None,
-        rename: dict[str, str] | None = None,
+        options: TrainOptions,
     ) -> None:
-        self.settings, self.folder = settings.checked(), folder
+        self.settings, self.folder, self._options = settings.checked(), RunFolder(folder), options
         self.processes = Processes.of_environment()
-        self._checkpoint_every = checkpoint_every
-        self._checkpoints = folder / "checkpoints"
-        found = checkpoint.checkpoints(self._checkpoints)
-        if found and not resume:
+        found = self.folder.checkpoints()
+        if found and not options.resume:
             raise UsageError(
-                f"{folder} holds a run that was not finished: give --resume, or remove the folder"
+                f"{folder} holds an unfinished run: continue it with --resume, or remove the folder"
             )
-        self.source: ResolvedSpec = resolve(settings.base)
-        self._base_config = read_config(self.source.folder)
+        if (settings.loss == "value_aware") != bool(options.non_value):
+            raise UsageError("--loss value_aware and --non-value FILE (answers without values) go together")
+        self.base: ResolvedSpec = resolve(settings.base)
+        self._base_config = read_config(self.base.folder)
         layers = self.settings.layers_kept(self._base_config.layers)
         self.config: EncoderConfig = replace(self._base_config, layers=layers)
         self.max_length = min(settings.max_length, self.config.positions)
-        self.device = torch.device(runtime.choose_device(device))
+        self.device = torch.device(runtime.choose_device(options.device))
         self.dtype = runtime.choose_dtype(settings.dtype, self.device.type).chosen
-        self.threads = (threads or runtime.usable_cpus()) if self.device.type == "cpu" else 1
+        self._threads = (options.threads or runtime.usable_cpus()) if self.device.type == "cpu" else 1
         make_folder(folder)
-        tokenizer = load_tokenizer(self.config.folder, self.max_length, self.threads)
-        if (settings.loss == "value_aware") != bool(non_value):
-            raise UsageError("--loss value_aware and --non-value FILE (answers without values) go together")
+        with self.processes.first_by_itself():  # the others find the tokens written
+            self.corpus: TokenCorpus = self._tokenised(inputs)
+            self._non_value = self._tokenised(options.non_value) if options.non_value else None
+        self._prepare(found[-1] if found else None)
 
-        def tokenised(files: Sequence[str]) -> TokenCorpus:
-            return build_corpus(
-                files,
-                tokenizer,
-                cache=folder / "tokens",
-                tokenizer_id=self.source.revision,
-                mask=settings.mask_names,
-                where=settings.where,
-                format=format,
-                rename=rename,
-            )
+    def _tokenised(self, inputs: Sequence[str | os.PathLike[str]]) -> TokenCorpus:
+        return build_corpus(
+            [os.fspath(path) for path in inputs],
+            load_tokenizer(self.config.folder, self.max_length, self._threads),
+            cache=self.folder.tokens,
+            tokenizer_id=self.base.revision,
+            mask=self.settings.mask_names,
+            where=self.settings.where,
+            format=self._options.format,
+            rename=self._options.rename,
+        )
 
-        with self.processes.first_alone():  # the others find the tokens made
-            self.corpus: TokenCorpus = tokenised(inputs)
-            self._non_value = tokenised(non_value) if non_value else None
-        self._prepare(found[-1] if found else None, log)
-
-    def _prepare(self, last: Path | None, log: str | None) -> None:
+    def _prepare(self, last: Path | None) -> None:
+        """Make sampler, encoder and optimizer as they were at the checkpoint `last`, if there is one."""
         settings = self.settings
         train, held_out = split_questions(self.corpus, settings.held_out, settings.seed)
         self.sampler = ViewSampler(self.corpus, train, settings.views, settings.batch, settings.seed)
         self._validator = Validator(self.corpus, train, held_out, self.max_length, settings.seed)
-        model = self._base_model()
+        encoder = self._base_encoder()
         if settings.lora_rank:
-            attach(model, settings.lora_rank, settings.seed)
-        self.model = model.to(self.device)
-        workers = one_threaded_workers(self.threads)
-        self.stepper = Stepper(
-            self.model, settings, self.processes, workers, self.threads, len(self.corpus.source_names)
-        )
-        self.progress = Progress()
-        identity = self._identity()
-        if last is not None:
-            state = checkpoint.restore(last, self.stepper)
-            if state["identity"] != identity:
-                raise UsageError(
-                    f"{self.folder} belongs to a run with another corpus, other settings or another version: "
-                    "give the same ones to --resume, or another -o"
-                )
-            self.progress = Progress(**{**state["progress"], "step": state["step"]})
+            attach_low_rank(encoder, settings.lora_rank, settings.seed)
+        self.encoder = encoder.to(self.device)
+        workers = one_threaded_workers(self._threads)
+        n_sources = len(self.corpus.source_names)
+        self._stepper = Stepper(self.encoder, settings, self.processes, workers, self._threads, n_sources)
+        self.progress = TrainProgress() if last is None else self._restored(last)
         self.progress.steps = self._last_step()
-        self._tracker: Tracker | None = None
         self._metrics: MetricsFile | None = None
+        self._tracker: Tracker | None = None
         if self.processes.rank == 0:
-            self._metrics = MetricsFile(self.folder / "metrics.jsonl", self.progress.step)
-            self._tracker = open_tracker(log, self.folder, settings.to_dict())
+            self._metrics = MetricsFile(self.folder.metrics, self.progress.step)
+            self._tracker = open_tracker(self._options.log, self.folder.path, settings.to_dict())
 
-    def _base_model(self) -> TrainableEncoder:
-        """The base as it is before the first step, of the layers that are kept."""
+    def _restored(self, checkpoint: Path) -> TrainProgress:
+        state = read_state(checkpoint)
+        if state.get("identity") != self._identity():
+            raise UsageError(
+                f"{self.folder.path} belongs to a run with another corpus, other settings or another "
+                "version of univar: resume with the same ones, or choose another --out"
+            )
+        load_tensors(checkpoint, state["step"], self._stepper)
+        return TrainProgress(**{**state["progress"], "step": state["step"]})
+
+    def _base_encoder(self) -> TrainableEncoder:
+        """The base before the first step, with the layers that are kept."""
         return TrainableEncoder(
             self.config,
-            lowest_layers(adapted_weights(self.source, self._base_config), self.config.layers),
+            lowest_layers(adapted_weights(self.base, self._base_config), self.config.layers),
             TORCH_DTYPES[self.dtype],
             self.settings.checkpointing,
             normalize=self.settings.loss != "value_aware",
         )
 
     def _identity(self) -> dict[str, Any]:
-        """What must not change between a run and its continuation."""
+        """What must be the same when a run is continued."""
         return json.loads(
             json.dumps(
                 {
@@ -171,14 +192,14 @@ class Run:
                     "settings": self.settings.to_dict(),
                     "corpus": self.corpus.folder.name,
                     "non_value": self._non_value.folder.name if self._non_value else None,
-                    "base": self.source.revision,
+                    "base": self.base.revision,
                     "dtype": self.dtype,
                 }
             )
         )
 
     def _last_step(self) -> int | None:
-        """Steps after which the run ends, if it is not the clock that ends it."""
+        """Steps after which the run ends; None if only the clock ends it."""
         ends = [] if self.settings.steps is None else [self.settings.steps]
         if self.settings.epochs is not None:
             ends.append(max(1, int(self.settings.epochs * self.sampler.steps_per_epoch)))
@@ -187,12 +208,9 @@ class Run:
         return min(ends, default=None)
 
     def train(
-        self, on_progress: Callable[[Progress], Any] | None, should_stop: Callable[[], bool] | None
-    ) -> Progress:
-        """Take steps until the run ends; the kept weights are then in the model.
-
-        on_progress: called after every step; should_stop: asked after every step
-        """
+        self, on_progress: Callable[[TrainProgress], Any] | None, should_stop: Callable[[], bool] | None
+    ) -> None:
+        """Take steps until the run ends; the kept weights are then in the encoder."""
         progress = self.progress
         if progress.step == 0:
             self._validate()
@@ -205,19 +223,18 @@ class Run:
             if every and progress.step % every == 0:
                 self._validate()
             self._decide(should_stop)
-            if progress.step % self._checkpoint_every == 0 or progress.stopped == "interrupted":
+            if progress.step % self._options.checkpoint_every == 0 or progress.stopped == "interrupted":
                 self._save()
             if on_progress is not None:
                 on_progress(progress)
         self._finish()
-        return progress
 
     def _step(self) -> StepFacts:
         progress = self.progress
         progress.share = self.processes.agree(self._share())
         rate = learning_rate(self.settings, progress.step, progress.share)
         batch = self.sampler.batch(progress.step)
-        facts = self.stepper.run(self.corpus, batch, rate, self.max_length, self._non_value_rows())
+        facts = self._stepper.run(self.corpus, batch, rate, self.max_length, self._non_value_rows())
         progress.loss, progress.gradient_norm = facts.loss, facts.gradient_norm
         progress.tokens += facts.tokens
         progress.step += 1
@@ -227,14 +244,14 @@ class Run:
         return facts
 
     def _non_value_rows(self) -> tuple[TokenCorpus, np.ndarray] | None:
-        """As many rows of the corpus without values as there are pairs, by seed and step alone."""
+        """As many rows of the corpus without values as there are pairs; a function of seed and step."""
         if self._non_value is None:
             return None
         rng = np.random.Generator(np.random.Philox(key=[self.settings.seed + 1, self.progress.step]))
         return self._non_value, rng.integers(0, len(self._non_value), self.settings.batch)
 
     def _share(self) -> float:
-        """Share of the run that is done, by steps or by the clock, whichever is further."""
+        """Share of the run that is done, by steps or by the clock, whichever is larger."""
         shares = [0.0]
         if self.progress.steps:
             shares.append(self.progress.step / self.progress.steps)
@@ -247,7 +264,7 @@ class Run:
             "loss": facts.loss,
             "gradient_norm": facts.gradient_norm,
             "learning_rate": self._last_rate,
-            "temperature": float(torch.exp(-self.stepper.objective.log_scale.detach())),
+            "temperature": float(torch.exp(-self._stepper.objective.log_scale.detach())),
             "tokens": self.progress.tokens,
             "seconds": round(self.progress.seconds, 3),
             "cpu_seconds": round(time.process_time(), 3),
@@ -264,18 +281,17 @@ class Run:
         if not (self._validator and self.settings.validate_every):
             return
         progress, started = self.progress, time.monotonic()
-        found = self._validator.run(self.stepper.backpropagation)
+        found = self._validator.run(self._stepper.backpropagation)
         progress.seconds += time.monotonic() - started
         progress.accuracy, progress.chance = found.accuracy, found.chance
         if progress.first_accuracy is None:
             progress.first_accuracy = found.accuracy
-        progress.bad = 0 if found.accuracy > progress.best else progress.bad + 1
+        progress.since_best = 0 if found.accuracy > progress.best else progress.since_best + 1
         progress.best = max(progress.best, found.accuracy)
         if found.as_good_as(progress.best):
             progress.kept_accuracy, progress.kept_step = found.accuracy, progress.step
             if self.processes.rank == 0:
-                tensors = checkpoint.trained(self.stepper)
-                checkpoint.replace_tensors(self.folder / "kept.safetensors", tensors)
+                self.folder.keep(self._stepper)
         self._write(
             max(0, progress.step - 1), {"validation_accuracy": found.accuracy, "chance": found.chance}
         )
@@ -286,9 +302,9 @@ class Run:
         if progress.steps is not None and progress.step >= progress.steps:
             progress.stopped = "all steps done"
         elif budget is not None and progress.seconds >= 60 * budget:
-            progress.stopped = f"{budget:g} minutes are over"
-        elif settings.validate_every and progress.bad >= settings.patience:
-            progress.stopped = f"{progress.bad} validations without a better one"
+            progress.stopped = f"time budget of {budget:g} minutes used up"
+        elif settings.validate_every and progress.since_best >= settings.patience:
+            progress.stopped = f"{progress.since_best} validations without improvement"
         elif should_stop is not None and should_stop():
             progress.stopped = "interrupted"
         stop = self.processes.agree(float(bool(progress.stopped)))
@@ -296,29 +312,29 @@ class Run:
             progress.stopped = "process 0 stopped"
 
     def _mix_in_base(self) -> None:
-        """Make the finished weights of the kept ones, and find their accuracy."""
+        """Mix the base into the kept weights, and measure the accuracy of the result."""
         if not self.settings.base_share:
             return
-        mix_in_base(self.model, self._base_model(), self.settings.base_share)
+        mix_in_base(self.encoder, self._base_encoder(), self.settings.base_share)
         if self._validator and self.settings.validate_every:
-            self.progress.accuracy = self._validator.run(self.stepper.backpropagation).accuracy
+            self.progress.accuracy = self._validator.run(self._stepper.backpropagation).accuracy
 
     def _save(self) -> None:
         if self.processes.rank == 0:
             kept = {**vars(self.progress), "stopped": ""}
             state = {"identity": self._identity(), "progress": kept}
-            checkpoint.save(self._checkpoints, self.progress.step, self.stepper, state)
+            self.folder.save(self.progress.step, self._stepper, state)
         self.processes.wait()
 
     def _finish(self) -> None:
         progress = self.progress
         if progress.stopped != "interrupted":
             every = self.settings.validate_every
-            if every and progress.step % every:  # else it has just been done
+            if every and progress.step % every:  # else there was a validation just now
                 self._validate()
             self.processes.wait()  # process 0 may still be writing the kept weights
             if 0 <= progress.kept_step < progress.step:
-                checkpoint.load_trained(self.folder / "kept.safetensors", self.stepper)
+                self.folder.load_kept(self._stepper)
                 progress.accuracy = progress.kept_accuracy
             self.processes.wait()  # process 0 soon removes the folder
             self._mix_in_base()

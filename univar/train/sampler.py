@@ -1,4 +1,4 @@
-"""Positive pairs of views: which rows, by seed and step alone, so that any step can be drawn again."""
+"""Which rows the views of a pair have: a function of seed and step, so that any step can be drawn again."""
 
 from __future__ import annotations
 
@@ -9,39 +9,18 @@ import numpy as np
 
 from univar.errors import DataError
 from univar.train.corpus import TokenCorpus
+from univar.train.options import ViewSettings
 
 _TRIES = 64
-"""Draws for a block before a corpus counts as one that cannot fill a batch."""
-
-
-@dataclass(frozen=True)
-class ViewSettings:
-    """How pairs are drawn.
-
-    qa_per_view: least and most rows of a view, drawn uniformly for each view
-    overlap:     whether two views of a pair may share questions (the paper lets them)
-    matched:     several sources answer the same questions within a batch, so that topic tells nothing
-    balance:     0 takes groups of sources that answered the same questions in proportion to `weigh`, 1 takes
-                 them equally often
-    weigh:       "questions" of a group, since what is learnt of a source must hold for questions not seen, or
-                 "rows", so that a group of forty sources counts ten times as much as one of four
-    block:       most sources of one question-matched block
-    """
-
-    qa_per_view: tuple[int, int] = (1, 1)
-    overlap: bool = False
-    matched: bool = True
-    balance: float = 0.5
-    weigh: str = "questions"
-    block: int = 16
+"""Blocks drawn in vain before a corpus counts as one that cannot fill a batch."""
 
 
 @dataclass(frozen=True)
 class PairBatch:
     """B pairs of views: rows of each anchor and each positive, and the source of each pair, (B,) int64.
 
-    rivals: (B, n_sources) bool, the sources that a pair's own is to be told from, itself among them: those
-            that answered the same wordings, or all where batches are not matched
+    rivals: (B, n_sources) bool, the sources that a pair's own is to be told from, and itself: those that
+            answered the same wordings, or all where batches are not matched
     """
 
     anchors: list[np.ndarray]
@@ -53,7 +32,7 @@ class PairBatch:
         return len(self.sources)
 
     def part(self, rank: int, world: int) -> PairBatch:
-        """The consecutive pairs that process `rank` of `world` works on."""
+        """The consecutive pairs of process `rank` of `world`."""
         cut = slice(rank * len(self) // world, (rank + 1) * len(self) // world)
         return PairBatch(self.anchors[cut], self.positives[cut], self.sources[cut], self.rivals[cut])
 
@@ -61,8 +40,8 @@ class PairBatch:
 class ViewSampler:
     """Draws batches from the rows of a corpus that are in `rows` (m,) int64.
 
-    Every batch is a function of seed and step: nothing has to be stored to go on in the middle of an epoch.
-    Raises DataError where no pairs can be made: one source only, or no source with two questions.
+    Every batch is a function of seed and step: nothing has to be stored to continue in the middle of an
+    epoch. Raises DataError where there are no pairs: one source only, or no source with two questions.
     """
 
     def __init__(
@@ -75,7 +54,7 @@ class ViewSampler:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches that take as many pairs as there are rows."""
+        """Batches with as many pairs as there are rows."""
         return max(1, len(self._usable) // self._batch)
 
     def batch(self, step: int) -> PairBatch:
@@ -88,9 +67,7 @@ class ViewSampler:
         present = pool.counts > 0
         if present.sum() < 2:
             only = names[int(present.argmax())]
-            raise DataError(
-                f"all answers are of one source, {only}: training needs at least two to tell apart"
-            )
+            raise DataError(f"all answers are of one source, {only}: training needs at least two")
         enough = pool.counts >= 2 if self._settings.overlap else pool.n_questions >= 2
         if enough.sum() < 2:
             raise DataError(
@@ -101,13 +78,13 @@ class ViewSampler:
 
     @cached_property
     def left_out_sources(self) -> list[str]:
-        """Sources that have too few answers for a pair."""
+        """Sources with too few answers for a pair."""
         used = np.unique(self._corpus.sources[self._usable])
         present = np.flatnonzero(self._pool.counts)
         return [self._corpus.source_names[source] for source in np.setdiff1d(present, used)]
 
     def _plain(self, rng: np.random.Generator, step: int) -> PairBatch:
-        """The paper's: a shuffled epoch of rows gives the sources, each view is drawn on its own."""
+        """As in the paper: a shuffled epoch of rows gives the sources; each view is drawn on its own."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if self._epoch[0] != epoch:
             shuffle = np.random.Generator(np.random.Philox(key=[self._seed, (1 << 62) + epoch]))
@@ -135,7 +112,7 @@ class ViewSampler:
 
     @cached_property
     def _row_weights(self) -> np.ndarray:
-        """Cumulated probability of each usable row to start a block: see `ViewSettings.balance`."""
+        """Cumulative probability that a usable row starts a block: see `ViewSettings.balance`."""
         corpus, rows = self._corpus, self._usable
         sources = corpus.sources[rows].astype(np.int64)
         together = self._pool.sources_of_wording[corpus.wordings[rows]]
@@ -160,7 +137,7 @@ class ViewSampler:
             tries = 0 if block else tries + 1
             if tries > _TRIES:
                 raise DataError(
-                    "no questions that two sources answered were found: train with --set views.matched=false"
+                    "no question was answered by two sources: train with --set views.matched=false"
                 )
             for source, anchor, positive in block[: self._batch - len(sources)]:
                 rivals[len(sources), sharing] = True
@@ -170,9 +147,9 @@ class ViewSampler:
         return PairBatch(anchors, positives, np.array(sources, np.int64), rivals)
 
     def _block(self, rng: np.random.Generator) -> tuple[list[tuple[int, np.ndarray, np.ndarray]], np.ndarray]:
-        """(source, anchor, positive) of sources that answered the same wordings, none if fewer than two did.
+        """(source, anchor, positive) of sources that answered the same wordings; none if fewer than two did.
 
-        Second, all sources that answered them: there may be more than a block takes.
+        Second, all sources that answered them: there may be more than a block has.
         """
         start = int(self._usable[np.searchsorted(self._row_weights, rng.random(), side="right")])
         own = self._pool.rows_of(int(self._corpus.sources[start]))
@@ -191,9 +168,9 @@ class ViewSampler:
         return block, sharing
 
     def _wordings(self, rng: np.random.Generator, own: np.ndarray, start: int, n: int) -> np.ndarray:
-        """n wordings of different questions that the source of row `start` answered, its own first.
+        """n wordings of different questions that the source of row `start` answered; that of `start` first.
 
-        Drawn among the questions that as many sources answered as this one, where there are enough.
+        If there are enough, they are drawn from questions that equally many sources answered.
         """
         corpus, together = self._corpus, self._pool.sources_of_wording
         like = together[corpus.wordings[own]] == together[corpus.wordings[start]]
@@ -208,10 +185,10 @@ class ViewSampler:
 
 
 def _of_groups(sources: np.ndarray, questions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each row the questions, and the rows, of its source in its group, both (m,) float64.
+    """Number of questions and of rows in each row's group, both (m,) float64.
 
-    The group of a row are those of its source whose questions about as many sources answered, to a power of
-    two: a few missing answers do not split a corpus, and corpora that share a source seldom fall together.
+    A group is the rows of one source whose questions were answered by about equally many sources, to a power
+    of two: a few missing answers do not split a corpus, and corpora that share a source are seldom joined.
     """
     asked = np.bincount(np.unique(np.stack([questions, sources]), axis=1)[0])[questions]
     _, group, rows = np.unique(sources * 64 + np.frexp(asked)[1], return_inverse=True, return_counts=True)
@@ -220,7 +197,7 @@ def _of_groups(sources: np.ndarray, questions: np.ndarray) -> tuple[np.ndarray, 
 
 
 def _two_parts(items: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two parts of at least one item each, of the sizes asked for as far as `items` goes."""
+    """Two parts of the given sizes, smaller if there are too few items, but of at least one each."""
     first = max(1, min(int(sizes[0]), len(items) * int(sizes[0]) // int(sizes.sum()) or 1, len(items) - 1))
     if len(items) >= sizes.sum():
         first = int(sizes[0])
@@ -228,7 +205,7 @@ def _two_parts(items: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 class _Pool:
-    """The rows to draw from, sorted for three questions: of a source, of a wording, of both."""
+    """The rows to draw from, sorted to find those of a source, the sources of a wording, and rows of both."""
 
     def __init__(self, corpus: TokenCorpus, rows: np.ndarray) -> None:
         self._n_wordings = int(corpus.wordings.max()) + 1
@@ -253,7 +230,7 @@ class _Pool:
         return self.rows[self._ends[source] - self.counts[source] : self._ends[source]]
 
     def sources_with(self, wordings: np.ndarray) -> np.ndarray:
-        """Sources that answered every one of these wordings; (s,) int64, sorted."""
+        """Sources that answered all of these wordings; (s,) int64, sorted."""
         found: np.ndarray | None = None
         for wording in wordings:
             end = self._wording_ends[wording]

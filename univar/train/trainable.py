@@ -1,11 +1,11 @@
-"""The packed forward with gradients: parameters in float32, matrix products in the dtype asked for.
+"""An encoder to train: parameters in float32, products in a chosen dtype; adapters; mixing with the base.
 
-The same layers as `univar.encoder.forward_torch`, written without anything that works in place. Texts are
-packed here too, so that training computes no padding.
+Texts are packed as in `univar.encoder.forward_torch`, whose steps are shared: no padding is computed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from univar.encoder.checkpoint import PARTS, Affine, LayerWeights, Weights
+from univar.encoder.adapter import Adapter
+from univar.encoder.checkpoint import MATRICES, PARTS, Affine, LayerWeights, Weights, layer_names
 from univar.encoder.config import EncoderConfig
-from univar.encoder.forward_torch import activate, attended_groups, relative_bias, rotary_angles, rotated
+from univar.encoder.forward_torch import activate, relative_bias, rotary_angles, rotated
 from univar.encoder.packing import Layout
 from univar.kernels.reference import pool
-from univar.train.packed_attention import packed_attention
-from univar.train.trainable_linear import linear
+from univar.train.autograd import biased_attention, linear, packed_attention
 
 
 class TrainableAffine(nn.Module):
@@ -34,7 +34,7 @@ class TrainableAffine(nn.Module):
         """What an adapter adds to the weight, (out, in) float32."""
 
     def linear(self, x: Tensor, fixed: slice | None = None) -> Tensor:
-        """x (T, in) -> (T, out), in x's dtype; no gradient reaches the part `fixed` of the bias."""
+        """x (T, in) -> (T, out), in x's dtype; the part `fixed` of the bias gets no gradient."""
         bias: Tensor | None = self.bias
         if bias is not None and fixed is not None:
             bias = torch.cat([bias[: fixed.start], bias[fixed].detach(), bias[fixed.stop :]])
@@ -50,7 +50,7 @@ class TrainableAffine(nn.Module):
         return self.weight if self.delta is None else self.weight + self.delta()
 
     def affine(self) -> Affine:
-        """As the forward without gradients and the export take it."""
+        """As the forward without gradients and the export take it, copied."""
         return Affine(_array(self.whole()), None if self.bias is None else _array(self.bias))
 
 
@@ -74,8 +74,8 @@ class TrainableLayer(nn.Module):
     ) -> Tensor:
         """x: (rows, dim); returns the same shape and dtype."""
         config = self._config
-        # A bias of all keys adds the same to all scores of a query, so its gradient is 0; the rounding errors
-        # left of it would be blown up by Adam. Rotation makes it matter.
+        # The bias of all keys adds the same to all scores of a query, so its gradient is 0, and Adam would
+        # blow up the rounding error that remains. With rotation it matters.
         keys = slice(config.dim, 2 * config.dim) if angles is None else None
         qkv = self.qkv.linear(x, fixed=keys).view(len(x), 3, config.heads, config.head_dim)
         if angles is not None:
@@ -93,9 +93,9 @@ class TrainableLayer(nn.Module):
 class TrainableEncoder(nn.Module):
     """An encoder to train.
 
-    dtype:         of the matrix products; parameters and their gradients stay float32
-    checkpointing: keep only each layer's input for the backward and compute the rest again
-    normalize:     False gives rows as they are pooled, whose lengths a loss may use
+    dtype:         of the matrix products; parameters and their gradients are float32
+    checkpointing: keep only each layer's input for the backward pass and compute the rest again
+    normalize:     False returns rows as they are pooled, whose norms a loss may use
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class TrainableEncoder(nn.Module):
         self._normalize = normalize
         self.word = nn.Parameter(torch.tensor(weights.word))
         self.position = None if weights.position is None else nn.Parameter(torch.tensor(weights.position))
-        # The one token type is trained as a vector of its own, as everywhere else. It lies in a table
-        # already, so this is what is added to it.
+        # The one token type is trained as a vector of its own, as other trainers do. Its start is already
+        # added to a table of `weights`, so this vector starts at 0.
         token_type = torch.zeros(1, config.dim) if weights.has_token_type else None
         self.token_type = None if token_type is None else nn.Parameter(token_type)
         bias = weights.relative_bias
@@ -164,7 +164,64 @@ def _array(x: Tensor) -> np.ndarray:
     return x.detach().cpu().numpy().copy()
 
 
-def biased_attention(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor:
-    """`packed_attention` with MPNet's bias by distance, which gets its gradient from torch."""
-    parts = [part.flatten(2).flatten(0, 1) for part in attended_groups(qkv, layout, bias)]
-    return torch.cat([*parts, qkv.new_zeros(len(qkv) - layout.tokens, qkv[0, 0].numel())])
+class LowRank(nn.Module):
+    """What an adapter adds to a matrix of `parts` stacked matrices: (alpha / rank) B A for each of them.
+
+    A starts at random from `generator`, B at zero: nothing is added at first.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int], parts: int, rank: int, alpha: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        rows, columns = shape[0] // parts, shape[1]
+        bound = math.sqrt(3 / columns) / math.sqrt(3)
+        start = torch.rand(parts, rank, columns, generator=generator) * 2 * bound - bound
+        self.a, self.b = nn.Parameter(start), nn.Parameter(torch.zeros(parts, rows, rank))
+        self._scale = alpha / rank
+
+    def forward(self) -> Tensor:
+        """(out, in) float32."""
+        return (self._scale * torch.bmm(self.b, self.a)).flatten(0, 1)
+
+
+def attach_low_rank(encoder: TrainableEncoder, rank: int, seed: int) -> None:
+    """Freeze the encoder and give each of its matrices a low-rank part to train; alpha is twice the rank."""
+    for parameter in encoder.parameters():
+        parameter.requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    for number, layer in enumerate(encoder.layers):
+        names = layer_names(encoder.config.family, number)
+        for part in MATRICES:
+            affine = getattr(layer, part)
+            stacked = len(names[part])
+            affine.delta = LowRank(tuple(affine.weight.shape), stacked, rank, 2 * rank, generator)
+
+
+def low_rank_adapter(encoder: TrainableEncoder) -> Adapter:
+    """The low-rank parts of an encoder after `attach_low_rank`."""
+    matrices: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    rank = 0
+    for number, layer in enumerate(encoder.layers):
+        names = layer_names(encoder.config.family, number)
+        for part in MATRICES:
+            delta = getattr(layer, part).delta
+            rank = delta.a.shape[1]
+            a, b = (matrix.detach().cpu().numpy() for matrix in (delta.a, delta.b))
+            matrices |= dict(zip(names[part], zip(a, b, strict=True), strict=True))
+    return Adapter(rank, 2.0 * rank, matrices)
+
+
+@torch.no_grad()
+def mix_in_base(encoder: TrainableEncoder, base: TrainableEncoder, share: float) -> None:
+    """Turn every trained parameter of `encoder` into (1 - share) trained + share base, in place.
+
+    base: the encoder before the first step. An adapter's B, which started at zero, shrinks to 1 - share; its
+    A stays (WiSE-FT, arXiv 2109.01903).
+    """
+    starts = dict(base.named_parameters())
+    for name, parameter in encoder.named_parameters():
+        if not parameter.requires_grad or name.endswith("delta.a"):
+            continue
+        start = starts.get(name)
+        parameter.lerp_(torch.zeros_like(parameter) if start is None else start.to(parameter.device), share)

@@ -1,4 +1,4 @@
-"""Attribution of held-out questions during training: which of the sources asked gave this answer."""
+"""Attribution of answers to held-out questions during training: which of the sources asked gave an answer."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from univar.train.corpus import TokenCorpus
 from univar.train.gradients import Backpropagation
-from univar.train.views import TokenCorpus
 
 QUERIES = 768
 REFERENCES_PER_SOURCE = 6
@@ -17,28 +17,28 @@ REFERENCES_PER_SOURCE = 6
 
 @dataclass(frozen=True)
 class Validation:
-    """accuracy: share of held-out answers whose own source is nearest; chance: of a blind guess."""
+    """accuracy: share of held-out answers attributed to their source; chance: the same for a random guess."""
 
     accuracy: float
     chance: float
     queries: int
 
     def as_good_as(self, accuracy: float) -> bool:
-        """Whether the accuracy is at most a standard error of a share of so many queries below `accuracy`."""
+        """Whether the accuracy is at most one standard error below `accuracy`."""
         error = math.sqrt(self.accuracy * (1 - self.accuracy) / self.queries)
         return self.accuracy >= accuracy - error
 
 
 def split_questions(corpus: TokenCorpus, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows of held-out questions, both (m,) int64; all rows of a question together."""
+    """Rows to train on and rows of held-out questions, both (m,) int64; a question's rows stay together."""
     rng = np.random.Generator(np.random.Philox(key=[seed, 1 << 62]))
-    kept_back = rng.random(int(corpus.questions.max()) + 1) < held_out
-    out = kept_back[corpus.questions]
-    return np.flatnonzero(~out), np.flatnonzero(out)
+    is_held_out = rng.random(int(corpus.questions.max()) + 1) < held_out
+    of_row = is_held_out[corpus.questions]
+    return np.flatnonzero(~of_row), np.flatnonzero(of_row)
 
 
 class Validator:
-    """Embeds a fixed sample of held-out answers and of training answers of the same sources."""
+    """Attributes a fixed sample of held-out answers by training answers of the same sources."""
 
     def __init__(
         self, corpus: TokenCorpus, train: np.ndarray, held_out: np.ndarray, max_length: int, seed: int
@@ -58,11 +58,11 @@ class Validator:
         self._asked = [asked[int(wording)] for wording in corpus.wordings[self._queries]]
 
     def __bool__(self) -> bool:
-        """Whether there is anything to validate on."""
+        """Whether there are queries."""
         return len(self._queries) > 0
 
     def _who_was_asked(self, rows: np.ndarray, known: np.ndarray) -> dict[int, np.ndarray]:
-        """Sources with an answer to each wording, as far as there are references of them."""
+        """Sources that answered each wording and have references."""
         found: dict[int, set[int]] = {
             int(wording): set() for wording in np.unique(self._corpus.wordings[rows])
         }
@@ -73,7 +73,7 @@ class Validator:
         return {wording: np.array(sorted(sources), np.int64) for wording, sources in found.items()}
 
     def run(self, backpropagation: Backpropagation) -> Validation:
-        """Attribute each query to the asked source whose references are most similar in the mean."""
+        """Attribute each query to the asked source whose references are most similar on average."""
         rows = [np.array([row]) for row in np.concatenate([self._queries, self._references])]
         embeddings = backpropagation.embed(*self._corpus.views(rows, self._max_length))
         embeddings = torch.nn.functional.normalize(embeddings, dim=1)
