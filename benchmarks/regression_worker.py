@@ -42,7 +42,7 @@ def loss_and_gradients() -> list[float]:
     anchor, positive = (torch.from_numpy(unit_rows(PAIRS, seed)).requires_grad_() for seed in (3, 4))
     loss = info_nce(anchor, positive, log_scale=torch.tensor(3.0))
     loss.backward()
-    return [float(loss), float(anchor.grad.norm()), float(positive.grad.norm())]
+    return [float(loss.detach()), float(anchor.grad.norm()), float(positive.grad.norm())]
 
 
 class Checkout:

@@ -40,9 +40,10 @@ class Stepwise:
         self._go.acquire()
         try:
             train(self._on_step)
+            self._error = RuntimeError("the training has ended: give it more steps")
         except BaseException as error:  # raised again where `step` was called
             self._error = error
-            self._done.release()
+        self._done.release()
 
     def _on_step(self, loss: float) -> None:
         self._loss = loss
