@@ -81,7 +81,7 @@ void bind_wordpiece(py::module_& m) {
              "lstrip, rstrip, normalized), looked for before the text is cut into words. strip_accents: None "
              "follows lowercase. isa: how text is read, auto, avx512, avx2 or portable; ValueError for one "
              "that "
-             "this processor lacks.");
+             "this CPU lacks.");
 }
 
 std::unique_ptr<Unigram> make_unigram(const std::vector<std::string>& vocab,
@@ -108,7 +108,8 @@ void bind_unigram(py::module_& m) {
              "SentencePiece's precompiled_charsmap, decoded. added_tokens: as for WordPiece, all looked for "
              "in "
              "the text as it is. collapse_spaces: several blanks are one. strip_left, strip_right: white "
-             "space at the ends goes. split_at_whitespace: white space of every kind parts words and is no "
+             "space at the ends is dropped. split_at_whitespace: white space of any kind separates words and "
+             "is no "
              "token. isa: as for WordPiece.");
 }
 

@@ -1,4 +1,4 @@
-// UNIVAR_CHECK: what a caller can get wrong becomes std::invalid_argument with a sentence.
+// UNIVAR_CHECK checks what a caller can get wrong. It throws std::invalid_argument with a sentence.
 #pragma once
 
 #include <sstream>

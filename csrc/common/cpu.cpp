@@ -25,7 +25,7 @@ Registers cpuid(unsigned leaf, unsigned subleaf) {
 
 bool has(unsigned word, int bit) { return (word >> bit) & 1u; }
 
-// Which register states the operating system saves (XCR0).
+// Register states that the operating system saves (XCR0).
 unsigned saved_states() {
     unsigned low = 0, high = 0;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
@@ -33,7 +33,7 @@ unsigned saved_states() {
 }
 
 // From Zen 4 on AMD's bf16 dot product has the rate of its FMA and does twice the work. Intel's has half the
-// rate where it comes with AMX (measured on a Xeon of 2023), so that it brings nothing over float32.
+// rate where it comes with AMX (measured on a Xeon of 2023), so it is no faster than float32.
 bool made_by_amd() {
     const Registers name = cpuid(0, 0);
     return name.ebx == signature_AMD_ebx && name.ecx == signature_AMD_ecx && name.edx == signature_AMD_edx;

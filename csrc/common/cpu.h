@@ -1,4 +1,4 @@
-// What the processor has and the operating system lets us use.
+// Which features the CPU has and the operating system lets this process use.
 #pragma once
 
 namespace univar {
@@ -11,11 +11,11 @@ struct CpuFeatures {
     bool avx512_bf16 =
         false;  // dot product, and conversion from float32; and VBMI and VNNI, which go with it
     bool avx512_bf16_fast = false;  // the dot product multiplies twice as much in a cycle as float32's FMA
-    bool amx_bf16 = false;          // tiles, and this process has leave to use them
+    bool amx_bf16 = false;          // tiles, and this process may use them
     bool amx_int8 = false;
 };
 
-// Found once; on Linux this asks the kernel for leave to use AMX tiles.
+// Detected once. On Linux this asks the kernel for permission to use AMX tiles.
 const CpuFeatures& cpu_features();
 
 }  // namespace univar

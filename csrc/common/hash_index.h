@@ -14,10 +14,10 @@ class HashIndex {
     HashIndex();
 
     // keys: (n, 16) bytes; values, previous: (n,). previous[i] is the value that key i had before, also from
-    // an earlier row of this call, or -1 where the key is new; the first value of a key stays.
+    // an earlier row of this call, or -1 if the key is new; the first value of a key stays.
     void insert(const std::uint8_t* keys, const std::int64_t* values, std::size_t n, std::int64_t* previous);
 
-    // values[i] is the value of key i, -1 where it is absent.
+    // values[i] is the value of key i, -1 if it is absent.
     void find(const std::uint8_t* keys, std::size_t n, std::int64_t* values) const;
 
     std::size_t size() const { return size_; }

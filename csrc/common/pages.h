@@ -1,6 +1,5 @@
-// Memory for matrices and tables: aligned to pages, in huge pages where it is large and the system has them,
-// which saves most page faults and address look-ups. Values that grow one by one are a Buffer
-// (tokenizer/buffer.h).
+// Memory for matrices and tables, aligned to pages. Large arrays ask for huge pages, which save most page
+// faults and address look-ups. For values that grow one by one see Buffer (tokenizer/buffer.h).
 #pragma once
 
 #include <cstddef>
@@ -24,7 +23,7 @@ class PageArray {
   public:
     PageArray() = default;
 
-    // n values that are not set.
+    // n uninitialised values.
     explicit PageArray(std::size_t n) : size_(n) {
         void* block = std::aligned_alloc(page_of(n), padded(n));
         own(block, block);
@@ -46,7 +45,7 @@ class PageArray {
     T& operator[](std::size_t i) { return memory_.get()[i]; }
     const T& operator[](std::size_t i) const { return memory_.get()[i]; }
 
-    // Makes room for at least n values. What was in it may be gone.
+    // Makes room for at least n values; the old ones may be lost.
     void reserve(std::size_t n) {
         if (n <= size_) return;
         memory_.reset();
@@ -63,7 +62,7 @@ class PageArray {
         return (bytes + page - 1) / page * page;
     }
 
-    // block: what is to be freed; values: the first page in it.
+    // block: the memory to free; values: the first page in it.
     void own(void* block, void* values) {
         if (block == nullptr) throw std::bad_alloc();
 #if defined(__linux__)

@@ -1,4 +1,4 @@
-// What the fuzz targets share: a way to encode one text, and what must be true of the ids of any text.
+// Shared by the fuzz targets: how to encode one text, and what must be true of the ids of any text.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ using Ids = std::vector<std::int32_t>;
 
 constexpr std::size_t kUnlimited = std::size_t{1} << 40;
 
-// The text is a block of memory of its own: a byte read behind it is seen.
+// The text gets its own block of memory, so that a byte read after it is detected.
 inline Ids encode(const Tokenizer& tokenizer, std::string_view text, std::size_t max_length = kUnlimited) {
     const std::vector<char> copy(text.begin(), text.end());
     const std::string_view alone(copy.data(), copy.size());
@@ -33,7 +33,7 @@ inline Ids encode(const Tokenizer& tokenizer, std::string_view text, std::size_t
     return {batch.ids.data(), batch.ids.data() + batch.ids.size()};
 }
 
-// Ids are some of the vocabulary's, remembered words give the same ones, and a cut text has the first of
+// Ids must be in the vocabulary, remembered words must give the same ids, and a truncated text the first of
 // them.
 inline Ids check_text(const Tokenizer& tokenizer, std::string_view text, std::int32_t n_ids, bool forgets) {
     if (forgets) tokenizer.forget_words();

@@ -87,7 +87,8 @@ void check_charsmap(std::string_view bytes) {
 
 }  // namespace univar
 
-extern "C" int LLVMFuzzerInitialize(int*, char***) {  // takes seconds, which count for no input here
+extern "C" int LLVMFuzzerInitialize(int*,
+                                    char***) {  // takes seconds, which should not count as an input's time
     for (const int bits : {0, 1, 17, 19, 21, 23, 24, 25})
         univar::all_variants().push_back(univar::make_variant(bits));
     return 0;

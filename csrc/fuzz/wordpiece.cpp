@@ -1,4 +1,4 @@
-// WordPiece on any bytes: the fast ways and the plain one must give the same ids.
+// WordPiece on any bytes: the fast implementations and the plain one must give the same ids.
 #include "tokenizer/wordpiece.h"
 
 #include <algorithm>
@@ -71,7 +71,7 @@ const std::vector<std::string> kVocab = {
     "##\xEF\xBF\xBD",
 };
 
-// Texts are normalized whole and cut by the definition where a token is looked for in normalized text.
+// Added, so that texts are normalized as a whole and split by the definition.
 const AddedToken kSeldomFound{"\x7Fseldom\x7F", 999, false, false, false, true};
 
 struct Variants {
@@ -105,7 +105,8 @@ std::vector<Variants>& all_variants() {
 
 }  // namespace univar
 
-extern "C" int LLVMFuzzerInitialize(int*, char***) {  // takes seconds, which count for no input here
+extern "C" int LLVMFuzzerInitialize(int*,
+                                    char***) {  // takes seconds, which should not count as an input's time
     using namespace univar;
     all_variants().push_back(make_variants({true, true, true, true}));
     all_variants().push_back(make_variants({true, true, false, false}));

@@ -1,4 +1,4 @@
-// Tokens that are looked for in a text before it is cut into words: "[SEP]", "<mask>".
+// Tokens that are searched for in a text before it is split into words: "[SEP]", "<mask>".
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ struct AddedToken {
     bool single_word = false;  // not found beside a letter, digit or mark
     bool lstrip = false;       // swallows the blanks before it
     bool rstrip = false;       // swallows the blanks behind it
-    bool normalized = false;   // looked for in the normalized text
+    bool normalized = false;   // searched for in the normalized text
 };
 
 class AddedTokenFinder {
@@ -25,8 +25,8 @@ class AddedTokenFinder {
     bool empty() const { return tokens_.empty(); }
 
     // Calls on_text(begin, end) for the text between tokens and on_token(id) for each token, from left to
-    // right, until one of them returns false. text: valid UTF-8. Of several tokens at one place the longest
-    // counts.
+    // right, until one of them returns false. text: valid UTF-8. If several tokens match at
+    // one place, the longest wins.
     template <typename OnText, typename OnToken>
     void split(std::string_view text, OnText on_text, OnToken on_token) const {
         std::size_t done = 0;

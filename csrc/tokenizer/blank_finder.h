@@ -1,4 +1,4 @@
-// Where the blanks of a stretch of text are.
+// Finds the blanks in a stretch of text.
 #pragma once
 
 #include <algorithm>

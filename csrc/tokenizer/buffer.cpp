@@ -10,7 +10,7 @@ namespace univar {
 namespace {
 
 constexpr std::size_t kHeader = 64;        // before the memory: its size; keeps it on a cache line
-constexpr std::size_t kLarge = 256 << 10;  // smaller ones the allocator keeps itself
+constexpr std::size_t kLarge = 256 << 10;  // the allocator itself keeps smaller ones
 constexpr std::size_t kKeptBytes = 32 << 20;
 
 struct Kept {
@@ -19,13 +19,13 @@ struct Kept {
     std::size_t bytes = 0;
 };
 
-// Never destroyed: arrays may outlive everything else.
+// Never destroyed, since arrays may outlive everything else.
 Kept& kept() {
     static Kept* const instance = new Kept;
     return *instance;
 }
 
-// The smallest kept one that is large enough and not far too large.
+// The smallest kept block that is large enough but not far too large.
 void* take_kept(std::size_t bytes) {
     Kept& all = kept();
     const std::lock_guard<std::mutex> guard(all.lock);

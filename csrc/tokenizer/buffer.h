@@ -1,4 +1,5 @@
-// Values that grow by doubling without being set to zero first; token ids become the output without a copy.
+// An array that grows by doubling, without setting its memory to zero first. Token ids become the output
+// without a copy.
 #pragma once
 
 #include <algorithm>
@@ -9,10 +10,10 @@
 
 namespace univar {
 
-// Memory for large buffers that come and go: some of what is given back is kept, because fresh pages cost as
-// much as the tokens that are put into them. Throws std::bad_alloc.
+// Memory for large buffers that are often allocated and freed. Some of it is kept when it is given back,
+// because fresh pages cost as much as computing the tokens in them. Throws std::bad_alloc.
 void* take_memory(std::size_t bytes);
-std::size_t memory_size(const void* memory);  // at least what was asked for
+std::size_t memory_size(const void* memory);  // at least what was requested
 void give_back_memory(void* memory);
 
 template <typename T>
@@ -26,7 +27,7 @@ class Buffer {
     T* data() { return values_.get(); }
     const T* data() const { return values_.get(); }
 
-    // Room for `more` values behind the last one.
+    // Makes room for `more` values after the last one.
     void reserve_more(std::size_t more) {
         if (size_ + more > capacity_) reallocate((size_ + more) * 2);
     }
@@ -41,10 +42,10 @@ class Buffer {
         size_ += other.size_;
     }
 
-    // Needs room.
+    // There must be room.
     void push(T value) { values_.get()[size_++] = value; }
 
-    // Values that it grows by must have room and are not set.
+    // There must be room. New values are uninitialised.
     void set_size(std::size_t size) { size_ = size; }
 
     std::unique_ptr<T[], Free> release() { return std::move(values_); }

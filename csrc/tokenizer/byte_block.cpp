@@ -135,7 +135,7 @@ UNIVAR_AVX512_VBMI2 void write_32_places(__m256i places, std::size_t first, std:
     _mm512_storeu_si512(out, _mm512_add_epi16(base, _mm512_cvtepu8_epi16(places)));
 }
 
-// The bits of a block are not walked through, whose number no branch can foresee.
+// Without a loop over the bits, whose number no branch can predict.
 UNIVAR_AVX512_VBMI2 std::uint16_t* write_places_vbmi2(std::uint64_t bits, std::size_t first,
                                                       std::uint16_t* out) {
     const __m512i places = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kPlaces));
@@ -160,7 +160,9 @@ BlockReader block_reader(const char* name) {
     if (cpu.avx2 && (is_auto || wanted == "avx2"))
         return {read_avx2, find_blanks_avx2, write_places_portable};
 #endif
-    UNIVAR_CHECK(is_auto || wanted == "portable", "this processor has no \"" << wanted << "\" for text");
+    UNIVAR_CHECK(
+        is_auto || wanted == "portable",
+        "isa \"" << wanted << "\" is unknown or not on this CPU: give auto, avx512, avx2 or portable");
     return {read_portable, find_blanks_portable, write_places_portable};
 }
 

@@ -1,4 +1,4 @@
-// Sixty-four bytes of text at once: where its words and its punctuation are.
+// Classifies sixty-four bytes of text at once: blanks, punctuation, control characters.
 #pragma once
 
 #include <cstddef>
@@ -6,7 +6,7 @@
 
 namespace univar {
 
-// Bit i is byte i. What is none of these is a letter, a digit or not ASCII.
+// Bit i is byte i. All other bytes are letters, digits or not ASCII.
 struct ByteBlock {
     static constexpr std::size_t kBytes = 64;
 
@@ -17,19 +17,19 @@ struct ByteBlock {
 
 // How one instruction set reads text.
 struct BlockReader {
-    // Reads kBytes bytes at `text` and writes them to `copy`, A to Z as a to z where `lowercase`.
+    // Reads kBytes bytes at `text` and writes them to `copy`, A to Z as a to z if `lowercase`.
     ByteBlock (*read)(const char* text, char* copy, bool lowercase);
 
-    // Bit i is set where text[i] is a blank; reads kBytes bytes.
+    // Bit i is set if text[i] is a blank; reads kBytes bytes.
     std::uint64_t (*find_blanks)(const char* text);
 
-    // Writes `first` plus the number of each bit that is set, in order. Returns the place behind the last
-    // one; of the 64 from `out` on all may be written to.
+    // Writes `first` plus the number of each bit that is set, in order. Returns the place after the last
+    // one; all 64 places from `out` on may be overwritten.
     std::uint16_t* (*write_places)(std::uint64_t bits, std::size_t first, std::uint16_t* out);
 };
 
-// The fastest that this processor can run; `name`: "avx512", "avx2", "portable" or "auto". Throws for another
-// name and for one that this processor can't run.
+// The reader of an instruction set: "avx512", "avx2", "portable", or "auto" for the fastest. Throws for
+// another name and if this CPU can't run it.
 BlockReader block_reader(const char* name);
 
 }  // namespace univar

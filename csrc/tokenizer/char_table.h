@@ -1,4 +1,4 @@
-// What becomes of every code point, worked out once for a vocabulary and normalizer options.
+// What every code point is turned into, computed once for a vocabulary and normalizer options.
 #pragma once
 
 #include <cstddef>
@@ -13,11 +13,11 @@
 namespace univar {
 
 enum class CharKind : std::uint32_t {
-    kSelf,     // goes into the word as it is
-    kDropped,  // leaves nothing
+    kSelf,     // is copied into the word
+    kDropped,  // is dropped
     kSpace,    // ends a word
     kToken,    // a word of its own: value is its token id
-    kMapped,   // goes into the word as other text
+    kMapped,   // is replaced by other text
     kComplex,  // depends on its neighbours or becomes several words: normalize the whole unit
 };
 

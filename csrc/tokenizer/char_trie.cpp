@@ -52,7 +52,7 @@ CharTrie::CharTrie(const std::vector<std::string>& pieces, const std::vector<dou
     }
 }
 
-// Frequent characters get small numbers: their nodes come to lie close together.
+// Frequent characters get small numbers, so that their nodes lie close together.
 void CharTrie::number_characters(const std::vector<std::string>& pieces) {
     for (const std::string& piece : pieces)
         for (const char* cursor = piece.data(); cursor != piece.data() + piece.size();)

@@ -15,15 +15,15 @@ class CharTrie {
   public:
     static constexpr double kNoPiece = -std::numeric_limits<double>::infinity();
 
-    // pieces: UTF-8, entry i has id i and scores[i]; of equal ones the last counts.
+    // pieces: UTF-8, entry i has id i and scores[i]; of equal ones the last wins.
     CharTrie(const std::vector<std::string>& pieces, const std::vector<double>& scores);
 
-    // A number for the character; 0 where no piece has it.
+    // A number for the character; 0 if no piece has it.
     std::uint32_t symbol(char32_t code_point) const { return symbols_[code_point]; }
 
     std::uint32_t root() const { return root_; }
 
-    // Moves `node` on by a symbol; false where no piece goes on that way.
+    // Moves `node` on by a symbol; false if no piece continues that way.
     bool step(std::uint32_t& node, std::uint32_t symbol) const {
         const std::uint32_t child = nodes_[node].base ^ symbol;
         if (nodes_[child].parent != node) return false;
@@ -31,16 +31,16 @@ class CharTrie {
         return true;
     }
 
-    // Of the piece that ends at the node; kNoPiece where none does.
+    // Of the piece that ends at the node; kNoPiece if none does.
     double score(std::uint32_t node) const { return nodes_[node].score; }
     std::int32_t id(std::uint32_t node) const { return ids_[node]; }
 
-    // The id of the piece that these symbols make, -1 where there is none.
+    // The id of the piece that these symbols make, -1 if there is none.
     std::int32_t find(const std::uint32_t* first, const std::uint32_t* last) const;
 
   private:
     struct Node {
-        std::uint32_t base;    // children stand at base ^ symbol
+        std::uint32_t base;    // children are at base ^ symbol
         std::uint32_t parent;  // 0: the place is free
         double score;
     };

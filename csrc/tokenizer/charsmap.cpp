@@ -33,14 +33,14 @@ Charsmap::Charsmap(std::string_view blob) {
     check_trie();
 }
 
-// Every way from the root stays inside the arrays, so that find() needs no checks.
+// Checks that every path from the root stays inside the arrays, so that find() needs no checks.
 void Charsmap::check_trie() const {
     std::vector<bool> is_seen(units_.size());
     std::vector<std::size_t> open{offset(units_[0])};
     while (!open.empty()) {
         const std::size_t parent = open.back();
         open.pop_back();
-        UNIVAR_CHECK((parent | 0xFF) < units_.size(), "the charsmap's trie leads out of its array");
+        UNIVAR_CHECK((parent | 0xFF) < units_.size(), "the charsmap's trie points outside its array");
         if (is_seen[parent]) continue;
         is_seen[parent] = true;
         for (std::uint32_t byte = 1; byte < 256; ++byte) {

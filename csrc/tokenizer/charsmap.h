@@ -12,11 +12,11 @@ namespace univar {
 class Charsmap {
   public:
     // blob: size of the trie in bytes (uint32), the trie's units (uint32), then texts that end with a zero
-    // byte; little-endian. Throws where it is cut off or a unit leads out of it.
+    // byte; little-endian. Throws if it is incomplete or a unit points outside it.
     explicit Charsmap(std::string_view blob);
 
-    // What the SHORTEST key that `text` begins with becomes; false where no key fits. Hugging Face's library
-    // takes the shortest as well.
+    // Finds the replacement of the SHORTEST key that `text` begins with, as Hugging Face's library does;
+    // false if no key fits.
     bool find(std::string_view text, std::string_view& replacement) const;
 
   private:

@@ -30,7 +30,7 @@ class DoubleArrayBuilder {
         return root;
     }
 
-    // keys: of equal ones the last counts; none is empty.
+    // keys: none is empty; of equal ones the last wins.
     void add_keys(std::uint32_t root, std::vector<Key> keys) {
         const auto by_text = [](const Key& a, const Key& b) { return a.first < b.first; };
         const auto same_text = [](const Key& a, const Key& b) { return a.first == b.first; };

@@ -1,5 +1,5 @@
-// Where Hugging Face's library breaks text into graphemes (see generate_graphemes.py): UAX #29, but for
-// flags, which are longer than anything that is replaced whole.
+// Graphemes as Hugging Face's library finds them (see generate_graphemes.py): UAX #29 except for flags, which
+// are longer than anything that is replaced as a whole.
 #pragma once
 
 #include <cstddef>

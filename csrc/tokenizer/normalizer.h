@@ -1,5 +1,5 @@
-// BertNormalizer and BertPreTokenizer as they are defined, one step after the other. Slow and plain: the
-// encoder uses it for what its tables can't say, and the tables are made with it.
+// BertNormalizer and BertPreTokenizer by their definition, step by step. They are slow; the encoder uses them
+// for what its tables cannot express, and to make the tables.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-// The frame that every tokenizer puts around its own work: broken bytes, added tokens, the tokens before and
-// behind a text, and where it is cut.
+// What every tokenizer does around its own work: it replaces broken bytes, finds added tokens, adds the
+// tokens before and after a text, and truncates it.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace univar {
 
 struct Frame {
     std::int32_t cls;  // before the text
-    std::int32_t sep;  // behind it
+    std::int32_t sep;  // after it
     AddedTokenFinder added_tokens;
 };
 
@@ -28,8 +28,8 @@ class SegmentEncoder : public TextEncoder {
     // The frame must outlive the encoder.
     explicit SegmentEncoder(const Frame& frame) : frame_(frame) {}
 
-    // Adds the ids of text without added tokens; valid UTF-8. Returns whether the whole text may still fit:
-    // there is no use in going on where it doesn't.
+    // Adds the ids of text without added tokens; valid UTF-8. Returns whether the whole text may still fit;
+    // if not, there is no point in going on.
     virtual bool add_segment(std::string_view text) = 0;
 
     void add_token(std::int32_t id) {
@@ -38,9 +38,9 @@ class SegmentEncoder : public TextEncoder {
     }
     bool has_room() const { return ids_->size() <= limit_; }
 
-    // Bytes of the text whose ids about fill what room there is; only where there is any.
+    // About how many bytes of the text fill the room that is left. There must be some.
     std::size_t bytes_that_fit(std::string_view text) const {
-        constexpr std::size_t kBytesPerId = 8;  // seldom more
+        constexpr std::size_t kBytesPerId = 8;  // rarely more
         return kBytesPerId * std::min(limit_ - ids_->size(), text.size());
     }
 

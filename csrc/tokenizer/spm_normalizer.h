@@ -1,5 +1,5 @@
-// SentencePiece's normalizer and what cuts its text into words, as Hugging Face's library runs them: the
-// charsmap, then blanks, then Metaspace.
+// SentencePiece's normalizer and word splitter, as Hugging Face's library runs them: first the charsmap, then
+// blanks, then Metaspace.
 #pragma once
 
 #include <cstddef>
@@ -16,14 +16,14 @@ namespace univar {
 
 struct SpmOptions {
     bool collapse_spaces = false;  // several blanks become one
-    bool strip_left = false;       // white space at the ends goes
+    bool strip_left = false;       // white space at the ends is removed
     bool strip_right = false;
     bool split_at_whitespace = false;  // white space of every kind ends words and is no part of them
 };
 
 class SpmNormalizer {
   public:
-    // charsmap: the blob, empty where there is none.
+    // charsmap: the blob, empty if there is none.
     SpmNormalizer(std::string_view charsmap, const SpmOptions& options);
 
     // Puts the words of `text` into `words`, a blank before each: blanks stand for SentencePiece's U+2581.
@@ -33,7 +33,7 @@ class SpmNormalizer {
   private:
     class Writer;
 
-    // What becomes of one code point by itself.
+    // What one code point is turned into by itself.
     struct Action {
         std::uint32_t bits;
         bool is_plain() const { return (bits & kPlain) != 0; }
@@ -41,7 +41,7 @@ class SpmNormalizer {
         bool follows() const { return (bits & kFollows) != 0; }
         std::uint32_t text() const { return bits >> 3; }
     };
-    static constexpr std::uint32_t kPlain = 1;    // is copied; else texts_ has what it becomes
+    static constexpr std::uint32_t kPlain = 1;    // is copied; else texts_ has its replacement
     static constexpr std::uint32_t kLeads = 2;    // may make a grapheme with whatever comes next
     static constexpr std::uint32_t kFollows = 4;  // may be part of the grapheme before it
 

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kBytesPerWorker = 1 << 16;  // less is not worth a thread
 constexpr std::size_t kRangesPerWorker = 8;
 constexpr std::size_t kMaxIdle = 64;    // workers kept between calls
-constexpr std::size_t kBytesPerId = 3;  // a guess: what turns out to be too small grows
+constexpr std::size_t kBytesPerId = 3;  // a guess; a buffer that is too small grows
 
 // Neighbouring texts that one worker takes together, and their ids.
 struct TextRange {
@@ -38,7 +38,7 @@ std::vector<TextRange> cut_into_ranges(const Texts& texts, std::size_t range_byt
     return ranges;
 }
 
-// Runs work() on n workers, the calling thread among them; the first exception is thrown on.
+// Runs work() on n workers, the calling thread among them; the first exception is rethrown.
 template <typename Work>
 void run_workers(std::size_t n, Work work) {
     std::vector<std::exception_ptr> errors(n);

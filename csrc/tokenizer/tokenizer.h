@@ -1,4 +1,4 @@
-// What every tokenizer is: texts in, token ids out, on as many threads as asked for.
+// The interface of all tokenizers: texts in, token ids out, on several threads.
 #pragma once
 
 #include <cstddef>
@@ -24,14 +24,13 @@ struct TokenBatch {
     std::vector<std::uint8_t> is_truncated;  // (n,)
 };
 
-// One worker: the buffers and the memory of words that turning texts into ids needs. For one thread at a
-// time.
+// One worker, with its buffers and the words that it remembers. For one thread at a time.
 class TextEncoder {
   public:
     virtual ~TextEncoder() = default;
 
     // Appends the ids of one text, special tokens included and counted in max_length. Bytes up to
-    // readable_end may be read. Returns whether the text had to be cut.
+    // readable_end may be read. Returns whether the text was truncated.
     virtual bool encode(std::string_view text, const char* readable_end, std::size_t max_length,
                         IdBuffer& ids) = 0;
 };
@@ -44,7 +43,7 @@ class Tokenizer {
     // max_length: ids a text may have, special tokens counted; > 2. threads > 0.
     TokenBatch encode(const Texts& texts, std::size_t max_length, int threads) const;
 
-    // A worker that goes back when it is done with, and with it the words it remembers.
+    // A worker that returns to its tokenizer at the end, with the words that it remembers.
     struct Return {
         const Tokenizer* owner;
         void operator()(TextEncoder* encoder) const;
@@ -52,7 +51,7 @@ class Tokenizer {
     using Worker = std::unique_ptr<TextEncoder, Return>;
     Worker borrow_worker() const;
 
-    // Workers that are not at work are deleted: the next ones know no words.
+    // Deletes idle workers, so that the next ones remember no words.
     void forget_words() const;
 
   protected:
@@ -60,7 +59,7 @@ class Tokenizer {
 
   private:
     mutable std::mutex lock_;
-    mutable std::vector<std::unique_ptr<TextEncoder>> idle_;  // the last one in is the first one out
+    mutable std::vector<std::unique_ptr<TextEncoder>> idle_;  // last in, first out
 };
 
 }  // namespace univar

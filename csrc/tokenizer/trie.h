@@ -1,4 +1,5 @@
-// WordPiece's vocabulary as a trie: the longest piece that a word goes on with, in one pass over its bytes.
+// WordPiece's vocabulary as a trie: finds the longest piece that a word continues with, in one pass over its
+// bytes.
 #pragma once
 
 #include <cstddef>
@@ -12,11 +13,11 @@ namespace univar {
 class PieceTrie {
   public:
     struct Match {
-        std::size_t length = 0;  // bytes; 0 where no piece fits
+        std::size_t length = 0;  // bytes; 0 if no piece fits
         std::int32_t id = -1;
     };
 
-    // pieces: the vocabulary, entry i has id i, empty entries are unused; of equal ones the last counts.
+    // pieces: the vocabulary, entry i has id i, empty entries are unused; of equal ones the last wins.
     // Pieces that begin with `prefix` continue a word.
     PieceTrie(const std::vector<std::string>& pieces, const std::string& prefix);
 
@@ -33,7 +34,7 @@ class PieceTrie {
         return match;
     }
 
-    // The id of the whole word as one piece, -1 where it is none.
+    // The id of the whole word as one piece, -1 if it is none.
     std::int32_t find(std::string_view word) const {
         const Match match = longest(word, false);
         return match.length == word.size() ? match.id : -1;
@@ -43,7 +44,7 @@ class PieceTrie {
 
   private:
     struct Node {
-        std::uint32_t base = 0;    // children stand at base ^ byte
+        std::uint32_t base = 0;    // children are at base ^ byte
         std::uint32_t parent = 0;  // 0: the place is free
         std::int32_t id = -1;      // of the piece that ends here
     };

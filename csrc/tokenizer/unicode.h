@@ -1,4 +1,4 @@
-// What Hugging Face's tokenizers holds to be true of every code point (see generate_tables.py).
+// Properties of every code point, as Hugging Face's tokenizers has them (see generate_tables.py).
 #pragma once
 
 #include <cstddef>
@@ -28,10 +28,10 @@ std::uint8_t properties(char32_t code_point);
 // Canonical combining class; 0 is a character that marks do not move across.
 std::uint8_t combining_class(char32_t code_point);
 
-// Full canonical decomposition, without reordering; the code point itself where it has none.
+// Full canonical decomposition, without reordering; the code point itself if it has none.
 void append_decomposition(char32_t code_point, std::u32string& text);
 
-// Lower case without context (no final sigma); the code point itself where it has none.
+// Lower case without context (no final sigma); the code point itself if it has none.
 void append_lowercase(char32_t code_point, std::u32string& text);
 
 }  // namespace univar

@@ -40,7 +40,8 @@ Unigram::Unigram(const std::vector<std::string>& vocab, const std::vector<double
       normalizer_(charsmap, options),
       pieces_(with_blanks(vocab), scores),
       unk_(unk) {
-    UNIVAR_CHECK(unk >= 0 && static_cast<std::size_t>(unk) < vocab.size(), "unk " << unk << " is no id");
+    UNIVAR_CHECK(unk >= 0 && static_cast<std::size_t>(unk) < vocab.size(),
+                 "unk " << unk << " is not an id of the vocabulary");
     unk_score_ = *std::min_element(scores.begin(), scores.end()) - kUnknownPenalty;
 }
 

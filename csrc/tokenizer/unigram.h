@@ -18,8 +18,8 @@ namespace univar {
 class Unigram final : public Tokenizer {
   public:
     // vocab: piece of each id, with U+2581 before what begins a word; scores: log probability of each.
-    // charsmap: the normalizer's blob, empty where there is none. frame's added tokens are looked for in raw
-    // text. isa: see block_reader(). Throws where unk is no id or the charsmap is broken.
+    // charsmap: the normalizer's blob, empty if there is none. frame's added tokens are searched for in raw
+    // text. isa: see block_reader(). Throws if unk is no id or the charsmap is broken.
     Unigram(const std::vector<std::string>& vocab, const std::vector<double>& scores, std::int32_t unk,
             std::string_view charsmap, Frame frame, const SpmOptions& options,
             const std::string& isa = "auto");

@@ -46,7 +46,7 @@ bool UnigramEncoder::add_segment(std::string_view text) {
     return has_room();
 }
 
-// Fills keys_ and sets_ and calls for the memory where the ids of the first n words may be.
+// Fills keys_ and sets_ and prefetches the sets in which the ids of the first n words may be.
 void UnigramEncoder::find_sets(const char* words, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i) {
         const std::size_t start = blanks_.place(i) + 1;

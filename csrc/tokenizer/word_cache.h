@@ -52,7 +52,7 @@ class WordCache {
     }
     const Entry* find(const Key& key) const { return find(key, set_of(key)); }
 
-    // Does nothing where the word has too many ids.
+    // Does nothing if the word has too many ids.
     void insert(const Key& key, const std::int32_t* ids, std::size_t n_ids) {
         if (n_ids > max_ids) return;
         Set& set = sets_[set_of(key)];

@@ -38,7 +38,7 @@ std::size_t WordFinder::find(std::string_view text, std::size_t enough, const ch
     return has_end ? done : starts_[n_words_];
 }
 
-// At most a block of text; what its last bytes are followed by counts for nothing.
+// Reads at most a block of text; the bytes that follow it do not matter.
 ByteBlock WordFinder::read(std::string_view text, const char* readable_end, char* copy) const {
     if (readable_end - text.data() >= static_cast<std::ptrdiff_t>(ByteBlock::kBytes))
         return reader_.read(text.data(), copy, is_lowercase_);

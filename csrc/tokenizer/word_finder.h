@@ -1,4 +1,4 @@
-// Where the words of a stretch of text are: runs of letters, and each character of punctuation.
+// Finds the words in a stretch of text: runs of letters, and single punctuation characters.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ class WordFinder {
 
     // Finds the words that the text begins with: of the blocks that reach `enough` bytes, 512 at most, up to
     // one with control characters, and without the word that may go on behind them. Bytes up to readable_end
-    // may be read. Returns how far it came: 0 where the first word is longer or the first block has control
+    // may be read. Returns how far it came: 0 if the first word is longer or the first block has control
     // characters.
     std::size_t find(std::string_view text, std::size_t enough, const char* readable_end);
 
@@ -27,7 +27,7 @@ class WordFinder {
     std::size_t start(std::size_t i) const { return starts_[i]; }
     std::size_t length(std::size_t i) const { return std::size_t{ends_[i]} - starts_[i]; }
 
-    // The first bytes of word i, A to Z as a to z if asked for; what is behind its length is anything.
+    // The first bytes of word i, A to Z as a to z if requested; bytes after its length are arbitrary.
     Block block(std::size_t i) const { return load_block(copy_ + starts_[i]); }
 
   private:

@@ -29,7 +29,7 @@ struct WordPieceOptions {
 
 class WordPiece final : public Tokenizer {
   public:
-    // vocab: piece of each id, an empty one is an unused id. Throws where unk, cls or sep is in neither list.
+    // vocab: piece of each id, an empty one is an unused id. Throws if unk, cls or sep is in neither list.
     WordPiece(const std::vector<std::string>& vocab, const std::vector<AddedToken>& added_tokens,
               const WordPieceOptions& options);
 

@@ -53,7 +53,7 @@ bool WordPieceEncoder<Id>::add_text(std::string_view text) {
     return true;
 }
 
-// Fills keys_ and sets_ and calls for the memory where the ids of the words may be.
+// Fills keys_ and sets_ and prefetches the sets in which the ids of the words may be.
 template <typename Id>
 void WordPieceEncoder<Id>::find_sets() {
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -116,7 +116,7 @@ std::size_t WordPieceEncoder<Id>::add_first(std::string_view text) {
     return length;
 }
 
-// may_stop: leave off where the text is sure to be cut; a word that is to be remembered is needed whole.
+// may_stop: stop once the text is sure to be truncated. A word that is to be remembered is needed whole.
 template <typename Id>
 void WordPieceEncoder<Id>::add_characters(std::string_view word, bool may_stop) {
     const std::size_t before = ids_->size();

@@ -1,4 +1,4 @@
-// One worker of WordPiece, with the buffers and the memory of words that it needs on the way.
+// One worker of WordPiece, with its buffers and the words that it remembers.
 #pragma once
 
 #include <cstddef>

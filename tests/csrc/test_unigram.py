@@ -192,7 +192,12 @@ def test_a_broken_charsmap_is_refused(blob):
 
 @pytest.mark.parametrize(
     ("vocab", "scores", "unk", "message"),
-    [(["a"], [], 0, "scores"), (["a"], [0.0], 1, "no id"), (["a"], [0.0], -1, "no id"), ([], [], 0, "no id")],
+    [
+        (["a"], [], 0, "scores"),
+        (["a"], [0.0], 1, "not an id"),
+        (["a"], [0.0], -1, "not an id"),
+        ([], [], 0, "not an id"),
+    ],
 )
 def test_arguments_that_do_not_fit_are_refused(vocab, scores, unk, message):
     with pytest.raises(ValueError, match=message):

@@ -212,7 +212,7 @@ def test_every_way_to_read_text_gives_the_same_ids(isa, lowercase):
 
 
 def test_an_unknown_way_to_read_text_is_refused():
-    with pytest.raises(ValueError, match='no "sse9"'):
+    with pytest.raises(ValueError, match='isa "sse9" is unknown'):
         WordPiece(WORDS, isa="sse9")
 
 
