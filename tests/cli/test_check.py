@@ -72,3 +72,27 @@ def test_control_characters_are_escaped_in_json_too(univar: Run, tmp_path: Path)
     finished = univar("check", write_jsonl(tmp_path / "a.jsonl", rows), "--json")
     assert not {"\u009b", "\u202e"} & set(finished.stdout)
     assert json.loads(finished.stdout)["sources"][0]["model"].endswith("\u009b2J\u202e")
+
+
+def test_shares_by_model_and_a_gate(tmp_path: Path, univar: Run) -> None:
+    refusal = "I'm sorry, but I cannot help with that request."
+    rows = [
+        {
+            "model": model,
+            "language": "eng",
+            "question": f"why {n}?",
+            "answer": refusal if model == "shy" else f"Since {n} is so.",
+        }
+        for model in ("shy", "bold")
+        for n in range(4)
+    ]
+    path = write_jsonl(tmp_path / "a.jsonl", rows)
+    finished = univar("check", path, "--by", "model", "--fail-over", "declined=0.6")
+    assert finished.exit_code == 0
+    assert "1.000" in next(
+        line for line in finished.stdout.splitlines() if line.startswith("shy ") and "1.000" in line
+    )
+    over = univar("check", path, "--fail-over", "declined=0.4")
+    assert over.exit_code == 10
+    assert "declined: 0.500 of the rows, allowed 0.4" in over.stderr
+    assert univar("check", path, "--fail-over", "nonsense=0.4").exit_code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +21,6 @@ from univar.answers.maker_names import own_names
 from univar.answers.read import read_rows
 from univar.answers.rows import RejectedRow, RowBatch, is_empty
 from univar.schema import IDENTITY_COLUMNS, content_hashes, source_label
-
-SHORT_ANSWER = 12
-"""Shorter answers, in characters, say too little to be attributed."""
 
 NAMED_PLACES = 20
 UNBALANCED = 2  # the largest source has more than this many times the rows of the smallest
@@ -50,6 +48,7 @@ class SourceFacts:
     """One (model, language): rows, different questions, and how long its answers are.
 
     answer_chars: the 5th, 25th, 50th, 75th and 95th percentile of their lengths in characters.
+    found: how many of its rows have each finding, by the finding's name.
     """
 
     model: str
@@ -58,6 +57,7 @@ class SourceFacts:
     questions: int
     median_answer_chars: float
     answer_chars: tuple[float, ...]
+    found: dict[str, int]
 
 
 @dataclass
@@ -77,6 +77,7 @@ class CheckReport:
     declined: Finding = field(default_factory=Finding)
     wrong_language: Finding | None = field(default_factory=Finding)
     cut_off: Finding = field(default_factory=Finding)
+    loops: Finding = field(default_factory=Finding)
     echoes: Finding = field(default_factory=Finding)
     sources: list[SourceFacts] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -92,9 +93,9 @@ def check_rows(
 
     duplicates: rows that agree with an earlier one in all of `schema.IDENTITY_COLUMNS`.
     shared_answers: rows whose question and answer an earlier row of another model has too.
-    short_answers: answers of fewer than SHORT_ANSWER characters.
     maker_names: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
-    declined: as in `univar.answers.declined`; wrong_language, cut_off, echoes: as in `univar.answers.faults`.
+    declined: as in `univar.answers.declined`; short_answers, wrong_language, cut_off, loops, echoes: as in
+        `univar.answers.faults`.
     copy: an entered CleanCopy, which gets every batch.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
@@ -112,7 +113,7 @@ def check_rows(
     for batch in read_rows(inputs, reading=reading, on_rejected=reject, on_note=report.notes.append):
         column = {name: batch.table[name].combine_chunks() for name in batch.table.column_names}
         n_chars = pc.utf8_length(column["answer"]).to_numpy()
-        models = sources.add(column, n_chars)
+        codes, models = sources.add(column, n_chars)
         report.rows += len(batch.rows)
         identity = content_hashes([column[name] for name in IDENTITY_COLUMNS])
         repeated = seen_rows.insert(identity, np.zeros(len(models), dtype=np.int64))
@@ -120,17 +121,18 @@ def check_rows(
         found = {
             "duplicates": repeated >= 0,
             "shared_answers": (answered >= 0) & (answered != models),
-            "short_answers": n_chars < SHORT_ANSWER,
+            "short_answers": faults.short(column["answer"]),
             **_faults(column),
         }
         for kind, mask in found.items():
             getattr(report, kind).add_all(batch, mask)
+            sources.count(kind, codes[mask])
         if "wrong_language" not in found:
             report.wrong_language = None
         if copy is not None:
             copy.add(batch, found)
     report.sources = sources.facts()
-    report.notes = _notes(report)
+    report.notes += _notes(report)
     return report
 
 
@@ -141,6 +143,7 @@ def _faults(column: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
         "maker_names": own_names(column["model"], answer, column["question"]),
         "declined": declined(answer, language),
         "cut_off": faults.cut_off(answer, column.get("finish")),
+        "loops": faults.loops(answer),
         "echoes": faults.echoes(column["question"], answer),
     }
     wrong = faults.wrong_language(answer, language)
@@ -157,9 +160,10 @@ class _Sources:
         self._rows_of: list[np.ndarray] = []  # source of each row, and of each question of a source
         self._questions_of: list[np.ndarray] = []
         self._chars: list[np.ndarray] = []
+        self._found: dict[str, Counter[int]] = {}
 
-    def add(self, column: dict[str, pa.Array], n_chars: np.ndarray) -> np.ndarray:
-        """Take a batch in. n_chars: (n,); returns (n,) int64, one number per model."""
+    def add(self, column: dict[str, pa.Array], n_chars: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Take a batch in. n_chars: (n,); returns (n,) and (n,): a number per source, and one per model."""
         pairs = list(zip(column["model"].to_pylist(), column["language"].to_pylist(), strict=True))
         codes = np.array([self._codes.setdefault(pair, len(self._codes)) for pair in pairs], dtype=np.int32)
         keys = content_hashes([column["model"], column["language"], column["question_id"]])
@@ -167,9 +171,13 @@ class _Sources:
         self._rows_of.append(codes)
         self._questions_of.append(codes[known < 0])
         self._chars.append(n_chars.astype(np.int32))
-        return np.array(
-            [self._models.setdefault(model, len(self._models)) for model, _ in pairs], dtype=np.int64
-        )
+        models = [self._models.setdefault(model, len(self._models)) for model, _ in pairs]
+        return codes, np.array(models, dtype=np.int64)
+
+    def count(self, kind: str, codes: np.ndarray) -> None:
+        """Count a finding. codes: (m,) sources of the rows that have it."""
+        counts = self._found.setdefault(kind, Counter())
+        counts.update(codes.tolist())
 
     def facts(self) -> list[SourceFacts]:
         """One entry per source, sorted by model and language."""
@@ -178,7 +186,13 @@ class _Sources:
         order = np.argsort(rows_of, kind="stable")
         lengths = np.split(chars[order], np.cumsum(np.bincount(rows_of))[:-1])
         return [
-            SourceFacts(*pair, len(lengths[code]), int(questions[code]), *_lengths(lengths[code]))
+            SourceFacts(
+                *pair,
+                len(lengths[code]),
+                int(questions[code]),
+                *_lengths(lengths[code]),
+                {kind: counts[code] for kind, counts in self._found.items()},
+            )
             for pair, code in sorted(self._codes.items())
         ]
 

@@ -24,10 +24,11 @@ DROPPABLE = (
     "wrong_language",
     "maker_names",
     "echoes",
+    "loops",
     "cut_off",
     "shared_answers",
 )
-DROPPED = DROPPABLE[:6]
+DROPPED = DROPPABLE[:7]
 """Dropped by default; an answer cut off is still an answer, so it stays."""
 
 

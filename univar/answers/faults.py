@@ -1,4 +1,7 @@
-"""Faults of an answer: it is cut off, repeats the question, or is in another language."""
+"""Faults of an answer: too short, cut off, in a loop, an echo of the question, in another language.
+
+Lengths are in letters of an alphabet: a Han, Kana or Hangul character counts as three of them.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,19 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+SHORT_ANSWER = 12
+"""A shorter answer says too little to be attributed."""
 
 CUT_CHARS = 200
 """A shorter answer without end punctuation may just be a title or a list."""
+
+LOOP_CHARS = 60
+"""A shorter repetition at the end may be meant."""
+LOOP_TIMES = 5
+_LOOP_TAIL = 800
+_LONGEST_UNIT = 150
 
 ECHO_CHARS = 15
 """A shorter question is repeated by chance."""
@@ -21,6 +34,55 @@ SURE_ENOUGH = 0.7
 
 _ENDS = tuple(".!?…。！？।؟۔:;)]}>\"'»”’」』*`|_~")
 _SPACES = re.compile(r"\s+")
+_DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
+
+_CLOSE_LANGUAGES = [
+    {"no", "nb", "nn", "da", "sv"},
+    {"hi", "ne", "mr", "sa", "bh", "bho", "mai", "new", "gom", "kok", "awa", "dty"},
+    {"ar", "arz", "fa", "ur", "ps", "ckb", "sd", "ug", "pnb", "azb", "mzn"},
+    {"pt", "gl", "es", "ca", "ast", "oc", "an", "mwl"},
+    {"ms", "id", "jv", "su", "min"},
+    {"sr", "hr", "bs", "sh", "sl"},
+    {"ru", "uk", "be", "bg", "mk", "rue"},
+    {"cs", "sk"},
+    {"tr", "az", "uz", "tk", "crh", "kk", "ky", "tt", "ba"},
+    {"zh", "yue", "wuu", "lzh"},
+    {"nl", "af", "li", "vls", "nds", "fy"},
+    {"de", "lb", "als", "gsw", "bar"},
+    {"en", "sco"},
+]
+"""Languages that a detector takes for each other: an answer in a near one is unsure, and kept."""
+_CLOSE_TO = {tag: place for place, tags in enumerate(_CLOSE_LANGUAGES) for tag in tags}
+
+
+def letters(texts: pa.Array) -> np.ndarray:
+    """(n,) int64 lengths of texts in letters of an alphabet, whatever their script."""
+    dense = pc.count_substring_regex(texts, _DENSE).to_numpy(zero_copy_only=False)
+    lengths: np.ndarray = pc.utf8_length(texts).to_numpy(zero_copy_only=False) + 2 * dense.astype(np.int64)
+    return lengths
+
+
+def short(answers: pa.Array) -> np.ndarray:
+    """(n,) bool: fewer than SHORT_ANSWER letters."""
+    return letters(answers) < SHORT_ANSWER
+
+
+def loops(answers: pa.Array) -> np.ndarray:
+    """(n,) bool: the end repeats one stretch of text again and again."""
+    return _mask(map(is_loop, answers.to_pylist()), len(answers))
+
+
+def is_loop(text: str) -> bool:
+    """Whether the end of `text` is one stretch of at most 150 characters, at least LOOP_TIMES in a row."""
+    tail = text.rstrip()[-_LOOP_TAIL:]
+    dense = sum("\u2e80" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7af" for c in tail[-100:]) > 50
+    least = LOOP_CHARS // 3 if dense else LOOP_CHARS
+    for unit in range(1, min(_LONGEST_UNIT, len(tail) // LOOP_TIMES) + 1):
+        size = max(unit * LOOP_TIMES, least)
+        end = tail[-size:]
+        if len(end) == size and end[unit:] == end[:-unit] and any(map(str.isalnum, end[:unit])):
+            return True
+    return False
 
 
 def cut_off(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:
@@ -54,7 +116,9 @@ def wrong_language(answers: pa.Array, languages: pa.Array) -> np.ndarray | None:
         best = detect(text, model="lite")
         if not best or float(best[0]["score"]) < SURE_ENOUGH:
             return False
-        return _macro(best[0]["lang"]) != _macro(language)
+        found, wanted = _macro(best[0]["lang"]), _macro(language)
+        close = found in _CLOSE_TO and _CLOSE_TO[found] == _CLOSE_TO.get(wanted)
+        return found != wanted and not close
 
     return _mask(map(is_wrong, answers.to_pylist(), languages.to_pylist()), len(answers))
 
@@ -70,7 +134,10 @@ def _macro(code: str) -> str:
 
 def _has_no_end(answer: str) -> bool:
     text = answer.rstrip()
-    return len(text) >= CUT_CHARS and not text.endswith(_ENDS) and len(text.rpartition("\n")[2]) >= 40
+    if text.endswith(_ENDS) or len(text) < CUT_CHARS // 3:
+        return False
+    whole, last = letters(pa.array([text, text.rpartition("\n")[2]])).tolist()
+    return whole >= CUT_CHARS and last >= 40
 
 
 def _is_echo(question: str, answer: str) -> bool:

@@ -9,10 +9,10 @@ import click
 
 from univar.cli.options import input_options
 from univar.cli.output import Output, output_options, printable, table
-from univar.errors import EXIT_PARTIAL
+from univar.errors import EXIT_GATE, EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
-    from univar.answers.check import CheckReport
+    from univar.answers.check import CheckReport, SourceFacts
     from univar.answers.inputs import Reading
 
 
@@ -35,11 +35,23 @@ _OLD_NAMES = {
 )
 @click.option(
     "--drop-kinds",
-    default="duplicates,short_answers,declined,wrong_language,maker_names,echoes",
+    default="duplicates,short_answers,declined,wrong_language,maker_names,echoes,loops",
     show_default=True,
-    help="Findings to leave out of the copy; cut_off and shared_answers are possible too.",
+    help="Findings to leave out of the copy; cut_off and shared_answers can be named too.",
 )
 @click.option("--force", is_flag=True, help="Overwrite CLEAN.")
+@click.option(
+    "--by",
+    type=click.Choice(["model", "language", "source"]),
+    help="Also print the share of each finding per model, language or source.",
+)
+@click.option(
+    "--fail-over",
+    "limits",
+    multiple=True,
+    metavar="FINDING=SHARE",
+    help="Exit 10 if a larger share of the rows has this finding, e.g. declined=0.1.",
+)
 @input_options
 @output_options
 def check(
@@ -47,6 +59,8 @@ def check(
     clean: str | None,
     drop_kinds: str,
     force: bool,
+    by: str | None,
+    limits: tuple[str, ...],
     reading: Reading,
     output: Output,
 ) -> None:
@@ -61,13 +75,15 @@ def check(
         univar check answers.jsonl
         univar check answers.csv.gz --map answer=response --json
         univar check answers.jsonl --drop clean.jsonl --force
+        univar check answers.jsonl --by model --fail-over declined=0.5
     """
     from univar.answers.check import check_rows
     from univar.answers.clean import CleanCopy
 
+    allowed = parse_limits(limits)
     if clean is None:
         report = check_rows(inputs, reading=reading)
-        output.result(asdict(report), _text(report), _OLD_NAMES)
+        output.result(asdict(report), _text(report, by), _OLD_NAMES)
     else:
         new_names = {old: new for new, old in _OLD_NAMES.items()}
         named = (kind.strip() for kind in drop_kinds.split(",") if kind.strip())
@@ -77,13 +93,62 @@ def check(
         dropped = dict(copy.dropped.most_common())
         facts = {**asdict(report), "kept": copy.kept, "dropped": dropped}
         reasons = ", ".join(f"{kind} {count:,}" for kind, count in dropped.items()) or "none"
-        text = f"{_text(report)}\n\nkept {copy.kept:,} rows; left out: {reasons}"
+        text = f"{_text(report, by)}\n\nkept {copy.kept:,} rows; left out: {reasons}"
         output.result(facts, text, _OLD_NAMES)
+    over = [
+        f"{kind}: {_count(report, kind) / report.rows:.3f} of the rows, allowed {share:g}"
+        for kind, share in allowed.items()
+        if report.rows and _count(report, kind) > share * report.rows
+    ]
+    for line in over:
+        output.note(line)
+    if over:
+        raise SystemExit(EXIT_GATE)
     if report.rejected.count:
         raise SystemExit(EXIT_PARTIAL)
 
 
-def _text(report: CheckReport) -> str:
+def parse_limits(limits: tuple[str, ...]) -> dict[str, float]:
+    """`declined=0.1` as {"declined": 0.1}. Raises UsageError for an unknown finding or no share."""
+    from univar.answers.clean import DROPPABLE
+
+    parsed: dict[str, float] = {}
+    for limit in limits:
+        kind, _, share = limit.partition("=")
+        try:
+            parsed[kind] = float(share)
+        except ValueError:
+            raise UsageError(f"--fail-over {limit!r} is not FINDING=SHARE, such as declined=0.1") from None
+        if kind not in DROPPABLE or not 0 <= parsed[kind] <= 1:
+            raise UsageError(
+                f"--fail-over {limit!r}: give a share from 0 to 1 of one of {', '.join(DROPPABLE)}"
+            )
+    return parsed
+
+
+def _count(report: CheckReport, kind: str) -> int:
+    finding = getattr(report, kind)
+    return finding.count if finding is not None else 0
+
+
+def _shares(report: CheckReport, by: str) -> str:
+    """Shares of each finding, by model, language or source."""
+    groups: dict[str, list[SourceFacts]] = {}
+    for source in report.sources:
+        label = f"{source.model}/{source.language}"
+        groups.setdefault({"model": source.model, "language": source.language}.get(by, label), []).append(
+            source
+        )
+    kinds = list(report.sources[0].found) if report.sources else []
+    rows = []
+    for label, members in groups.items():
+        n = sum(source.rows for source in members)
+        shares = [f"{sum(source.found[kind] for source in members) / n:.3f}" for kind in kinds]
+        rows.append([label, f"{n:,}", *shares])
+    return table([by, "rows", *(kind.replace("_", " ") for kind in kinds)], rows)
+
+
+def _text(report: CheckReport, by: str | None) -> str:
     counts = [
         ("rows", report.rows, []),
         ("rejected", report.rejected.count, report.rejected.first),
@@ -98,6 +163,7 @@ def _text(report: CheckReport) -> str:
         ),
         ("declined answers", report.declined.count, report.declined.first),
         ("answers cut off", report.cut_off.count, report.cut_off.first),
+        ("answers that end in a loop", report.loops.count, report.loops.first),
         ("answers that repeat the question", report.echoes.count, report.echoes.first),
     ]
     if report.wrong_language is not None:
@@ -123,6 +189,7 @@ def _text(report: CheckReport) -> str:
             ["model", "language", "rows", "questions", "characters 5 %", "25 %", "median", "75 %", "95 %"],
             sources,
         ),
+        _shares(report, by) if by else "",
         "\n".join(printable(f"rejected {line}") for line in rejected),
         "\n".join(printable(f"note: {note}") for note in report.notes),
     ]
