@@ -55,7 +55,7 @@ def test_it_is_said_how_many_times_as_often_it_is_right(better, classifier):
 def test_an_encoder_is_no_better_than_itself(pair, other):
     report = evaluate(*other(TRAIN, EVAL, 0.5), against={"copy": other(TRAIN, EVAL, 0.5)}, **FAST)
     found = report.overall["model"].scores.against["copy"].comparison.difference["knn"]
-    assert found == Difference(0.0, 0.0, 0.0, 1.0)
+    assert found == Difference(0.0, None, None, 1.0)
 
 
 def test_rows_that_the_other_encoder_lacks_are_a_data_error(pair, other):
@@ -85,7 +85,7 @@ def test_without_a_difference_the_p_value_is_uniform():
 
 def test_the_same_report_is_not_worse(better):
     found = compare(better, better)["model"]
-    assert found["knn"].difference == Difference(0.0, 0.0, 0.0, 1.0)
+    assert found["knn"].difference == Difference(0.0, None, None, 1.0)
     assert not found["knn"].worse
     assert found["probe"].old == found["probe"].new
 
@@ -124,3 +124,32 @@ def test_a_file_that_is_no_report_is_a_data_error(tmp_path, content):
     (tmp_path / "old.json").write_text(content)
     with pytest.raises(DataError, match=r"old\.json"):
         read_report(tmp_path / "old.json")
+
+
+def test_p_values_are_corrected_for_all_that_is_compared(pair, better):
+    found = [change for changes in compare(better, better).values() for change in changes.values()]
+    assert all(change.p_holm == 1.0 for change in found)
+    weak = evaluate(*pair(TRAIN, EVAL, signal=0.3), **FAST)
+    changes = compare(weak, better)["model"]
+    smallest = min(change.difference.p for change in changes.values())
+    assert min(change.p_holm for change in changes.values()) == pytest.approx(len(changes) * smallest)
+
+
+def test_a_fall_that_is_less_than_the_least_is_not_worse(pair, better):
+    weak = evaluate(*pair(TRAIN, EVAL, signal=0.3), **FAST)
+    assert not compare(weak, better, least=0.9)["model"]["knn"].worse
+
+
+def test_intervals_are_over_clusters_of_questions(pair):
+    """Ten propositions in five wordings each are ten observations."""
+    train, eval = qa_rows(range(30), MODELS), qa_rows(range(30, 80), MODELS)
+    for row in eval:
+        row["question_id"] = f"p:{int(row['question_id'].split(':')[1]) // 5}:{row['question_id']}"
+    stores = pair(train, eval, signal=0.5)
+    fine, coarse = (evaluate(*stores, **FAST, cluster=cluster) for cluster in (None, "question_id:2"))
+    rows = [report.overall["model"].by_question for report in (fine, coarse)]
+    assert rows[0].clusters is None
+    assert len(set(rows[1].clusters)) == 10
+    assert coarse.overall["model"].scores.knn[5].at_1 != fine.overall["model"].scores.knn[5].at_1
+    with pytest.raises(UsageError, match="question_id:2"):
+        evaluate(*stores, **FAST, cluster="question_id:x")

@@ -10,17 +10,18 @@ from hypothesis import strategies as st
 from univar.evaluate.classifiers import tfidf, tokens
 from univar.evaluate.metrics import (
     NEVER,
+    Intervals,
     Prediction,
-    QuestionBootstrap,
     accuracy,
     f1,
     label_counts,
     predict,
+    two_sources,
 )
 
 
 def prediction(truth: np.ndarray, guess: np.ndarray, n_labels: int) -> Prediction:
-    return Prediction(truth, guess, np.where(truth == guess, 0, 1), n_labels)
+    return Prediction(truth, guess, np.where(truth == guess, 0, 1), n_labels, truth == guess)
 
 
 def counts(truth, guess, n_labels, questions=None) -> np.ndarray:
@@ -64,46 +65,66 @@ def test_a_label_without_a_vote_is_never_a_hit():
     scores = np.array([[0.5, 0.0]])
     found = predict(scores, np.array([1]), scores > 0)
     assert found.rank.tolist() == [NEVER]
-    measured = accuracy(found, QuestionBootstrap(np.zeros(1), 5, seed=0))
+    measured = accuracy(found, Intervals(np.zeros(1)))
     assert {at: figure.value for at, figure in measured.items()} == {1: 0.0, 3: 0.0, 5: 0.0, 10: 0.0}
 
 
 def test_the_interval_is_over_questions_not_rows():
     """Ten questions with a hundred equal rows each are ten observations, not a thousand."""
     questions = np.repeat(np.arange(10), 100)
-    found = QuestionBootstrap(questions, 2000, seed=0).of_mean(questions < 5)
-    assert found.low == pytest.approx(0.2, abs=0.1)
-    assert found.high == pytest.approx(0.8, abs=0.1)
+    found = Intervals(questions).of_mean(questions < 5)
+    assert found.low == pytest.approx(0.12, abs=0.05)  # t with 9 degrees of freedom, sd 0.5 / 3
+    assert found.high == pytest.approx(0.88, abs=0.05)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     rng = np.random.default_rng(0)
     covered = 0
-    for trial in range(200):
-        found = QuestionBootstrap(np.arange(80), 200, seed=trial).of_mean(rng.random(80) < 0.3)
+    for _ in range(200):
+        found = Intervals(np.arange(80)).of_mean(rng.random(80) < 0.3)
         covered += found.low <= 0.3 <= found.high
     assert 0.88 <= covered / 200 <= 0.99
 
 
 def test_an_interval_of_some_rows_equals_that_of_a_set_of_its_own():
-    questions = np.array([0, 0, 1, 1, 2, 2, 3, 3])
-    values = np.array([1, 0, 1, 1, 0, 0, 1, 0])
-    bootstrap = QuestionBootstrap(questions, 500, seed=3)
-    some, all = bootstrap.of_share(np.arange(8), values), bootstrap.of_mean(values)
+    questions = np.repeat(np.arange(6), 2)
+    values = np.array([1, 0, 1, 1, 0, 0, 1, 0, 1, 1, 0, 1])
+    over = Intervals(questions)
+    some, all = over.of_share(np.arange(12), values), over.of_mean(values)
     assert [some.value, some.low, some.high] == pytest.approx([all.value, all.low, all.high])
 
 
 def test_an_interval_of_some_rows_leaves_out_the_others():
-    bootstrap = QuestionBootstrap(np.array([0, 0, 1, 1]), 500, seed=3)
-    found = bootstrap.of_share(np.array([0, 1]), np.array([1, 0]))
-    assert (found.low, found.high) == (0.5, 0.5)
+    questions = np.repeat(np.arange(8), 2)
+    some = Intervals(questions).of_share(np.arange(12), np.arange(12) % 3)
+    assert some == Intervals(questions[:12]).of_mean(np.arange(12) % 3)
+
+
+@pytest.mark.parametrize("clusters", [1, 4])
+def test_a_few_questions_give_no_interval(clusters):
+    found = Intervals(np.repeat(np.arange(clusters), 3)).of_mean(np.arange(3 * clusters) % 2)
+    assert (found.low, found.high) == (None, None)
+
+
+def test_figures_that_never_vary_have_no_interval():
+    found = Intervals(np.arange(20)).of_mean(np.ones(20))
+    assert (found.value, found.low, found.high) == (1.0, None, None)
+
+
+def test_on_a_scale_of_two_sources_chance_is_one_half():
+    rng = np.random.default_rng(0)
+    for n_labels in (2, 5, 40):
+        found = predict(rng.random((4000, n_labels)), rng.integers(0, n_labels, 4000))
+        assert two_sources(found, Intervals(np.arange(4000))).value == pytest.approx(0.5, abs=0.03)
+    ties = predict(np.zeros((4, 3)), np.arange(4) % 3)
+    assert ties.beats.tolist() == [0.5] * 4
 
 
 def test_f1_intervals_hold_the_value():
     rng = np.random.default_rng(1)
     truth = rng.integers(0, 3, 90)
     guess = np.where(rng.random(90) < 0.6, truth, rng.integers(0, 3, 90))
-    for found in QuestionBootstrap(np.arange(90) // 3, 300, seed=0).of_f1(prediction(truth, guess, 3)):
+    for found in Intervals(np.arange(90) // 3).of_f1(prediction(truth, guess, 3)):
         assert found.low < found.value < found.high
 
 

@@ -155,7 +155,7 @@ def test_a_gain_on_values_alone_passes_the_control(pair, tmp_path):
     found = evaluate(*encoders[0], against={"base": encoders[1]}, **options).non_value["model"]["base"]
     assert found["knn"].holds
     assert found["probe"].holds
-    assert found["knn"].value.low > 0.2
+    assert found["knn"].value.low > 0.05  # on a scale of two sources
 
 
 @pytest.mark.parametrize("names", [("x",), ("c1",)])

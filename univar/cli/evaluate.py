@@ -25,7 +25,12 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--within", metavar="COLUMN", help="Compare only rows with the same value, such as source-corpus."
 )
 @click.option(
-    "-k", "neighbours", default="5,20,50", show_default=True, help="Number of neighbours that vote."
+    "-k",
+    "neighbours",
+    multiple=True,
+    default=["5,20,50"],
+    show_default=True,
+    help="Number of neighbours that vote; several with commas or by giving -k again.",
 )
 @click.option(
     "--target",
@@ -83,10 +88,15 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--translationese", type=FOLDER, help="Folder of Europarl-style train and test CSV files.")
 @click.option(
+    "--cluster",
+    metavar="COLUMN",
+    help="Column that intervals are over; question_id:2 is its first two fields. Default: question_id.",
+)
+@click.option(
     "--bootstrap",
     default=1000,
     show_default=True,
-    help="Number of times that questions are drawn for the intervals.",
+    help="Number of times that questions are drawn for the intervals of bags.",
 )
 @click.option(
     "--permutations", default=100, show_default=True, help="Number of shuffles of the train labels."
@@ -100,6 +110,13 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=FILE,
     metavar="OLD.json",
     help="Exit 10 if any target is significantly worse than in OLD.json.",
+)
+@click.option(
+    "--least",
+    default=0.0,
+    show_default=True,
+    metavar="X",
+    help="Smallest fall in accuracy that --compare counts.",
 )
 @click.option(
     "--fail-under",
@@ -119,16 +136,18 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def evaluate(
     train: Path,
     eval: Path | None,
-    neighbours: str,
+    neighbours: tuple[str, ...],
     bags: str,
     targets: tuple[str, ...],
     within: str | None,
     against: tuple[str, ...],
     work: Path | None,
+    cluster: str | None,
     no_baseline: bool,
     out: Path | None,
     force: bool,
     compare: Path | None,
+    least: float,
     fail_under: tuple[str, ...],
     form: str,
     output: Output,
@@ -163,16 +182,17 @@ def evaluate(
     report = run(
         *stores,
         against=dict(other_stores(given, pair, work, output.note) for given in against),
-        k=parse_numbers(neighbours, "-k"),
+        k=parse_numbers(",".join(neighbours), "-k"),
         bags=parse_numbers(bags, "--bags"),
         targets=[column(target) for target in targets],
         within=column(within) if within else None,
+        cluster=column(cluster) if cluster else None,
         baselines=not no_baseline,
         on_progress=output.note,
         **options,
     )
     if old is not None:
-        report = with_comparison(report, old, str(compare))
+        report = with_comparison(report, old, str(compare), least)
     facts = report.to_json()
     if out is not None:
         with files.new_file(out) as file:
@@ -241,7 +261,7 @@ def _shortfall(report: Report, name: tuple[str, str], limit: float) -> str | Non
 def _fallen(report: Report) -> list[str]:
     return [
         f"{target}: {classifier} accuracy fell from {change.old:.4f} to {change.new:.4f} "
-        f"(p = {change.difference.p:.4f})"
+        f"(p = {change.p_holm:.4f})"
         for target, changes in (report.compared.targets if report.compared else {}).items()
         for classifier, change in changes.items()
         if change.worse

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from univar.evaluate.against import Encoded
-from univar.evaluate.metrics import Estimate, estimate
+from univar.evaluate.metrics import HIGH, LOW, Estimate
 from univar.evaluate.predictions import Key, Predictions, ScoresOf
 from univar.evaluate.protocol import EvalSettings, GroupRows, Split
 from univar.evaluate.report import BagAccuracy, Bags, ModelBags, SameModel, UnseenModelBags
@@ -31,7 +31,7 @@ def bags_of(found: Predictions, scores_of: dict[Key, ScoresOf], settings: EvalSe
     rows = np.sort(np.random.default_rng(seed).permutation(len(found.truth))[:ROWS])
     scores = {key: of_rows(rows) for key, of_rows in scores_of.items()}
     draws = min(DRAWS, settings.bootstrap)
-    return bag_accuracy(scores, found.truth[rows], found.questions[rows], settings.bags, draws, seed)
+    return bag_accuracy(scores, found.truth[rows], found.clusters[rows], settings.bags, draws, seed)
 
 
 def bag_accuracy(
@@ -82,9 +82,10 @@ def _bag_estimate(
 
 
 def _around(value: float, draws: np.ndarray) -> Estimate:
-    """The percentiles of the draws, widened to hold the value."""
-    found = estimate(value, draws)
-    return Estimate(value, min(found.low, value), max(found.high, value))
+    """The percentiles of the draws, widened to hold the value; no interval where nothing varies."""
+    low, high = np.percentile(draws, [LOW, HIGH]).tolist()
+    low, high = min(low, value), max(high, value)
+    return Estimate(value, low, high) if low < high else Estimate(value, None, None)
 
 
 def _drawn_rows(question: np.ndarray, rng: np.random.Generator) -> np.ndarray:

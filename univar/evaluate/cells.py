@@ -15,11 +15,20 @@ def value(found: Estimate) -> str:
 
 
 def interval(found: Estimate | None) -> str:
-    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]" if found else ""
+    """The interval only where there is one."""
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} [{found.low:.3f}, {found.high:.3f}]"
 
 
 def signed(found: Difference | None) -> str:
-    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]" if found else ""
+    if found is None:
+        return ""
+    if found.low is None or found.high is None:
+        return f"{found.value:+.3f}"
+    return f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
 
 
 def p95(level: Level | None) -> str:

@@ -234,12 +234,13 @@ class Neighbours:
     def predict(self, labels: np.ndarray, truth: np.ndarray, n_labels: int) -> Prediction:
         """By vote, in pieces that fit in memory. labels: (T,) int64 of the train rows; truth: (n,) int64."""
         best, rank = np.empty(len(truth), dtype=np.int64), np.empty(len(truth), dtype=np.int64)
+        beats = np.empty(len(truth), dtype=np.float32)
         for part in _pieces(len(truth), n_labels):
             near = self.of(part)
             _, strength = votes(near.scores, neighbour_labels(labels, near.indices), n_labels)
             found = predict(strength, truth[part], strength > 0)
-            best[part], rank[part] = found.best, found.rank
-        return Prediction(truth, best, rank, n_labels)
+            best[part], rank[part], beats[part] = found.best, found.rank, found.beats
+        return Prediction(truth, best, rank, n_labels, beats)
 
     def shuffled_accuracy(
         self,

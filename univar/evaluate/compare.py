@@ -10,10 +10,11 @@ import numpy as np
 
 from univar import files
 from univar.errors import DataError
-from univar.evaluate.metrics import HIGH, LOW, Difference, sign_flip_p
+from univar.evaluate.metrics import Difference, sign_flip_p
 from univar.evaluate.report import FORMAT, OLD_FORMAT, ByQuestion, Change, Compared, Report
+from univar.statistics.intervals import by_cluster, ratio
+from univar.statistics.permutation import holm
 
-DRAWS = 1000
 SIGNIFICANT = 0.05
 ALIKE = ("within", "protocol", "headline_k")
 """Settings that two comparable reports share."""
@@ -53,11 +54,12 @@ def _by_question(facts: dict[str, Any]) -> ByQuestion:
     return ByQuestion(facts["questions"], facts["rows"], facts["knn"], facts.get("probe"))
 
 
-def compare(report: Report, old: OldReport | Report) -> dict[str, dict[str, Change]]:
+def compare(report: Report, old: OldReport | Report, least: float = 0.0) -> dict[str, dict[str, Change]]:
     """Target to classifier to its change, over the questions of both reports.
 
-    `worse` is True where the accuracy fell and p < 0.05, a two-sided test that flips the sign of questions.
-    Raises DataError if the reports share no target or no question, or compare other groups or k.
+    `worse` is True where the accuracy fell by more than `least` and p < 0.05 by a two-sided test that flips
+    the sign of clusters, after Holm's correction for everything compared. Raises DataError if the reports
+    share no target or no question, or compare other groups or k.
     """
     past = OldReport.of(old) if isinstance(old, Report) else old
     _check_alike(OldReport.of(report).settings, past.settings)
@@ -71,12 +73,23 @@ def compare(report: Report, old: OldReport | Report) -> dict[str, dict[str, Chan
             f"the reports have nothing to compare: targets {', '.join(report.overall)} and "
             f"{', '.join(past.targets)}, and no question in common"
         )
+    return _corrected(found, least)
+
+
+def _corrected(found: dict[str, dict[str, Change]], least: float) -> dict[str, dict[str, Change]]:
+    """With Holm's p-values, and `worse` by them."""
+    places = [(target, kind) for target, changes in found.items() for kind in changes]
+    p = holm([found[target][kind].difference.p for target, kind in places])
+    for (target, kind), corrected in zip(places, p.tolist(), strict=True):
+        change = found[target][kind]
+        worse = corrected < SIGNIFICANT and change.difference.value < -least
+        found[target][kind] = replace(change, p_holm=corrected, worse=worse)
     return found
 
 
-def with_comparison(report: Report, old: OldReport, path: str) -> Report:
+def with_comparison(report: Report, old: OldReport, path: str, least: float = 0.0) -> Report:
     """The report, and what `compare` finds beside the one that was read from `path`."""
-    return replace(report, compared=Compared(path, compare(report, old)))
+    return replace(report, compared=Compared(path, compare(report, old, least)))
 
 
 def _check_alike(new: dict[str, object], old: dict[str, object]) -> None:
@@ -95,20 +108,20 @@ def _changes(new: ByQuestion, old: ByQuestion, seed: int) -> dict[str, Change]:
     if not len(shared):
         return {}
     rows, old_rows = np.array(new.rows)[here], np.array(old.rows)[there]
+    clusters = np.array(new.clusters or new.questions, dtype=object)[here]
     report = {}
     for name, now, then in (("knn", new.knn, old.knn), ("probe", new.probe, old.probe)):
         if now is not None and then is not None:
-            report[name] = _change(np.array(now)[here], np.array(then)[there] / old_rows * rows, rows, seed)
+            hits = np.array(now)[here], np.array(then)[there] / old_rows * rows
+            report[name] = _change(*hits, rows, clusters, seed)
     return report
 
 
-def _change(now: np.ndarray, then: np.ndarray, rows: np.ndarray, seed: int) -> Change:
-    """now, then: (questions,) hits among as many rows; rows: (questions,)."""
-    moved, n = now - then, len(rows)
-    times = np.random.default_rng(seed).integers(0, n, (DRAWS, n))
-    low, high = np.percentile(moved[times].sum(axis=1) / rows[times].sum(axis=1), [LOW, HIGH])
-    p = sign_flip_p(moved, seed)
-    value = float(moved.sum() / rows.sum())
-    difference = Difference(value, float(low), float(high), p)
+def _change(now: np.ndarray, then: np.ndarray, rows: np.ndarray, clusters: np.ndarray, seed: int) -> Change:
+    """now, then: (questions,) hits among as many rows; rows, clusters: (questions,)."""
+    moved = now - then
+    found = ratio(moved, rows, clusters)
+    p = sign_flip_p(by_cluster(moved, clusters), seed)
+    difference = Difference(found.estimate, found.low, found.high, p)
     new, old = float(now.sum() / rows.sum()), float(then.sum() / rows.sum())
-    return Change(n, new, old, difference, worse=value < 0 and p < SIGNIFICANT)
+    return Change(len(rows), new, old, difference, worse=False)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from univar.statistics.intervals import Interval, jackknife_t, ratio
+
 ACCURACY_AT = (1, 3, 5, 10)
 LOW, HIGH = 2.5, 97.5
 NEVER = np.iinfo(np.int64).max
@@ -17,11 +19,11 @@ _CELLS_AT_ONCE = 1 << 23
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval over questions."""
+    """A figure with its 95 % interval; None where clusters are too few for one, or nothing varies."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Prediction:
     """What a classifier made of n rows of one target.
 
     truth: (n,) int64 labels in [0, n_labels); best: (n,) int64, the label named first
+    beats: (n,) float32, share of the other labels that the true one scores above, ties one half
     rank:  (n,) int64 of the true label, 0 is best, NEVER where it was not named
     """
 
@@ -43,6 +46,7 @@ class Prediction:
     best: np.ndarray
     rank: np.ndarray
     n_labels: int
+    beats: np.ndarray
 
     @property
     def hits(self) -> np.ndarray:
@@ -59,63 +63,60 @@ def predict(scores: np.ndarray, truth: np.ndarray, named: np.ndarray | None = No
     rows = np.arange(len(truth))
     own = scores[rows, truth][:, None]
     earlier = np.arange(scores.shape[1]) < truth[:, None]
-    rank = ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+    above, equal = scores > own, scores == own
+    rank = (above | (equal & earlier)).sum(axis=1)
+    n_labels = scores.shape[1]
+    lost = above.sum(axis=1) + (equal.sum(axis=1) - 1) / 2
+    beats = (1 - lost / max(1, n_labels - 1)).astype(np.float32)
     if named is not None:
         rank = np.where(named[rows, truth], rank, NEVER)
-    return Prediction(truth, scores.argmax(axis=1), rank, scores.shape[1])
+    return Prediction(truth, scores.argmax(axis=1), rank, n_labels, beats)
 
 
-class QuestionBootstrap:
-    """Percentile intervals by drawing whole questions: rows of one question are not independent.
+class Intervals:
+    """95 % jackknife-t intervals over clusters: rows of one question, or proposition, are not independent.
 
-    questions: (n,) the question of each row, n >= 1; draws >= 1
+    clusters: (n,) the cluster of each row, n >= 1
     """
 
-    def __init__(self, questions: np.ndarray, draws: int, seed: int) -> None:
-        self.names, self._question = np.unique(questions, return_inverse=True)
-        self.n_questions = len(self.names)
-        rng, n = np.random.default_rng(seed), self.n_questions
-        self._weights = np.empty((draws, n), dtype=np.float32)  # how often each was drawn
-        for weights in self._weights:
-            weights[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+    def __init__(self, clusters: np.ndarray) -> None:
+        self.names, self._cluster = np.unique(clusters, return_inverse=True)
+        self.n_clusters = len(self.names)
 
     def of_mean(self, values: np.ndarray) -> Estimate:
         """Mean of (n,) numbers or bool."""
-        return estimate(values.mean(), self.drawn_means(values[:, None])[:, 0])
-
-    def drawn_means(self, values: np.ndarray) -> np.ndarray:
-        """Means of columns in each draw. values: (n, M) numbers or bool; returns (draws, M)."""
-        sums = np.stack(
-            [np.bincount(self._question, column, self.n_questions) for column in values.T], axis=1
-        )
-        sizes = np.bincount(self._question, minlength=self.n_questions)
-        drawn = self._weights @ sums.astype(np.float32)
-        means: np.ndarray = drawn / np.maximum(1, self._weights @ sizes.astype(np.float32))[:, None]
-        return means
+        return self.of_ratio(values, np.ones(len(values)))
 
     def of_share(self, rows: np.ndarray, values: np.ndarray) -> Estimate:
-        """Mean of `values` (m,) over some rows (m,); draws without any of them don't count."""
-        weights = self._weights[:, self._question[rows]]
-        sizes = weights.sum(axis=1)
-        seen = sizes > 0
-        drawn = weights[seen] @ values.astype(np.float32) / sizes[seen] if seen.any() else np.array([0, 1])
-        return estimate(values.mean(), drawn)
+        """Mean of `values` (m,) over some rows (m,)."""
+        return _estimate(ratio(values, np.ones(len(rows)), self._cluster[rows]))
+
+    def of_ratio(self, part: np.ndarray, whole: np.ndarray) -> Estimate:
+        """sum(part) / sum(whole) over all rows, (n,) each."""
+        return _estimate(ratio(part, whole, self._cluster))
 
     def of_f1(self, prediction: Prediction) -> tuple[Estimate, Estimate]:
         """Macro and weighted F1."""
-        counts = label_counts(prediction, self._question, self.n_questions)  # (3, questions, L)
-        macro, weighted = f1(counts.sum(axis=1))
-        drawn_macro, drawn_weighted = f1(np.einsum("dq,cql->cdl", self._weights, counts))
-        return estimate(macro, drawn_macro), estimate(weighted, drawn_weighted)
+        counts = label_counts(prediction, self._cluster, self.n_clusters)  # (3, clusters, L)
+        total = counts.sum(axis=1)
+        whole, without = f1(total), f1(total[:, None] - counts)
+        macro, weighted = (jackknife_t(float(v), left) for v, left in zip(whole, without, strict=True))
+        return _estimate(macro), _estimate(weighted)
 
-    def per_question(self, values: np.ndarray) -> np.ndarray:
-        """(questions,) sum of values (n,) over each question's rows."""
-        return np.bincount(self._question, values, self.n_questions)
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """(clusters,) sum of values (n,) over each cluster's rows."""
+        return np.bincount(self._cluster, values, self.n_clusters)
+
+
+def _estimate(found: Interval) -> Estimate:
+    return Estimate(found.estimate, found.low, found.high)
 
 
 def estimate(value: float | np.ndarray, draws: np.ndarray) -> Estimate:
-    """A figure and the percentiles of its draws."""
+    """A figure and the percentiles of its draws; no interval where nothing varies."""
     low, high = np.percentile(draws, [LOW, HIGH])
+    if low == high:
+        return Estimate(float(value), None, None)
     return Estimate(float(value), float(low), float(high))
 
 
@@ -146,58 +147,57 @@ def f1(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 # What a report's scores are measured by: a prediction and intervals over its questions give a figure.
 
 
-def accuracy(prediction: Prediction, over: QuestionBootstrap) -> dict[int, Estimate]:
+def accuracy(prediction: Prediction, over: Intervals) -> dict[int, Estimate]:
     """Share of rows whose true label is among the first 1, 3, 5, 10."""
     return {n: over.of_mean(prediction.rank < n) for n in ACCURACY_AT}
 
 
-def macro_f1(prediction: Prediction, over: QuestionBootstrap) -> Estimate:
+def macro_f1(prediction: Prediction, over: Intervals) -> Estimate:
     """Mean F1 of the labels."""
     return over.of_f1(prediction)[0]
 
 
-def weighted_f1(prediction: Prediction, over: QuestionBootstrap) -> Estimate:
+def weighted_f1(prediction: Prediction, over: Intervals) -> Estimate:
     """Mean F1 of the labels by their number of rows."""
     return over.of_f1(prediction)[1]
 
 
-def weighted_precision(prediction: Prediction, over: QuestionBootstrap) -> float:
+def two_sources(prediction: Prediction, over: Intervals) -> Estimate:
+    """Accuracy on a scale of two sources: how often the true label beats another one; chance is one half.
+
+    The only accuracy that can be compared between corpora of different numbers of labels.
+    """
+    return over.of_mean(prediction.beats)
+
+
+def weighted_precision(prediction: Prediction, over: Intervals) -> float:
     """Mean over labels, by their number of rows, of how often a guess of the label is right (0 if never)."""
     right, rows, guesses = label_counts(prediction, np.zeros_like(prediction.truth), 1)[:, 0]
     return float((right / np.maximum(1, guesses) * rows).sum() / rows.sum())
 
 
-def weighted_recall(prediction: Prediction, over: QuestionBootstrap) -> float:
+def weighted_recall(prediction: Prediction, over: Intervals) -> float:
     """Mean recall of the labels by their number of rows, which is the accuracy."""
     return float(prediction.hits.mean())
 
 
-def paired_difference(
-    first: Prediction, second: Prediction, over: QuestionBootstrap, seed: int
-) -> Difference:
+def paired_difference(first: Prediction, second: Prediction, over: Intervals, seed: int) -> Difference:
     """How much more often the first is right than the second, on the same rows."""
     difference = first.hits.astype(np.float64) - second.hits
     found = over.of_mean(difference)
-    p = sign_flip_p(over.per_question(difference), seed)
+    p = sign_flip_p(over.sums(difference), seed)
     return Difference(found.value, found.low, found.high, p)
 
 
-def times_as_often(first: Prediction, second: Prediction, over: QuestionBootstrap) -> Estimate | None:
-    """How many times as often the first is right as the second; None if the second never is.
-
-    Draws in which the second is never right are left out of the interval.
-    """
-    if not second.hits.any():
-        return None
-    drawn = over.drawn_means(np.stack([first.hits, second.hits], axis=1))
-    drawn = drawn[drawn[:, 1] > 0]
-    return estimate(first.hits.mean() / second.hits.mean(), drawn[:, 0] / drawn[:, 1])
+def times_as_often(first: Prediction, second: Prediction, over: Intervals) -> Estimate | None:
+    """How many times as often the first is right as the second; None if the second never is."""
+    return over.of_ratio(first.hits, second.hits) if second.hits.any() else None
 
 
 def sign_flip_p(differences: np.ndarray, seed: int) -> float:
-    """Two-sided p-value of a sum of differences (questions,), by flipping their signs.
+    """Two-sided p-value of a sum of differences (clusters,), by flipping their signs.
 
-    Without a difference the sign of each question's sum is arbitrary; p is the share of 10,000 random sets of
+    Without a difference the sign of each cluster's sum is arbitrary; p is the share of 10,000 random sets of
     signs, and the one found, whose sum is at least as far from 0.
     """
     moved = differences[differences != 0].astype(np.float32)

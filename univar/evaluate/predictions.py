@@ -16,7 +16,7 @@ from univar.evaluate.protocol import EvalSettings
 from univar.store import Store
 
 WITHIN_QUESTION_SHUFFLES = 20
-PROBE_SHUFFLE_ROWS = 5000
+PROBE_SHUFFLE_ROWS = 2000
 """Train rows that the probe with shuffled labels sees at most."""
 
 
@@ -36,12 +36,14 @@ ScoresOf = Callable[[np.ndarray], np.ndarray]
 class Predictions:
     """Rows of one target, in one group or in all, and what each classifier made of them.
 
-    questions:  (n,); truth: (n,) int64 labels; names: of the L labels
+    questions:  (n,); clusters: (n,), what intervals are over
+    truth:      (n,) int64 labels; names: of the L labels
     train_rows: (L,) rows they were learnt from; majority: (n,) bool, rows of the most frequent train label
     levels:     accuracies with shuffled labels, by kind
     """
 
     questions: np.ndarray
+    clusters: np.ndarray
     truth: np.ndarray
     names: list[str]
     train_rows: np.ndarray
@@ -70,10 +72,14 @@ def together(parts: list[Predictions]) -> Predictions:
     def joined(key: Key) -> Prediction:
         best = [part.by_key[key].best + at for part, at in zip(parts, offsets, strict=False)]
         rank = [part.by_key[key].rank for part in parts]
-        return Prediction(truth, np.concatenate(best), np.concatenate(rank), int(offsets[-1]))
+        beats = [part.by_key[key].beats for part in parts]
+        return Prediction(
+            truth, np.concatenate(best), np.concatenate(rank), int(offsets[-1]), np.concatenate(beats)
+        )
 
     return Predictions(
         np.concatenate([part.questions for part in parts]),
+        np.concatenate([part.clusters for part in parts]),
         truth,
         [name for part in parts for name in part.names],
         np.concatenate([part.train_rows for part in parts]),
@@ -103,6 +109,7 @@ class GroupPredictor:
     ) -> None:
         self.split, self.group, self.settings, self.surface = split, group, settings, surface
         self.questions = np.array(split.stores[1].text("question_id", group.eval), dtype=object)
+        self.clusters = protocol.clusters(split.stores[1], group.eval, settings.cluster)
         self._encoders = encoders
         self._near: dict[str, classifiers.Neighbours] = {}
         self._classifiers: dict[Key, classifiers.Classifier] = {}
@@ -122,7 +129,15 @@ class GroupPredictor:
             self._prepare()
         train_rows = np.bincount(labels, minlength=len(names))
         majority = truth[known] == int(train_rows.argmax())
-        found = Predictions(self.questions[known], truth[known], names, train_rows, majority, 1 / len(names))
+        found = Predictions(
+            self.questions[known],
+            self.clusters[known],
+            truth[known],
+            names,
+            train_rows,
+            majority,
+            1 / len(names),
+        )
         scores = self._add_neighbours(found, labels, known) | self._add_classifiers(found, labels, known)
         if self.surface and self.settings.permutations:
             self._add_levels(found, labels, known)
@@ -204,21 +219,25 @@ class GroupPredictor:
                 labels, found.truth, n_labels, shuffles, settings.seed, within
             )
         if settings.baselines:
-            found.levels["within_question_probe"] = self._shuffled_probe(found, labels, known, strata)
+            levels = self._shuffled_probe(found, labels, known, strata, few)
+            found.levels["within_question_probe"] = levels
 
     def _shuffled_probe(
-        self, found: Predictions, labels: np.ndarray, known: np.ndarray, strata: np.ndarray
+        self, found: Predictions, labels: np.ndarray, known: np.ndarray, strata: np.ndarray, shuffles: int
     ) -> np.ndarray:
-        """(1,) accuracy of a probe trained on labels that were shuffled within each question."""
+        """(shuffles,) accuracies of probes trained on labels that were shuffled within each question."""
         rng = np.random.default_rng(self.settings.seed)
-        shuffled = classifiers.shuffled_within(labels, strata, rng)
-        rows = classifiers.sampled_rows(shuffled, PROBE_SHUFFLE_ROWS, self.settings.seed)
         encoder, sides = self._encoders[0], self.split.sides
-        probe = classifiers.linear_probe(
-            encoder.matrix(sides[0], self.group.train[rows]), encoder.matrix(sides[1], self.group.eval)
-        )
-        scores = probe.scores(shuffled[rows], len(found.names), known, self.settings.seed)
-        return np.array([predict(scores, found.truth).hits.mean()])
+        eval = encoder.matrix(sides[1], self.group.eval[known])
+        accuracy = np.empty(shuffles)
+        for number in range(shuffles):
+            shuffled = classifiers.shuffled_within(labels, strata, rng)
+            rows = classifiers.sampled_rows(shuffled, PROBE_SHUFFLE_ROWS, self.settings.seed + number)
+            probe = classifiers.linear_probe(encoder.matrix(sides[0], self.group.train[rows]), eval)
+            every = np.arange(len(known))
+            scores = probe.scores(shuffled[rows], len(found.names), every, self.settings.seed)
+            accuracy[number] = predict(scores, found.truth).hits.mean()
+        return accuracy
 
 
 def _key(number: int, encoder: Encoded, classifier: str, k: int | None = None) -> Key:

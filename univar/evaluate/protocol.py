@@ -45,7 +45,8 @@ class EvalSettings:
     protocol:     "questions": no question on both sides. "paper": UniVaR's split by row of one store
     non_value:    values of `within` that are not about values; the gain over other encoders is compared there
     bags:         numbers of answers of one source that are attributed together
-    bootstrap:    draws of questions for the 95 % intervals
+    cluster:      what intervals are over: a column, or "question_id:2", its first two fields between colons
+    bootstrap:    draws of questions for intervals of bags and of labelled values
     permutations: shuffles of the train labels
     baselines:    linear probes, TF-IDF, and what length, declining and language tell (needs scikit-learn)
     seed:         random seed
@@ -58,6 +59,7 @@ class EvalSettings:
     protocol: str = "questions"
     non_value: tuple[str, ...] = ()
     bags: tuple[int, ...] = (1, 5, 20)
+    cluster: str | None = None
     bootstrap: int = 1000
     permutations: int = 100
     baselines: bool = True
@@ -145,6 +147,20 @@ def check_comparable(train: Store, eval: Store) -> None:
 def question_key(text: str) -> str:
     """A question without differences of case and spaces."""
     return " ".join(text.split()).casefold()
+
+
+def clusters(store: Store, rows: np.ndarray, spec: str | None) -> np.ndarray:
+    """(n,) the cluster of some rows: what repeats at the highest level, by default the question.
+
+    spec: None, a column, or COLUMN:N for the first N fields of the column between colons
+    """
+    column, _, fields_kept = (spec or "question_id").partition(":")
+    if fields_kept and not fields_kept.isdecimal():
+        raise UsageError(f"--cluster {spec!r} is not COLUMN or COLUMN:N, such as question_id:2")
+    texts = np.array(store.text(column, rows), dtype=object)
+    if not fields_kept:
+        return texts
+    return np.array([":".join(text.split(":")[: int(fields_kept)]) for text in texts], dtype=object)
 
 
 def overlapping(train: Store, eval: Store) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from univar.evaluate import metrics
 from univar.evaluate.as_json import Inline, Was, metadata_of, to_json
-from univar.evaluate.metrics import Difference, Estimate, Prediction, QuestionBootstrap
+from univar.evaluate.metrics import Difference, Estimate, Intervals, Prediction
 from univar.evaluate.protocol import EvalSettings
 
 FORMAT = "univar-evaluation/3"
@@ -30,7 +30,7 @@ class Accuracy:
     accuracy: Annotated[dict[int, Estimate], metrics.accuracy]
 
     @classmethod
-    def of(cls: type[S], prediction: Prediction, over: QuestionBootstrap) -> S:
+    def of(cls: type[S], prediction: Prediction, over: Intervals) -> S:
         """Measure every field of a prediction."""
         return cls(**{name: extras[0](prediction, over) for name, extras in metadata_of(cls).items()})
 
@@ -46,6 +46,7 @@ class Scores(Accuracy):
 
     macro_f1: Annotated[Estimate, metrics.macro_f1]
     weighted_f1: Annotated[Estimate, metrics.weighted_f1]
+    two_sources: Annotated[Estimate, metrics.two_sources]
 
 
 @dataclass(frozen=True)
@@ -181,12 +182,16 @@ class Group:
 
 @dataclass(frozen=True)
 class ByQuestion:
-    """Rows and hits of each question: what a later report needs for a paired comparison with this one."""
+    """Rows and hits of each question: what a later report needs for a paired comparison with this one.
+
+    clusters: of each question, where they are not the questions themselves
+    """
 
     questions: list[str]
     rows: list[int]
     knn: list[int]
     probe: list[int] | None = None
+    clusters: list[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -256,7 +261,10 @@ class UnseenModelBags:
 
 @dataclass(frozen=True)
 class ValueGap:
-    """Gain over another encoder on value corpora and on the others; holds: ratio is at most one half."""
+    """Gain over another encoder on value corpora and on the others, on a scale of two sources.
+
+    ratio: the gain on non-value corpora by that on value corpora; holds: it is at most one half
+    """
 
     value: Estimate
     non_value: Estimate
@@ -321,13 +329,17 @@ class Translationese:
 
 @dataclass(frozen=True)
 class Change:
-    """A classifier's accuracy now and in an older report, over the questions of both."""
+    """A classifier's accuracy now and in an older report, over the questions of both.
+
+    p_holm: p corrected for all targets and classifiers that are compared; worse: significantly, and enough
+    """
 
     questions: int
     new: float
     old: float
     difference: Difference
     worse: bool
+    p_holm: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from univar.evaluate import metrics
-from univar.evaluate.metrics import Estimate, QuestionBootstrap, estimate
+from univar.evaluate.metrics import Estimate, Intervals
 from univar.evaluate.predictions import Key, Predictions
 from univar.evaluate.protocol import EvalSettings
 from univar.evaluate.report import (
@@ -20,11 +20,7 @@ from univar.evaluate.report import (
     TfidfScores,
     ValueGap,
 )
-
-
-def intervals(found: Predictions, settings: EvalSettings) -> QuestionBootstrap:
-    """95 % intervals over the questions of the predicted rows."""
-    return QuestionBootstrap(found.questions, settings.bootstrap, settings.seed)
+from univar.statistics.intervals import jackknife_t
 
 
 def target_scores(found: Predictions, settings: EvalSettings) -> TargetScores:
@@ -33,7 +29,7 @@ def target_scores(found: Predictions, settings: EvalSettings) -> TargetScores:
     Other encoders and TF-IDF also have the paired difference to the encoder under evaluation, and how many
     times as often that one is right.
     """
-    over = intervals(found, settings)
+    over = Intervals(found.clusters)
     kind = PaperScores if settings.protocol == "paper" else Scores
     scores: dict[Key, Scores] = {key: kind.of(p, over) for key, p in found.by_key.items()}
     levels = {name: _level(accuracy) for name, accuracy in found.levels.items()}
@@ -65,7 +61,7 @@ def _level(accuracy: np.ndarray) -> Level:
 
 
 def _comparison(
-    found: Predictions, others: dict[str, Key], over: QuestionBootstrap, settings: EvalSettings
+    found: Predictions, others: dict[str, Key], over: Intervals, settings: EvalSettings
 ) -> Comparison:
     """The encoder under evaluation beside another classifier. others: "knn", "probe" to its counterpart."""
     pairs = {
@@ -80,20 +76,24 @@ def _comparison(
 
 def by_question(found: Predictions, settings: EvalSettings) -> ByQuestion:
     """Rows of each question, and in how many of them k-NN and the probe are right."""
-    over = QuestionBootstrap(found.questions, 1, settings.seed)
+    over = Intervals(found.questions)
 
     def counts(values: np.ndarray) -> list[int]:
-        sums: list[int] = over.per_question(values.astype(np.float64)).round().astype(int).tolist()
+        sums: list[int] = over.sums(values.astype(np.float64)).round().astype(int).tolist()
         return sums
 
     hits = {name: counts(found.by_key[key].hits) for name, key in found.headline_keys(settings).items()}
     rows = counts(np.ones(len(found.questions)))
-    return ByQuestion(over.names.tolist(), rows, hits["knn"], hits.get("probe"))
+    clusters = None
+    if settings.cluster is not None:
+        of_question = dict(zip(found.questions.tolist(), found.clusters.tolist(), strict=True))
+        clusters = [of_question[name] for name in over.names.tolist()]
+    return ByQuestion(over.names.tolist(), rows, hits["knn"], hits.get("probe"), clusters)
 
 
 def per_label(found: Predictions, settings: EvalSettings) -> list[LabelScores]:
     """Each label with train rows: counts, accuracies, and what it is most often taken for."""
-    over = intervals(found, settings)
+    over = Intervals(found.clusters)
     predictions = {name: found.by_key[key] for name, key in found.headline_keys(settings).items()}
     lines = []
     for label, name in enumerate(found.names):
@@ -126,7 +126,8 @@ def value_gap(
     """Gain in accuracy over each other encoder on value corpora and on the others, by target and classifier.
 
     found: target to (group, predictions), of groups among which `settings.non_value` is known to be
-    A gain is the mean over corpora of the difference in accuracy.
+    A gain is the mean over corpora of the difference in accuracy on a scale of two sources: corpora have
+    different numbers of labels, and a gain among many weighs less.
     """
     report = {}
     for target, parts in found.items():
@@ -146,26 +147,39 @@ def value_gap(
 
 
 def _gap(sides: list[list[Predictions]], encoder: str, kind: str, settings: EvalSettings) -> ValueGap:
-    gains = [[_gain(part, encoder, kind, settings) for part in parts] for parts in sides]
-    value, non_value = (float(np.mean([gain for gain, _ in side])) for side in gains)
-    drawn, non_drawn = (np.mean([draws for _, draws in side], axis=0) for side in gains)
+    value, non_value = (_side_gain(parts, encoder, kind, settings) for parts in sides)
     ratio: Estimate | None = None
-    if value > 0:
-        usable = drawn > 0
-        around = non_drawn[usable] / drawn[usable] if usable.any() else np.zeros(1)
-        ratio = estimate(non_value / value, around)
+    if value[0] > 0:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left_out = np.concatenate([non_value[0] / value[1], non_value[1] / value[0]])
+        ratio = _estimate(non_value[0] / value[0], left_out)
     return ValueGap(
-        value=estimate(value, drawn),
-        non_value=estimate(non_value, non_drawn),
+        value=_estimate(*value),
+        non_value=_estimate(*non_value),
         corpora=[len(parts) for parts in sides],
         ratio=ratio,
         holds=ratio is not None and ratio.value <= 0.5,
     )
 
 
-def _gain(part: Predictions, encoder: str, kind: str, settings: EvalSettings) -> tuple[float, np.ndarray]:
-    """Difference in accuracy, and the same in each draw of questions (draws,)."""
-    ours, theirs = (part.headline_keys(settings, name)[kind] for name in (None, encoder))
-    difference = part.by_key[ours].hits.astype(np.float64) - part.by_key[theirs].hits
-    drawn = intervals(part, settings).drawn_means(difference[:, None])[:, 0]
-    return float(difference.mean()), drawn
+def _side_gain(
+    parts: list[Predictions], encoder: str, kind: str, settings: EvalSettings
+) -> tuple[float, np.ndarray]:
+    """Mean gain over some corpora, and the same without each cluster of each in turn."""
+    gains, left_out = [], []
+    for part in parts:
+        ours, theirs = (part.headline_keys(settings, name)[kind] for name in (None, encoder))
+        over = Intervals(part.clusters)
+        moved = over.sums(part.by_key[ours].beats - part.by_key[theirs].beats)
+        rows = over.sums(np.ones(len(part.truth)))
+        gains.append(moved.sum() / rows.sum())
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left_out.append((moved.sum() - moved) / (rows.sum() - rows))
+    mean = float(np.mean(gains))
+    without = [mean + (left - gain) / len(parts) for gain, left in zip(gains, left_out, strict=True)]
+    return mean, np.concatenate(without)
+
+
+def _estimate(value: float, left_out: np.ndarray) -> Estimate:
+    found = jackknife_t(value, left_out)
+    return Estimate(value, found.low, found.high)

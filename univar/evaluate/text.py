@@ -28,10 +28,12 @@ PAPER_STEPS = 300
 """Updates below which the paper's probe is far from trained; with 20 it reaches half of what it could."""
 
 NOTES = (
-    "95 % intervals are over questions. Chance is 1/labels. Shuffled: 95th percentile",
-    "of k-NN with shuffled train labels. In-question: labels shuffled among the answers",
-    "to each question. TF-IDF is a linear classifier on the words of the answers alone.",
-    "@5 and F1 (macro) are those of the better one of k-NN and probe.",
+    "95 % intervals are jackknife-t over questions (--cluster: another column); fewer than",
+    "5 give none. Chance is 1/labels. Shuffled: 95th percentile of k-NN with shuffled train",
+    "labels. In-question: labels shuffled among the answers to each question. TF-IDF is a",
+    "linear classifier on the words of the answers alone. @5, F1 (macro) and two sources",
+    "(how often the true label beats another one, chance 0.5) are those of the better one",
+    "of k-NN and probe.",
 )
 SEEN_NOTE = (
     "Questions seen can score below questions new: the nearest rows are then other",
@@ -73,6 +75,7 @@ MAIN: list[Column[Line]] = [
     Column("TF-IDF@1 [95 %]", lambda line: at_1(line.tfidf)),
     Column("@5", lambda line: value(line.best.accuracy[5])),
     Column("F1", lambda line: value(line.best.macro_f1)),
+    Column("two sources", lambda line: value(line.best.two_sources)),
     Column("chance", lambda line: f"{line.scores.chance:.3f}"),
     Column("shuffled", lambda line: (line.scores.permutation and f"{line.scores.permutation.p95:.3f}") or ""),
 ]

@@ -12,7 +12,7 @@ from univar import schema
 from univar.answers.maker_names import MASK, mask_names
 from univar.evaluate import classifiers, protocol
 from univar.evaluate.against import Encoded
-from univar.evaluate.metrics import QuestionBootstrap, predict
+from univar.evaluate.metrics import Intervals, predict
 from univar.evaluate.protocol import EvalSettings
 from univar.evaluate.report import Accuracy, StyleScores, TwoClassifiers
 
@@ -77,7 +77,7 @@ def style_control(
         if len(labels) < 2 or not (truth >= 0).any():
             continue
         texts = [_stripped_texts(*pair, names, rng) for pair in zip(split.stores, drawn, strict=True)]
-        questions = np.array(split.stores[1].text("question_id", small.eval), dtype=object)
+        questions = protocol.clusters(split.stores[1], small.eval, settings.cluster)
         found = report.setdefault("all" if group.name is None else group.name, {})
         for encoder in encoders:
             before = {side: encoder.matrix(side, own) for side, own in zip(split.sides, drawn, strict=True)}
@@ -120,7 +120,7 @@ def two_classifiers(
     group = protocol.GroupRows(None, np.arange(len(labels)), np.arange(len(truth)))
     near = classifiers.nearest(encoder, protocol.SIDES, group, settings.headline_k).of(known)
     probe = classifiers.linear_probe(train, eval).scores(labels, n_labels, known, settings.seed)
-    over = QuestionBootstrap(questions[known], settings.bootstrap, settings.seed)
+    over = Intervals(questions[known])
     return TwoClassifiers(
         Accuracy.of(near.predict(labels, truth[known], n_labels), over),
         Accuracy.of(predict(probe, truth[known]), over),

@@ -36,7 +36,9 @@ def gap(report: Report) -> Table:
         for kind, gap in kinds.items()
     ]
     control = ", ".join(report.settings.non_value)
-    return Table.of(items, columns, f"control: gain on corpora that are not about values ({control})", 3)
+    return Table.of(
+        items, columns, f"control: gain on corpora that are not about values ({control}), two sources", 3
+    )
 
 
 def fulcra(report: Report) -> Table:
@@ -105,7 +107,7 @@ def compared(found: Compared | None) -> Table:
         Column("then", lambda it: f"{it[2].old:.3f}"),
         Column("now", lambda it: f"{it[2].new:.3f}"),
         Column("difference [95 %]", lambda it: signed(it[2].difference)),
-        Column("p", lambda it: f"{it[2].difference.p:.4f}"),
+        Column("p (Holm)", lambda it: f"{it[2].p_holm:.4f}"),
         Column("", lambda it: "worse" if it[2].worse else ""),
     ]
     items = [
