@@ -6,6 +6,7 @@ from typing import Protocol
 
 from univar.errors import DataError, UsageError
 
+POOLINGS = ("mean", "cls")
 MAX_K = 256
 """Neighbours that a search by a kernel gives at most."""
 

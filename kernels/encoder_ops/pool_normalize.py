@@ -12,10 +12,10 @@ import triton.language as tl
 from torch import Tensor
 
 from univar.errors import UsageError
+from univar.kernels.checks import POOLINGS
 from univar.kernels.launch import check_can_launch, check_same_device
 
 ROWS = 16
-POOLINGS = ("mean", "cls")
 
 
 @triton.jit

@@ -12,6 +12,7 @@ from typing import Any
 
 from univar.errors import DataError
 from univar.files import read_json
+from univar.kernels.checks import POOLINGS
 
 FAMILIES = {
     "bert": "bert",
@@ -30,8 +31,6 @@ ACTIVATIONS = {
     "gelu_fast": "gelu_tanh",
     "relu": "relu",
 }
-
-POOLINGS = ("mean", "cls")
 
 _LEGACY_POOLING = {
     "pooling_mode_cls_token": "cls",
