@@ -66,7 +66,6 @@ PENDING = {
     r"\b(label_leaks|leaks?|leaked\w*)\b",
     r"\b(is_tame|TAME|tame)\b",
     r"\b(class|struct) (Ahead|Behind)\b",
-    r"\bUNIVAR_AMX\b",
     r" class (Run|Settings|Plan)\b",
     r"\b([Jj]udged|strengths)\b",
     *CSRC_NAMES,
