@@ -63,22 +63,8 @@ PHRASES = {
 }
 PENDING = {
     r"\b[Rr]efusals?\b",
-    r"\b(label_leaks|leaks?|leaked\w*)\b",
     r"\b(is_tame|TAME|tame)\b",
     r"\b(class|struct) (Ahead|Behind)\b",
-    r" class (Run|Settings|Plan)\b",
-    r"\b([Jj]udged|strengths)\b",
-    *CSRC_NAMES,
-    *SIMD_NAMES,
-    r"(?<!here )is no store",
-    "what no knowledge gives",
-    "Of every draw",
-    "Of everything that is drawn",
-    "Where --against keeps",
-    "surely worse",
-    "Say how well",
-    "As many threads as processors",
-    r"Go on where (it|the same command) (was )?stopped",
 }
 """Gone once their rooms are rewritten."""
 

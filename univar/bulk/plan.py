@@ -18,7 +18,7 @@ from univar.store import Store
 
 
 @dataclass
-class Plan:
+class EmbedPlan:
     """Rows a run would embed and tokens it would compute, besides the counts of an EmbedReport."""
 
     report: EmbedReport
@@ -51,7 +51,7 @@ class Plan:
 
 def plan(
     inputs: Sequence[str | Path], store: str | Path, options: EmbedOptions | None = None, **changes: Any
-) -> Plan:
+) -> EmbedPlan:
     """Read and tokenise everything and count what `embed` with the same arguments would do."""
     options = (options or EmbedOptions()).changed(**changes)
     encoder, worker = options.loaded(), options.worker
@@ -62,7 +62,7 @@ def plan(
         rows = np.arange(n_stored, dtype=np.int64)
         known_rows.insert(stored.row_hash, rows)
         known_texts.insert(stored.text_hash, rows)
-    result = Plan(EmbedReport(store=str(store)))
+    result = EmbedPlan(EmbedReport(store=str(store)))
 
     def count_rejected(rejected: object) -> None:
         result.report.rows_read += 1
