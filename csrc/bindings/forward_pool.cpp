@@ -142,7 +142,6 @@ void univar::bind_forward_pool(py::module_& m) {
                                "(texts,) int64, after embed(); filled like embeddings.")
         .def_property_readonly("truncated", &ForwardRun::truncated,
                                "(texts,) bool, after embed(); filled like embeddings.");
-    m.attr("Run") = m.attr("ForwardRun");
     py::class_<BoundPool>(m, "ForwardPool", "A Forward on threads of its own.")
         .def(py::init<const univar::BoundForward&, std::size_t>(), "forward"_a, "threads"_a)
         .def("start", &BoundPool::start, "ids"_a, "cu_seqlens"_a,
