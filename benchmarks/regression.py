@@ -133,11 +133,13 @@ def assert_same(old: dict[str, Any], new: dict[str, Any]) -> None:
 
 
 def write_answers(path: Path, rows: int) -> list[str]:
-    """A Parquet file of answers; their texts."""
+    """A Parquet file of about so many answers, all those to a few questions; their texts."""
     table = read_answers(["model", "language", "question_id", "question", "answer"], "train")
-    chosen = np.sort(np.random.default_rng(0).permutation(len(table))[:rows])
-    pq.write_table(table.take(pa.array(chosen)), path)
-    return texts_of(table.take(pa.array(chosen)))
+    numbers = table["question_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    shuffled = np.random.default_rng(0).permutation(numbers.max() + 1)[numbers]
+    chosen = table.take(pa.array(np.argsort(shuffled, kind="stable")[:rows]))
+    pq.write_table(chosen, path)
+    return texts_of(chosen)
 
 
 def measure(sides: dict[str, Side], calls: list[str], options: argparse.Namespace) -> dict[str, Any]:
