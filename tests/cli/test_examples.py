@@ -15,6 +15,9 @@ from tests.cli.conftest import Run
 from tests.conftest import answer_rows, write_jsonl
 from univar.cli import COMMANDS, cli
 
+MINUTES = dict.fromkeys(("demo", "doctor"), pytest.mark.slow)
+"""Examples that take half a minute: test_demo and test_first_contact run them on a tiny encoder."""
+
 
 def examples(name: str) -> list[str]:
     """The command lines below `Example:` in a command's help."""
@@ -67,7 +70,17 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path
     return tmp_path
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", MINUTES)
+def test_examples_have_only_arguments_that_the_command_knows(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    for line in examples(name):
+        arguments, _, _ = split_example(line)
+        assert arguments[0] == name
+        command.make_context(name, arguments[1:])  # UsageError for others
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=MINUTES.get(name, ())) for name in COMMANDS])
 def test_examples_run(name: str, folder: Path, univar: Run) -> None:
     lines = examples(name)
     assert lines
