@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from univar.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+
+    class Matrix(Protocol):
+        """A tensor or an array."""
+
+        @property
+        def ndim(self) -> int: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+
 
 POOLINGS = ("mean", "cls")
 MAX_K = 256
 """Neighbours that a search by a kernel gives at most."""
-
-
-class Matrix(Protocol):
-    """A tensor or an array."""
-
-    @property
-    def ndim(self) -> int: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
 
 
 def check_search(queries: Matrix, corpus: Matrix, k: int) -> None:
