@@ -74,8 +74,8 @@ def variants() -> list[Variant]:
             ("fp32", 384, "tf32"),
             ("fp32", 384, "tf32x3"),
         ):
-            for tame, drop in ((True, False), (True, True), (False, False), (False, True)):
-                made += info_nce_variants(target, dtype, dim, tame, drop, precision)
+            for exp_fits, drop in ((True, False), (True, True), (False, False), (False, True)):
+                made += info_nce_variants(target, dtype, dim, exp_fits, drop, precision)
         made += [knn_groups_variant(target, dim, size) for dim, size in ((384, 32), (384, 16), (768, 32))]
         made += [knn_rescore_variant(target, 384, dtype) for dtype in ("fp32", "fp16")]
         made += encoder_variants(target, 384) + encoder_variants(target, 768)
@@ -83,11 +83,11 @@ def variants() -> list[Variant]:
 
 
 def info_nce_variants(
-    target: str, dtype: str, dim: int, tame: bool, drop: bool, precision: str
+    target: str, dtype: str, dim: int, exp_fits: bool, drop: bool, precision: str
 ) -> list[Variant]:
     """Forward and backward; without `drop` the backward off and on the diagonal."""
     tma, size = TARGETS[target] >= 90, 4 if dtype == "fp32" else 2
-    kind = f"{dtype} D={dim}{' drop' if drop else ''}{'' if tame else ' tracked'}"
+    kind = f"{dtype} D={dim}{' drop' if drop else ''}{'' if exp_fits else ' tracked'}"
     kind += " tf32x3" if precision == "tf32x3" else ""
     made = []
     for name, kernel, configs, place in (
@@ -100,7 +100,14 @@ def info_nce_variants(
             continue
         config = configs[tma][size]
         constants = {
-            **{"D": dim, "EXP_FITS": tame, "DROP": drop, "PRECISION": precision, "TMA": tma, "UPCAST": False},
+            **{
+                "D": dim,
+                "EXP_FITS": exp_fits,
+                "DROP": drop,
+                "PRECISION": precision,
+                "TMA": tma,
+                "UPCAST": False,
+            },
             **{"BLOCK_M": config.block_m, "BLOCK_N": config.block_n, "BLOCK_K": config.block_k, "GROUP_M": 8},
             **place,
         }

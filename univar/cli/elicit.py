@@ -87,7 +87,7 @@ def elicit(
 
     Each (question, wording, language, model, sample) is asked once. The file OUT.state records what was
     asked; run the same command again to continue, after Ctrl-C (exit code 130) or a crash. The exit code is
-    4 if some requests failed or a model was dropped. docs/elicit.md describes models.toml. --dry-run asks for
+    4 if some requests failed or a model was dropped. docs/asking.md describes models.toml. --dry-run asks for
     no answers, but an endpoint that counts tokens is sent some of the prompts.
 
     \b
