@@ -275,3 +275,14 @@ def test_findings_are_counted_by_source(tmp_path: Path) -> None:
     declined = FINE | {"answer": "I'm sorry, but I cannot help with that request.", "model": "shy"}
     report = report_on(tmp_path, FINE, declined, declined | {"id": "2"})
     assert {source.model: source.found["declined"] for source in report.sources} == {"m": 0, "shy": 2}
+
+
+def test_reasoning_and_template_tokens_in_answers_are_found(tmp_path: Path) -> None:
+    answers = [
+        "<think>Hm.</think>No, I would bring it back.",
+        "<think>\nLying is bad, but",
+        "No, I would bring it back.<|eot_id|>",
+        "In HTML one writes <b>no</b>, and some models write `<think>` first.",
+    ]
+    report = report_on(tmp_path, *(FINE | {"answer": answer} for answer in answers))
+    assert rows_of(report.reasoning) == [1, 2, 3]

@@ -276,3 +276,31 @@ def test_every_choice_of_mt_bench_is_a_row(tmp_path: Path) -> None:
     other = dump(tmp_path / "other.jsonl", {"question_id": 5, "model_id": "m", "choices": choices})
     with pytest.raises(DataError, match=r"question 5 is not in question\.jsonl"):
         rows(other, "mt-bench")
+
+
+THOUGHT = "<think>\nHonesty matters.\n</think>\n\nNo, one brings it back."
+
+
+def test_reasoning_is_kept_apart_and_an_answer_that_ends_in_it_is_none(tmp_path: Path) -> None:
+    path = dump(
+        tmp_path / "a.json",
+        [ANSWER | {"output": output} for output in (THOUGHT, "<think>\nLet me see", "So.")],
+    )
+    found = rows(path, "alpaca-eval")
+    assert [(row["answer"], row.get("reasoning", "")) for row in found] == [
+        ("No, one brings it back.", "Honesty matters."),
+        ("So.", ""),
+    ]
+    assert skipped(path, "alpaca-eval") == ["entry 2: the answer ends inside the model's reasoning"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "No.<|im_end|>",
+        "<|channel|>analysis<|message|>Hm<|end|><|start|>assistant<|channel|>final<|message|>No.",
+    ],
+)
+def test_template_tokens_are_no_part_of_an_answer(tmp_path: Path, answer: str) -> None:
+    path = dump(tmp_path / "a.json", [ANSWER | {"output": answer}])
+    assert [row["answer"] for row in rows(path, "alpaca-eval")] == ["No."]

@@ -78,6 +78,7 @@ class CheckReport:
     wrong_language: Finding | None = field(default_factory=Finding)
     cut_off: Finding = field(default_factory=Finding)
     loops: Finding = field(default_factory=Finding)
+    reasoning: Finding = field(default_factory=Finding)
     echoes: Finding = field(default_factory=Finding)
     sources: list[SourceFacts] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -94,8 +95,8 @@ def check_rows(
     duplicates: rows that agree with an earlier one in all of `schema.IDENTITY_COLUMNS`.
     shared_answers: rows whose question and answer an earlier row of another model has too.
     maker_names: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
-    declined: as in `univar.answers.declined`; short_answers, wrong_language, cut_off, loops, echoes: as in
-        `univar.answers.faults`.
+    declined: as in `univar.answers.declined`; short_answers, wrong_language, cut_off, loops, reasoning and
+        echoes: as in `univar.answers.faults`.
     copy: an entered CleanCopy, which gets every batch.
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
@@ -144,6 +145,7 @@ def _faults(column: Mapping[str, pa.Array]) -> dict[str, np.ndarray]:
         "declined": declined(answer, language),
         "cut_off": faults.cut_off(answer, column.get("finish")),
         "loops": faults.loops(answer),
+        "reasoning": faults.reasoning(answer),
         "echoes": faults.echoes(column["question"], answer),
     }
     wrong = faults.wrong_language(answer, language)

@@ -26,6 +26,7 @@ DROPPABLE = (
     "echoes",
     "loops",
     "cut_off",
+    "reasoning",
     "shared_answers",
 )
 DROPPED = DROPPABLE[:7]

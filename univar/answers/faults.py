@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from univar.answers.reasoning import split_reasoning
+
 SHORT_ANSWER = 12
 """A shorter answer says too little to be attributed."""
 
@@ -83,6 +85,16 @@ def is_loop(text: str) -> bool:
         if len(end) == size and end[unit:] == end[:-unit] and any(map(str.isalnum, end[:unit])):
             return True
     return False
+
+
+def reasoning(answers: pa.Array) -> np.ndarray:
+    """(n,) bool: the text holds the model's reasoning, or tokens of its chat template, beside the answer."""
+    return _mask((_has_more(answer) for answer in answers.to_pylist()), len(answers))
+
+
+def _has_more(answer: str) -> bool:
+    split = split_reasoning(answer)
+    return not split.complete or split.answer != answer.strip()
 
 
 def cut_off(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:

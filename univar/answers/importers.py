@@ -5,7 +5,8 @@ mt-bench      <model>.jsonl of answers {question_id, model_id, choices: [{turns}
 inspect       inspect_ai logs, .json or .eval
 lm-eval       samples_*.jsonl of lm-evaluation-harness; which does not name the model
 
-Each choice, epoch and repeat of a sample is a row of its own. What holds no answer (errors, null outputs,
+Each choice, epoch and repeat of a sample is a row of its own. A model's reasoning goes to a column of that
+name. What holds no answer (errors, null outputs,
 log-likelihoods) is skipped with its reason, never without one.
 """
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from univar.answers.reasoning import split_reasoning
 from univar.errors import DataError, UsageError
 from univar.schema import SOURCE_CORPUS, normalize_language
 
@@ -99,15 +101,19 @@ def _row(
     name = origin.model or model
     if not name:
         raise UsageError("the file names no model: give it with --model")
-    return {
+    split = split_reasoning(answer)
+    if not split.complete:
+        raise _Fault("the answer ends inside the model's reasoning")
+    row = {
         "id": f"{question_id}/{name}/{origin.language}/{n}",
         "model": name,
         "language": origin.language,
         "question_id": question_id,
         "question": question,
-        "answer": answer,
+        "answer": answer if split.answer == answer.strip() else split.answer,
         SOURCE_CORPUS: corpus,
     }
+    return {**row, "reasoning": split.reasoning} if split.reasoning else row
 
 
 def _each(

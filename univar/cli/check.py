@@ -37,7 +37,7 @@ _OLD_NAMES = {
     "--drop-kinds",
     default="duplicates,short_answers,declined,wrong_language,maker_names,echoes,loops",
     show_default=True,
-    help="Findings to leave out of the copy; cut_off and shared_answers can be named too.",
+    help="Findings to leave out of the copy; cut_off, reasoning and shared_answers can be named too.",
 )
 @click.option("--force", is_flag=True, help="Overwrite CLEAN.")
 @click.option(
@@ -164,6 +164,7 @@ def _text(report: CheckReport, by: str | None) -> str:
         ("declined answers", report.declined.count, report.declined.first),
         ("answers cut off", report.cut_off.count, report.cut_off.first),
         ("answers that end in a loop", report.loops.count, report.loops.first),
+        ("answers with reasoning or template tokens", report.reasoning.count, report.reasoning.first),
         ("answers that repeat the question", report.echoes.count, report.echoes.first),
     ]
     if report.wrong_language is not None:
