@@ -21,6 +21,7 @@ COMMANDS = {
     "import": "Convert answers collected by other tools.",
     "translate": "Translate answers and questions.",
     "check": "Report what answer files hold and which rows are faulty.",
+    "split": "Split answers by question, for evaluation.",
     "embed": "Embed answers into a store.",
     "info": "Show what a store holds.",
     "verify": "Check a store for damage.",

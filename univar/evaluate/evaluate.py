@@ -115,7 +115,7 @@ def _main_split(train: Store, eval: Store | None, settings: EvalSettings) -> tup
     if overlap.all():
         raise DataError(
             f"every question of {eval.path} ({len(eval)} rows) is in {train.path} too, nothing is left: "
-            "split by question"
+            "split the answers by question with `univar split FILE --by question`"
         )
     main = protocol.unseen_questions(train, eval, settings.within, ~overlap)
     return main, _counts(train, eval, overlap, main.groups)
