@@ -198,7 +198,7 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_bytes().decode("utf-8"))
     except OSError as error:
         raise DataError(f"{os.fspath(path)} cannot be read ({error.strerror}): give a TOML file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, too deep, too many digits
         raise DataError(f"{os.fspath(path)} is not valid TOML ({error}): correct it there") from None
 
 
@@ -206,7 +206,7 @@ def toml_value(text: str) -> Any:
     """The value of `text` as TOML; `text` itself if it is not TOML."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

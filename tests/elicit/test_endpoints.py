@@ -175,7 +175,7 @@ def test_a_redirect_takes_no_key_along(project: Project, httpserver: HTTPServer)
         httpserver.expect_request("/chat/completions").respond_with_data("", 308, {"Location": location})
         project.questions(1)
         project.models(MODEL.format(api="openai", url=httpserver.url_for("")))
-        assert project.run(CANARY_KEY=CANARY)[0] == 4
+        assert project.run(CANARY_KEY=CANARY)[0] == 1
         assert elsewhere.log == []
 
 
@@ -200,6 +200,43 @@ def models_file(project: Project, line: str) -> Any:
         ('personas = ["nobody"]', 3, "no [personas.nobody]"),
         ('languages = ["xx"]', 3, "unknown language"),
         ("concurrency = 0", 3, "whole number from 1"),
+        ("concurrency = true", 3, "whole number from 1"),
+        ("concurrency = 1.5", 3, "whole number from 1"),
+        ("concurrency = 99999999999999999999", 3, "from 1 to 10,000"),
+        ("requests_per_minute = -1", 3, "requests_per_minute must be a number from 0"),
+        ("requests_per_minute = nan", 3, "requests_per_minute must be a number from 0"),
+        ("tokens_per_minute = inf", 3, "tokens_per_minute must be a number from 0"),
+        ("price_input = -0.5", 3, "price_input must be a number from 0"),
+        ("price_output = nan", 3, "price_output must be a number from 0"),
+        ("timeout_s = inf", 3, "timeout_s must be a number from 0.001"),
+        ("backoff_s = 0", 3, "backoff_s must be a number from 0.001"),
+        ("attempts = 1979-05-27", 3, "attempts must be a whole number from 1"),
+        ("attempts = 100000", 3, "from 1 to 100"),
+        ('seeded = "yes"', 3, "seeded must be true or false"),
+        ("model = 7", 3, "model must be a text"),
+        ('model = "a\\u0000b"', 3, "model must be a text of printable characters"),
+        ("personas = [7]", 3, "personas must be a list of texts"),
+        ('languages = "eng"', 3, "languages must be a list of texts"),
+        ("sampling = 7", 3, "sampling must be a table"),
+        ("sampling = { max_tokens = -5 }", 3, "sampling.max_tokens must be a whole number from 1"),
+        ("sampling = { temperature = nan }", 3, "sampling.temperature must be a number from 0"),
+        ("sampling = { stop = 1979-05-27 }", 3, "sampling.stop must be a value that JSON can hold"),
+        ("sampling = { logit_bias = { a = [inf] } }", 3, "sampling.logit_bias must be a value that JSON"),
+        ("sampling = { n = 3 }", 3, "use --samples"),
+        ("sampling = { stream = true }", 3, "sampling.stream must be false"),
+        ('sampling = { messages = "x" }', 3, "sampling.messages is set by univar"),
+        ('api = "gguf"\nthreads = 0', 3, "threads must be a whole number from 1"),
+        ('api = "gguf"\ncontext_tokens = -1', 3, "context_tokens must be a whole number from 64"),
+        ('api = "transformers"\nload_in = "2bit"', 3, "load_in must be one of 8bit, 4bit"),
+        ('api = "vllm"\ngpu_memory_utilization = 40', 3, "gpu_memory_utilization must be a number from 0.01"),
+        ("threads = 4", 3, "unknown setting 'threads'"),
+        ('url = "http://host:99999/v1"', 3, "url must be an address"),
+        ('url = "http://[::1/v1"', 3, "url must be an address"),
+        ('url = "http://a..b/v1"', 3, "url must be an address"),
+        (f'url = "http://{"a" * 70}.org/v1"', 3, "url must be an address"),
+        ('url = "http://ho st/v1"', 3, "url must be an address"),
+        ('key_file = "a\\u0000b"', 2, "key file"),
+        ('key_file = "~nobody-of-that-name/key"', 2, "key file"),
     ],
 )
 def test_a_wrong_models_file_is_refused_in_one_sentence(
@@ -211,6 +248,34 @@ def test_a_wrong_models_file_is_refused_in_one_sentence(
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("models = 7", "names no model"),
+        ("[[models]]\nname = 7", "needs a name"),
+        ('[[models]]\nname = "a\\u001bb"', "needs a name"),
+        ('[[models]]\nname = "m"\n[[models]]\nname = "m"', "two models are called 'm'"),
+        ('personas = 7\n[[models]]\nname = "m"', "write personas as tables"),
+        ('[[models]]\nname = "m"\n[personas.x]\neng = 7', "[personas.x] needs texts"),
+        ('[[models]]\nname = "m"\n[personas.x]\neng = " "', "[personas.x] needs texts"),
+        ('[[models]]\nname = "m"\n[personas.x]\nqqq = "a"', "[personas.x]: unknown language"),
+        ('[[models]]\nname = "m"\n[personas.x]\nen = "a"\neng = "b"', "two texts in eng"),
+        ('[[model]]\nname = "m"', "unknown table [model]"),
+        (f"x = {'[' * 5000}{']' * 5000}", "is not valid TOML"),
+        (f'[[models]]\nname = "m"\nattempts = {"9" * 5000}', "is not valid TOML"),
+    ],
+)
+def test_a_file_that_names_no_models_is_refused_in_one_sentence(
+    text: str, says: str, project: Project
+) -> None:
+    project.models(text)
+    with pytest.raises(UnivarError) as caught:
+        read_models(project.folder / "models.toml", {})
+    assert caught.value.exit_code == 3
+    assert says in str(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_a_key_file_must_be_private_and_a_key_is_never_shown(project: Project) -> None:

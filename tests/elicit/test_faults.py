@@ -21,7 +21,11 @@ timeout_s = {timeout_s}
 backoff_s = 0.1
 attempts = 12
 """
-PERMANENT = {"the answer is empty"}
+FINAL = {"the answer is empty"}
+"""Reasons of replies that are final."""
+
+BILLED = ("no reply within ", "the connection broke ", "the reply is not the JSON of this api ")
+"""How reasons begin of replies that may have been billed: there are few attempts at them."""
 
 
 def check_complete(project: Project, questions: int, samples: int) -> dict[str, int]:
@@ -62,7 +66,9 @@ def run_with_kills(
     code, facts, err = project.run("-n", str(samples))
     assert code == 4, err
     failed = check_complete(project, questions, samples)
-    assert set(failed) <= PERMANENT, failed
+    gone = {reason: count for reason, count in failed.items() if reason not in FINAL}
+    assert all(reason.startswith(BILLED) for reason in gone), failed
+    assert sum(gone.values()) < 0.1 * questions * 2 * samples
     assert facts["failures"]
     repeated = sum(count - 1 for count in fake.answered.values())
     assert repeated <= kills * concurrency

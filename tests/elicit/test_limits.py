@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from univar.elicit.limits import CircuitBreaker, RateLimiter
 from univar.elicit.requests import ModelGone
+from univar.elicit.workers import CircuitBreaker, RateLimiter
 
 
 @dataclass

@@ -10,7 +10,7 @@ import click
 
 from univar.cli.options import parse_languages
 from univar.cli.output import Output, output_options, printable, table
-from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL
+from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PARTIAL
 
 if TYPE_CHECKING:
     from univar.elicit.batch import ImportReport
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from univar.elicit.run import ElicitReport
 
 _OLD_NAMES = {"respondents": "sources"}
+_NOTHING_PENDING = (
+    "nothing is pending: everything was asked before. To ask a new version of a model, put the version into "
+    "its name in models.toml; to ask again what failed, use --retry-failed"
+)
 
 
 @click.command()
@@ -87,8 +91,8 @@ def elicit(
 
     Each (question, wording, language, model, sample) is asked once. The file OUT.state records what was
     asked; run the same command again to continue, after Ctrl-C (exit code 130) or a crash. The exit code is
-    4 if some requests failed or a model was dropped. docs/asking.md describes models.toml. --dry-run asks for
-    no answers, but an endpoint that counts tokens is sent some of the prompts.
+    4 if some requests failed or a model was dropped, and 1 if nothing was answered. docs/asking.md describes
+    models.toml. --dry-run asks for no answers, but sends some prompts to an endpoint that counts tokens.
 
     \b
     Example:
@@ -125,18 +129,22 @@ def _run(elicitation: Elicitation, output: Output, **limits: Any) -> None:
     from univar.cli.progress import ElicitProgress, stop_on_signals
 
     stop = stop_on_signals()
-    with ElicitProgress(elicitation.pending(limits["limit"]), output) as progress:
+    pending = elicitation.pending(limits["limit"])
+    with ElicitProgress(pending, output) as progress:
         report = elicitation.run(stop=stop, on_progress=progress.update, **limits)
     counts = elicitation.counts()
     failures = elicitation.failures()
     facts = {**asdict(report), "respondents": [_facts(count) for count in counts], "failures": failures}
     output.result(facts, _text(report, counts, failures), _OLD_NAMES)
+    if not any(pending.values()):
+        output.note(_NOTHING_PENDING)
     if stop.is_set():
         left = sum(count.pending for count in counts)
         output.note(f"stopped with {left:,} requests left; run the same command again to continue")
         raise SystemExit(EXIT_INTERRUPTED)
     if any(count.failed for count in counts) or report.stopped or report.over_budget:
-        raise SystemExit(EXIT_PARTIAL)
+        answered = any(count.done for count in counts)
+        raise SystemExit(EXIT_PARTIAL if answered or report.over_budget else EXIT_FAILED)
 
 
 def _facts(row: Any) -> dict[str, Any]:

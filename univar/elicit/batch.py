@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from univar.answers.inputs import split_lines
-from univar.elicit.apis import chat_body, read_chat, usable
+from univar.elicit.endpoint import chat_body
+from univar.elicit.failures import batch_failure
+from univar.elicit.replies import read_reply, usable
 from univar.elicit.requests import ModelEntry, Outcome, Reply, Request, RequestFailed, Respondent
 from univar.elicit.state import BATCHED, State
 from univar.errors import DataError, UsageError
@@ -135,18 +137,13 @@ def _request_id(custom_id: Any) -> int | None:
 
 def _outcome(request: int, model: ModelEntry, line: dict[str, Any]) -> Outcome:
     """The outcome in one result line, with its cost by the model's prices."""
-    reason, reply = "", Reply("", "")
-    response = line.get("response") or {}
-    status = response.get("status_code")
-    if status != 200:
-        reason = f"the batch gave {'no result' if status is None else f'HTTP {status}'}"
-    else:
+    reason = batch_failure(line)
+    reply = Reply("", "")
+    if not reason:
         try:
-            reply = usable(read_chat(response["body"]))
+            reply = usable(read_reply(line["response"].get("body")))
         except RequestFailed as error:
             reason, reply = error.reason, error.reply or reply
-        except (KeyError, TypeError, IndexError, AttributeError):
-            reason = "the result is not the JSON of this api"
     tokens = (reply.prompt_tokens or 0, reply.completion_tokens or 0)
-    answer = "" if reason else reply.answer
-    return Outcome(request, answer, reply.finish, reason, 1, *tokens, model.cost(*tokens))
+    kept = ("", "") if reason else (reply.answer, reply.reasoning)
+    return Outcome(request, kept[0], reply.finish, reason, 1, *tokens, model.cost(*tokens), reasoning=kept[1])

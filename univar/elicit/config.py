@@ -37,7 +37,7 @@ MASK = "[key]"
 """Stands for a key that an endpoint sent back."""
 
 _NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
-_URL = re.compile(r"[!-~]+")
+_URL = re.compile(r"[^\s\x00-\x20\x7f-\xa0]+")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -275,7 +275,9 @@ def _checked_url(url: str, key: Key | None, where: str) -> str:
     try:
         parts = urlsplit(url)
         host, port_is_valid = parts.hostname, parts.port != 0
-    except ValueError:
+        if host and ":" not in host:
+            host.encode("idna")
+    except ValueError:  # a port or a name that no host can have
         host, port_is_valid = None, False
     if not host or not port_is_valid or parts.scheme not in ("http", "https") or not _URL.fullmatch(url):
         raise DataError(
@@ -291,10 +293,12 @@ def _checked_url(url: str, key: Key | None, where: str) -> str:
 class Key:
     """An API key. Only `reveal` gives its text; str, repr and JSON never do."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_in_json", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        characters = (f"(?:{re.escape(char)}|\\\\u00{ord(char):02x})" for char in text)
+        self._in_json = re.compile("".join(characters).encode(), re.IGNORECASE)
 
     def __repr__(self) -> str:
         return "Key(***)"
@@ -306,6 +310,10 @@ class Key:
     def scrub(self, text: str) -> str:
         """`text` with MASK in place of the key, in case a server sent it back."""
         return text.replace(self._text, MASK)
+
+    def scrub_json(self, raw: bytes) -> bytes:
+        """`raw` with MASK in place of the key, also where JSON escapes some of its characters."""
+        return self._in_json.sub(MASK.encode(), raw)
 
 
 def read_key(env: str | None, file: str | None, environment: Mapping[str, str], owner: str) -> Key | None:

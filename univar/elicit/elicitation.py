@@ -14,8 +14,8 @@ from univar.elicit.plan import ElicitPlan, plan_of
 from univar.elicit.requests import ModelEntry, Respondent
 from univar.elicit.run import ElicitReport, ElicitRun, OnProgress
 from univar.elicit.state import BATCHED, DONE, FAILED, PENDING, State
-from univar.errors import UsageError
-from univar.files import WriterLock, new_file
+from univar.errors import DataError, UsageError
+from univar.files import WriterLock, new_file, reported
 from univar.questions import Question, gather, select
 
 if TYPE_CHECKING:
@@ -107,11 +107,24 @@ class Elicitation:
         self._lock.acquire()
         try:
             self.state = State(state_path(self.out), dry=self._dry)
+            self._check_state()
             self.respondents: list[Respondent] = self.state.plan(*self._asked)
         except BaseException:
             self._lock.release()
             raise
         return self
+
+    def _check_state(self) -> None:
+        """Raise DataError if the state has fewer answers than the file made from it: it was damaged."""
+        if not self.out.exists():
+            return
+        with reported("read", self.out), open(self.out, "rb") as file:
+            rows = sum(bool(line.strip()) for line in file)
+        if rows > (known := self.state.count_answers()):
+            raise DataError(
+                f"{self.out} holds {rows:,} answers, but its state {self.state.path} only {known:,}: "
+                "restore the state from a copy, or choose another --out"
+            )
 
     def __exit__(self, *_: object) -> None:
         self.state.close()

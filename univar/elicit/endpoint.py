@@ -7,27 +7,74 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-from collections.abc import Mapping
-from datetime import datetime, timezone
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from univar import __version__
-from univar.elicit.apis import APIS, Json, usable
-from univar.elicit.requests import ModelEntry, ModelGone, Permanent, Reply, Request, RequestFailed, Transient
+from univar.elicit.failures import http_error
+from univar.elicit.replies import Json, decoded, read_reply, usable
+from univar.elicit.requests import ModelEntry, Permanent, Reply, Request, RequestFailed, Transient
 
 if TYPE_CHECKING:
     import aiohttp
 
 MAX_REPLY_BYTES = 8 << 20
-_SHOWN = 200  # characters of a server's message in a reason
-_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]+")
-_BUSY = (429, 503, 529)
-_AGAIN = (408, 409, 425, 500, 502, 504, 520, 521, 522, 523, 524)
-_GONE = (401, 402, 403, 404, 405)
+
+
+def messages(request: Request) -> list[Json]:
+    """The chat of a request: a system prompt if there is one, and the question."""
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    return [*system, {"role": "user", "content": request.question}]
+
+
+def chat_body(model: ModelEntry, request: Request) -> Json:
+    """The body for OpenAI-compatible endpoints, and for Cohere's."""
+    seed = {"seed": request.seed} if model.seeded else {}
+    return {"model": model.model, "messages": messages(request), **model.sampling, **seed}
+
+
+def _anthropic_body(model: ModelEntry, request: Request) -> Json:
+    system = {"system": request.system} if request.system else {}
+    user = [{"role": "user", "content": request.question}]
+    return {"model": model.model, **system, "messages": user, **model.sampling}
+
+
+@dataclass(frozen=True)
+class Api:
+    """One protocol.
+
+    body: what is sent for a request; key_header: name and prefix of the header with the key; counters: paths
+    that may count the tokens of a prompt, and the field of the count; "../" stands for the url without its
+    version.
+    """
+
+    path: str
+    body: Callable[[ModelEntry, Request], Json]
+    key_header: tuple[str, str]
+    headers: tuple[tuple[str, str], ...] = ()
+    counters: tuple[tuple[str, str], ...] = ()
+
+
+APIS = {
+    "openai": Api(
+        "/chat/completions",
+        chat_body,
+        ("Authorization", "Bearer "),
+        # llama.cpp's server, vLLM's
+        counters=(("/chat/completions/input_tokens", "input_tokens"), ("../tokenize", "count")),
+    ),
+    "anthropic": Api(
+        "/messages",
+        _anthropic_body,
+        ("x-api-key", ""),
+        (("anthropic-version", "2023-06-01"),),
+        (("/messages/count_tokens", "input_tokens"),),
+    ),
+    "cohere": Api("/chat", chat_body, ("Authorization", "Bearer ")),
+}
 
 
 class Endpoint:
@@ -52,13 +99,15 @@ class Endpoint:
     async def ask(self, request: Request) -> Reply:
         """The model's answer. Raises Transient, Permanent or ModelGone."""
         status, headers, raw = await self._exchange(self._url, self._api.body(self._model, request))
-        if status != 200:
-            raise self._http_error(status, headers, raw)
+        key = self._model.key
+        raw = raw if key is None else key.scrub_json(raw)
         try:
-            reply = self._api.read(json.loads(raw))
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-            raise Transient("the reply is not the JSON of this api", charged=True) from None
-        return usable(self._scrubbed(reply))
+            if not 200 <= status < 300:
+                raise http_error(status, headers, raw, urlsplit(self._url).netloc)
+            return usable(read_reply(decoded(raw, headers)))
+        except RequestFailed as error:
+            error.reason = error.reason if key is None else key.scrub(error.reason)
+            raise
 
     async def count(self, request: Request) -> int | None:
         """Tokens of the prompt by the endpoint's own tokenizer, None if it does not count."""
@@ -85,7 +134,8 @@ class Endpoint:
             reason = f"no reply within {self._model.timeout_s:g} s"
             raise Transient(reason, charged=True) from None
         except aiohttp.ClientConnectorError as error:
-            raise Transient(f"no connection to {self._host}: {error.os_error.strerror or 'failed'}") from None
+            said = error.os_error.strerror or "failed"
+            raise Transient(f"no connection to {urlsplit(self._url).netloc}: {said}") from None
         except aiohttp.ClientError as error:
             raise Transient(f"the connection broke ({type(error).__name__})", charged=True) from None
 
@@ -101,62 +151,7 @@ class Endpoint:
                     raise Permanent(f"the reply is longer than {MAX_REPLY_BYTES >> 20} MiB", charged=True)
             return response.status, response.headers, bytes(raw)
 
-    @property
-    def _host(self) -> str:
-        return urlsplit(self._url).netloc
-
-    def _http_error(self, status: int, headers: Mapping[str, str], raw: bytes) -> RequestFailed:
-        """The failure that a status other than 200 stands for."""
-        said = f"HTTP {status}{self._said(raw)}"
-        if 300 <= status < 400:
-            return ModelGone(
-                f"HTTP {status}: {self._host} redirects to another address, and redirects are not followed: "
-                "put that address into models.toml as url, if you trust it"
-            )
-        if status in _GONE or b"insufficient_quota" in raw:
-            return ModelGone(said)
-        if status in _BUSY:
-            return Transient(said, busy=status != 503, retry_after_s=_retry_after(headers))
-        if status in _AGAIN:
-            return Transient(said, retry_after_s=_retry_after(headers))
-        return Permanent(said)
-
-    def _said(self, raw: bytes) -> str:
-        """The error message of a reply, printable, short and without the key; "" if there is none."""
-        try:
-            error = json.loads(raw)
-            for name in ("error", "message", "detail"):
-                error = error.get(name, error) if isinstance(error, dict) else error
-        except (ValueError, RecursionError):
-            error = raw.decode("utf-8", "replace")
-        text = error if isinstance(error, str) else ""
-        if self._model.key is not None:
-            text = self._model.key.scrub(text)
-        text = _UNPRINTABLE.sub(" ", text).strip()[:_SHOWN]
-        return f": {text}" if text else ""
-
-    def _scrubbed(self, reply: Reply) -> Reply:
-        if self._model.key is None:
-            return reply
-        answer, finish = self._model.key.scrub(reply.answer), self._model.key.scrub(reply.finish)
-        return Reply(answer, finish, reply.prompt_tokens, reply.completion_tokens)
-
 
 def _joined(url: str, path: str) -> str:
     """`url` followed by `path`; "../" removes the version at the end of `url`."""
     return url.removesuffix("/v1") + path[2:] if path.startswith("../") else url + path
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a Retry-After header, in seconds or as a date, asks to wait."""
-    value: Any = headers.get("Retry-After", "").strip()
-    try:
-        return min(max(float(value), 0.0), 1e6)
-    except ValueError:
-        pass
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
-    return max((when - datetime.now(timezone.utc)).total_seconds(), 0.0)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
-from univar.elicit.requests import ModelEntry, Outcome, Reply, Request, Respondent
+from univar.elicit.replies import usable
+from univar.elicit.requests import ModelEntry, Outcome, Reply, Request, RequestFailed, Respondent
 
 if TYPE_CHECKING:
     from univar.elicit.run import ElicitRun
@@ -55,7 +56,21 @@ async def ask_local(run: ElicitRun, model: ModelEntry, respondents: list[Respond
 def _answers(local: LocalModel, batch: list[Request]) -> list[Outcome]:
     outcomes = []
     for request, reply in zip(batch, local.answer(batch), strict=True):
-        reason = "" if reply.answer else "the answer is empty"
         tokens = (reply.prompt_tokens or 0, reply.completion_tokens or 0)
-        outcomes.append(Outcome(request.id, reply.answer, reply.finish, reason, 1, *tokens, 0.0))
+        try:
+            answered, reason = usable(reply), ""
+        except RequestFailed as error:
+            answered, reason = Reply("", reply.finish), error.reason
+        outcomes.append(
+            Outcome(
+                request.id,
+                answered.answer,
+                answered.finish,
+                reason,
+                1,
+                *tokens,
+                0.0,
+                reasoning=answered.reasoning,
+            )
+        )
     return outcomes

@@ -132,12 +132,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer. finish: "stop", "length" or the model's own word; tokens: None if the model gave none."""
+    """One answer.
+
+    finish: "stop", "length" or the model's own word; tokens: None if the model gave none; reasoning: what it
+    thought before it answered.
+    """
 
     answer: str
     finish: str = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,7 @@ class Outcome:
     prompt_tokens: int
     completion_tokens: int
     cost: float
+    reasoning: str = ""
 
 
 class RequestFailed(Exception):
@@ -159,7 +165,8 @@ class RequestFailed(Exception):
 
     reason: what happened, in printable text; charged: whether the attempt may have been billed; busy: whether
     the endpoint only asked to slow down; retry_after_s: how long it asked to wait, None if it did not say;
-    reply: what came back, for its token counts.
+    reply: what came back, for its token counts; about_question: whether only this question is concerned, so
+    that nothing follows for the model.
     """
 
     def __init__(
@@ -170,14 +177,19 @@ class RequestFailed(Exception):
         busy: bool = False,
         retry_after_s: float | None = None,
         reply: Reply | None = None,
+        about_question: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason, self.charged, self.busy, self.reply = reason, charged, busy, reply
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.about_question = retry_after_s, about_question
 
 
 class Transient(RequestFailed):
     """Another attempt may succeed."""
+
+
+class Unclear(Transient):
+    """The reply cannot be read; one more attempt is worth making, not several."""
 
 
 class Permanent(RequestFailed):

@@ -10,16 +10,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from univar.elicit.limits import Budget
 from univar.elicit.requests import ModelEntry, Outcome, Respondent
 from univar.elicit.state import State
-from univar.elicit.workers import Limiters, ModelWorkers, Stopped
+from univar.elicit.workers import Budget, Limiters, ModelWorkers, Stopped
 from univar.errors import UsageError
 
 if TYPE_CHECKING:
     import aiohttp
 
-GATHER_S = 0.004
+GATHER_S = 0.01
 """Answers that come within this time share a transaction."""
 
 

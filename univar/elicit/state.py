@@ -34,7 +34,7 @@ CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, setting
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, source INTEGER NOT NULL, question INTEGER NOT NULL, sample INTEGER NOT NULL,
     seed INTEGER NOT NULL, status INTEGER NOT NULL DEFAULT 0,
-    answer TEXT, finish TEXT, reason TEXT, created TEXT,
+    answer TEXT, finish TEXT, reason TEXT, created TEXT, reasoning TEXT,
     attempts INTEGER NOT NULL DEFAULT 0, prompt_tokens INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0, cost REAL NOT NULL DEFAULT 0,
     UNIQUE (source, question, sample));
@@ -70,17 +70,25 @@ class State:
                 self._db.execute("BEGIN")
             else:
                 self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
+                self._db.execute("PRAGMA synchronous = FULL")  # a power cut loses no answer
             if not self._db.execute("SELECT name FROM sqlite_master").fetchone():
                 with self._transaction():
                     for statement in _TABLES.split(";\n"):
                         self._db.execute(statement)
                     self._db.execute("INSERT INTO meta VALUES (?)", (FORMAT,))
+            elif not dry:
+                self._add_columns()
             found = self._db.execute("SELECT format FROM meta").fetchone()
         if found != (FORMAT,):
             raise DataError(
                 f"{path} has the format {found!r}, but this version reads {FORMAT}: choose another --out"
             )
+
+    def _add_columns(self) -> None:
+        """Add what older states of this format lack."""
+        there = {row[1] for row in self._db.execute("PRAGMA table_info(requests)")}
+        if there and "reasoning" not in there:
+            self._db.execute("ALTER TABLE requests ADD COLUMN reasoning TEXT")
 
     def close(self) -> None:
         """Close the file; SQLite folds its log into it."""
@@ -227,7 +235,7 @@ class State:
         with self._transaction():
             self._db.executemany(
                 "UPDATE requests SET status = ?, answer = ?, finish = ?, reason = ?, created = ?,"
-                " attempts = attempts + ?, prompt_tokens = prompt_tokens + ?,"
+                " reasoning = ?, attempts = attempts + ?, prompt_tokens = prompt_tokens + ?,"
                 " completion_tokens = completion_tokens + ?, cost = cost + ? WHERE id = ? AND status != ?",
                 [
                     (
@@ -236,6 +244,7 @@ class State:
                         done.finish,
                         done.reason,
                         now,
+                        done.reasoning or None,
                         done.attempts,
                         done.prompt_tokens,
                         done.completion_tokens,
@@ -282,6 +291,10 @@ class State:
 
     # reporting
 
+    def count_answers(self) -> int:
+        """Number of answered requests."""
+        return self._db.execute("SELECT COUNT(*) FROM requests WHERE status = ?", (DONE,)).fetchone()[0]
+
     def usage(self, respondent: Respondent, status: int) -> Usage:
         """Count, tokens and cost of the requests of one status."""
         row = self._db.execute(
@@ -322,14 +335,14 @@ class State:
         rows = self._db.execute(
             "SELECT name, settings, question_id, wording, language, questions.question, value, kind, "
             "sample, seed,"
-            " answer, finish, created FROM requests JOIN sources ON sources.id = source"
+            " answer, finish, created, reasoning FROM requests JOIN sources ON sources.id = source"
             " JOIN questions ON questions.id = requests.question WHERE status = ?"
             " ORDER BY name, language, question_id, wording, sample",
             (DONE,),
         )
         for row in rows:
             name, settings, question_id, wording, language, question, value, kind, sample, seed, *rest = row
-            answer, finish, created = rest
+            answer, finish, created, reasoning = rest
             facts = json.loads(settings)
             sampling = {**facts["sampling"], "seed": seed, "api": facts["api"], "model": facts["model"]}
             yield {
@@ -345,4 +358,5 @@ class State:
                 "sampling": json.dumps(sampling, sort_keys=True, ensure_ascii=False),
                 "finish": finish,
                 "created": created,
+                **({"reasoning": reasoning} if reasoning else {}),
             }

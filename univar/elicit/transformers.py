@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from univar.elicit.apis import messages
+from univar.elicit.endpoint import messages
 from univar.elicit.requests import ModelEntry, Reply, Request
 from univar.errors import ProviderError, UsageError
 

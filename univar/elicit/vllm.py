@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from univar.elicit.apis import messages
+from univar.elicit.endpoint import messages
 from univar.elicit.requests import ModelEntry, Reply, Request
 from univar.errors import UsageError
 
