@@ -18,8 +18,8 @@ from benchmarks.conftest import THREADS, Measure
 from univar.encoder.tokenizer import load_tokenizer
 
 TEXTS, MAX_LENGTH = 128, 256
-LEAST_COSINE = {"fp32": 0.99999, "bf16": 0.998, "int8": 0.99}
-"""To float32, by precision."""
+LEAST_COSINE = {"fp32": 0.99999, "bf16": 0.999, "int8": 0.99, "sentence-transformers bf16": 0.995}
+"""To float32, by precision; sentence-transformers also pools and normalises in bf16."""
 
 IMPLS: dict[str, tuple[str, Callable[[peers.Setting], peers.Contender]]] = {
     "univar bf16": ("univar", lambda setting: peers.univar_contenders(setting, ("bf16",))[0]),
@@ -60,7 +60,7 @@ def test_embed(
     pytest.importorskip(package, reason=f"{package} is in the extra [bench]")
     contender, given = make(setting), texts[:TEXTS]
     cosines = (contender.encode(given) * exact).sum(axis=1)
-    assert cosines.min() > LEAST_COSINE[impl[-4:]]
+    assert cosines.min() > LEAST_COSINE.get(impl, LEAST_COSINE[impl[-4:]])
     tokens = len(load_tokenizer(setting.folder, MAX_LENGTH).encode(given).ids)
     measure(
         f"embed MiniLM, {MAX_LENGTH} tokens",
