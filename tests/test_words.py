@@ -71,7 +71,7 @@ ALLOWED = {
     r"\b[Rr]efusals?\b": (
         "univar/cli/check.py",
         "univar/cli/train.py",
-        "univar/elicit/apis.py",  # a field of OpenAI's replies
+        "univar/elicit/replies.py",  # a field of replies
         "univar/evaluate/report.py",
         "docs/formats.md",
     ),
