@@ -36,11 +36,11 @@ def test_every_code_point_alone_inside_a_word_and_with_a_mark(e5_library, e5_nat
 
 
 def test_fuzzed_strings_with_the_vocabulary_of_e5(e5_library, e5_native):
-    assert_same_ids(e5_library, e5_native, fuzzed_for_unigram(100_000, seed=1))
+    assert_same_ids(e5_library, e5_native, fuzzed_for_unigram(30_000, seed=1))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(2, 11))
+@pytest.mark.parametrize("seed", range(1, 11))
 def test_a_million_fuzzed_strings_with_the_vocabulary_of_e5(e5_library, e5_native, seed):
     assert_same_ids(e5_library, e5_native, fuzzed_for_unigram(100_000, seed))
 

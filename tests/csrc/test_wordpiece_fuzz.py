@@ -45,11 +45,11 @@ def test_every_code_point_when_no_character_is_unknown():
 
 
 def test_fuzzed_strings_with_the_vocabulary_of_minilm(minilm_library, minilm_native):
-    assert_same_ids(minilm_library, minilm_native, fuzzed(100_000, seed=1))
+    assert_same_ids(minilm_library, minilm_native, fuzzed(30_000, seed=1))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(101, 110))
+@pytest.mark.parametrize("seed", [1, *range(101, 110)])
 def test_a_million_fuzzed_strings_with_the_vocabulary_of_minilm(minilm_library, minilm_native, seed):
     assert_same_ids(minilm_library, minilm_native, fuzzed(100_000, seed))
 
