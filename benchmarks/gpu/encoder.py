@@ -202,6 +202,9 @@ def measure_training(results: Results, config: EncoderConfig, device: torch.devi
         optimizer.zero_grad(set_to_none=True)
         anchor, positive = (encoder(ids, layout) for ids in sides)
         info_nce(anchor, positive, log_scale=3.0, impl=impl).backward()
+        for parameter in encoder.parameters():  # those of word vectors are sparse, which Adam refuses
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.to_dense()
         optimizer.step()
 
     facts = {"what": "training step", "pairs": pairs, "tokens": 2 * layout.tokens}

@@ -59,7 +59,7 @@ def test_file_of_zero_bytes(tmp_path: Path, ending: str) -> None:
         ("a.csv", b"model,language,question,answer\n"),
         ("a.jsonl", b"\n\n"),
         ("a.parquet", None),
-        ("a.jsonl.gz", gzip.compress(b"")),
+        ("a.jsonl.gz", gzip.compress(b"", mtime=0)),
         ("a.tsv.zst", zstd(b"\xef\xbb\xbf")),
     ],
 )
