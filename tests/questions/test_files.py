@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from univar.answers.inputs import Reading
 from univar.errors import DataError, UsageError
 from univar.questions import (
     Question,
@@ -38,7 +39,7 @@ def test_a_question_alone_is_enough(tmp_path: Path) -> None:
 def test_columns_may_have_other_names(tmp_path: Path) -> None:
     path = tmp_path / "own.csv"
     path.write_text("text,language\nEs-tu heureux ?,fr\n", encoding="utf-8")
-    (question,) = read_questions(path, rename={"question": "text"})
+    (question,) = read_questions(path, reading=Reading(rename={"question": "text"}))
     assert (question.question, question.language) == ("Es-tu heureux ?", "fra")
 
 

@@ -11,6 +11,7 @@ from univar.cli.output import Output, output_options, printable
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
+    from univar.answers.inputs import Reading
     from univar.answers.rows import RejectedRow
 
 _SHOWN = 160
@@ -57,8 +58,7 @@ def attribute(
     top: int,
     evidence: int,
     encoder: str | None,
-    format: str | None,
-    rename: dict[str, str],
+    reading: Reading,
     output: Output,
 ) -> None:
     """Show the models and languages that each answer of INPUT most likely came from, and its nearest rows.
@@ -91,8 +91,7 @@ def attribute(
         top=top,
         evidence=evidence,
         on_rejected=reject,
-        format=format,
-        rename=rename,
+        reading=reading,
         encoder=encoder,
     )
     for facts in results:

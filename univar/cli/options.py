@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,11 +32,7 @@ class RenamedOption(click.Option):
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of answer files; the command receives them as one `reading`.
-
-    A command that has no parameter of that name receives `format` and `rename` alone.
-    """
-    wanted = inspect.signature(command).parameters
+    """Add the options of answer files; the command receives them as one `reading`."""
 
     @click.option("--format", help="Input format: jsonl, json, csv, tsv, parquet or excel.")
     @click.option("--map", "pairs", multiple=True, metavar="OURS=YOURS", help="Read our column from YOURS.")
@@ -65,8 +60,7 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         reading = Reading(
             format, parse_pairs("--map", pairs, "answer=response"), delimiter, encoding, quoting, constant
         ).checked()
-        given = {"reading": reading} if "reading" in wanted else {"format": format, "rename": reading.rename}
-        return command(*args, **given, **kwargs)
+        return command(*args, reading=reading, **kwargs)
 
     return with_input
 

@@ -16,6 +16,7 @@ from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
+    from univar.answers.inputs import Reading
     from univar.elicit.run import OnProgress
     from univar.questions import Question
     from univar.questions.check import Encode, QuestionReport
@@ -234,8 +235,7 @@ def check(
     extra: tuple[str, ...],
     spec: str,
     threshold: float | None,
-    format: str | None,
-    rename: dict[str, str],
+    reading: Reading,
     output: Output,
 ) -> None:
     """Check questions for duplicates, balance, lengths of controls, scripts and other problems.
@@ -251,7 +251,7 @@ def check(
     from univar.questions.check import NEAR_DUPLICATE, check_questions
     from univar.questions.values import load_taxonomy
 
-    found = gather(name, format=format, rename=rename)
+    found = gather(name, reading=reading)
     report = check_questions(found, load_taxonomy(extra), _encode(spec), threshold or NEAR_DUPLICATE)
     output.result(asdict(report), _report(report))
     if report.problems:

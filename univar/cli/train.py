@@ -18,6 +18,7 @@ from univar.train.options import PRESETS, TrainOptions, TrainSettings, ViewSetti
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from univar.answers.inputs import Reading
     from univar.train.run import TrainProgress
 
 _ENDS = ("steps", "epochs", "budget_minutes")
@@ -96,8 +97,7 @@ def train(
     preset: str,
     recipe: str | None,
     changes: tuple[str, ...],
-    format: str | None,
-    rename: dict[str, str],
+    reading: Reading,
     output: Output,
     **values: Any,
 ) -> None:
@@ -115,7 +115,7 @@ def train(
     from univar.train.run import train as run
 
     settings = settings_of(preset, recipe, changes, values)
-    options = TrainOptions(**_given(TrainOptions, values), format=format, rename=rename)
+    options = TrainOptions(**_given(TrainOptions, values), reading=reading)
     with TrainReporter(output) as reporter:
         report = run(
             inputs,

@@ -14,6 +14,7 @@ from univar.cli.output import Output, output_options, printable, table
 from univar.errors import EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
+    from univar.answers.inputs import Reading
     from univar.translate import TranslationReport
 
 
@@ -45,8 +46,7 @@ def translate(
     engine: str,
     models_file: str | None,
     round_trip: str | None,
-    format: str | None,
-    rename: dict[str, str],
+    reading: Reading,
     output: Output,
 ) -> None:
     """Translate answers into one language, or questions into several.
@@ -77,8 +77,7 @@ def translate(
         languages,
         translator,
         round_trip=through[0] if through else None,
-        format=format,
-        rename=rename,
+        reading=reading,
     )
     output.result(_facts(report), _text(report))
     if report.failed or report.rejected:

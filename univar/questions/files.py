@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from univar.answers.inputs import Reading
 from univar.errors import DataError, UsageError
 from univar.files import new_text_file, refuse_existing
 from univar.questions.bank import KINDS, Question, load_bank, select
@@ -54,9 +55,7 @@ SETS = ("bank", "core", "controls", "all")
 """Shipped sets: English value questions, core questions in all languages, English controls, everything."""
 
 
-def read_questions(
-    path: str | os.PathLike[str], *, format: str | None = None, rename: Mapping[str, str] | None = None
-) -> tuple[Question, ...]:
+def read_questions(path: str | os.PathLike[str], *, reading: Reading | None = None) -> tuple[Question, ...]:
     """The questions of a JSONL, CSV, TSV (each also .gz or .zst) or Parquet file, or of stdin ("-").
 
     Only `question` is required. Defaults: `language` eng, `wording` 1, `kind` value, `core` false, and a
@@ -65,9 +64,7 @@ def read_questions(
     from univar.answers import RejectedRow, read_rows
 
     rejected: list[RejectedRow] = []
-    batches = list(
-        read_rows(path, on_rejected=rejected.append, format=format, rename=rename, required=("question",))
-    )
+    batches = list(read_rows(path, on_rejected=rejected.append, reading=reading, required=("question",)))
     if rejected:
         first = rejected[0]
         raise DataError(f"{first.file}:{first.row}: {first.reason}: correct or remove the row")
@@ -87,9 +84,7 @@ def read_questions(
     return tuple(questions)
 
 
-def gather(
-    name: str | os.PathLike[str], *, format: str | None = None, rename: Mapping[str, str] | None = None
-) -> tuple[Question, ...]:
+def gather(name: str | os.PathLike[str], *, reading: Reading | None = None) -> tuple[Question, ...]:
     """The questions of one of SETS, or of a file as `read_questions` reads it."""
     if name == "all":
         return load_bank()
@@ -98,7 +93,7 @@ def gather(
     if name in ("bank", "controls"):
         kind = "value" if name == "bank" else "control"
         return select(load_bank(), kind=kind, languages=("eng",))
-    return read_questions(name, format=format, rename=rename)
+    return read_questions(name, reading=reading)
 
 
 def write_questions(questions: Iterable[Question], path: str | os.PathLike[str], force: bool = False) -> None:

@@ -18,6 +18,7 @@ from univar.errors import DataError, UsageError
 from univar.search.index import Index
 
 if TYPE_CHECKING:
+    from univar.answers.inputs import Reading
     from univar.encoder.encoder import Encoder
     from univar.store import Store
 
@@ -66,8 +67,7 @@ def attribute_answers(
     top: int = 5,
     evidence: int = 3,
     on_rejected: Callable[[Any], Any],
-    format: str | None = None,
-    rename: dict[str, str] | None = None,
+    reading: Reading | None = None,
     encoder: Encoder | str | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Rank the sources, models and languages that each answer most likely came from.
@@ -83,7 +83,7 @@ def attribute_answers(
     """
     from univar.answers import read_rows
 
-    batches = read_rows(inputs, required=("answer",), on_rejected=on_rejected, format=format, rename=rename)
+    batches = read_rows(inputs, required=("answer",), on_rejected=on_rejected, reading=reading)
     attributor = Attributor(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
     if encoder is None or isinstance(encoder, str):
         encoder = store_encoder(store, encoder)

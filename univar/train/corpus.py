@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from univar._native import HashIndex
 from univar.answers.declined import declined
+from univar.answers.inputs import Reading
 from univar.answers.maker_names import mask_names
 from univar.answers.read import read_rows
 from univar.answers.rows import RejectedRow
@@ -120,8 +121,7 @@ def build_corpus(
     tokenizer_id: str,
     mask: bool = False,
     where: Mapping[str, Sequence[str]] | None = None,
-    format: str | None = None,
-    rename: dict[str, str] | None = None,
+    reading: Reading | None = None,
 ) -> TokenCorpus:
     """Read answer files or stores of answers and tokenise them, or open what an earlier call wrote.
 
@@ -132,10 +132,12 @@ def build_corpus(
     Raises what `read_rows` raises, DataError where no row is left, ProviderError where the disk fails.
     """
     wanted = {name: list(values) for name, values in (where or {}).items()}
-    folder = cache / _digest(inputs, tokenizer.max_length, tokenizer_id, mask, wanted, format, rename)
+    folder = cache / _digest(
+        inputs, tokenizer.max_length, tokenizer_id, mask, wanted, reading and asdict(reading)
+    )
     if not (folder / "meta.json").is_file():
         with reported("write", cache):
-            _write(folder, _Reader(inputs, wanted, format, rename), tokenizer, mask)
+            _write(folder, _Reader(inputs, wanted, reading), tokenizer, mask)
     return _open(folder)
 
 
@@ -176,8 +178,7 @@ class _Reader:
 
     inputs: Sequence[str | os.PathLike[str]]
     where: dict[str, list[str]]
-    format: str | None
-    rename: dict[str, str] | None
+    reading: Reading | None
 
     def tables(self, counts: CorpusCounts) -> Iterator[tuple[pa.Table, str, np.ndarray]]:
         """(rows, name of the file or store, number of each row in it) of every input, in order."""
@@ -206,7 +207,7 @@ class _Reader:
             counts.rejected += 1
             counts.first_rejected = counts.first_rejected or f"{row.file} row {row.row}: {row.reason}"
 
-        for batch in read_rows([path], on_rejected=reject, format=self.format, rename=self.rename):
+        for batch in read_rows([path], on_rejected=reject, reading=self.reading):
             yield batch.table, batch.file, batch.rows
 
     def _stored(self, path: Any) -> Iterator[tuple[pa.Table, str, np.ndarray]]:

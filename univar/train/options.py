@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from univar.answers.inputs import Reading
 from univar.errors import UsageError
 
 LOSSES = ("info_nce", "barlow_twins", "value_aware")
@@ -204,8 +205,7 @@ class TrainSettings:
 class TrainOptions:
     """How one call of `univar.train.train` runs, and what it reads and writes besides inputs and encoder.
 
-    format: "jsonl", "csv", "tsv" or "parquet" whatever the inputs' endings say
-    rename: {our column: the input's column}
+    reading: how the inputs are read where they do not tell (`univar.answers.inputs.Reading`)
     """
 
     non_value: Sequence[str | Path] = _setting(
@@ -219,11 +219,16 @@ class TrainOptions:
     resume: bool = _setting(False, "Continue a run that was stopped or killed.", "--resume")
     force: bool = _setting(False, "Replace OUT if it exists.", "--force")
     log: str | None = _setting(None, "Also send metrics to this tracker.", "--log", choices=TRACKERS)
-    format: str | None = None
-    rename: dict[str, str] | None = None
+    reading: Reading = field(default_factory=Reading)
 
     def changed(self, **changes: Any) -> TrainOptions:
-        """These options with some changed. Raises UsageError for a name that is not an option."""
+        """These options with some changed, or with another `format` or `rename` of `reading`.
+
+        Raises UsageError for a name that is not an option.
+        """
+        of_reading = {name: changes.pop(name) for name in ("format", "rename") if name in changes}
+        if of_reading:
+            changes["reading"] = replace(changes.get("reading", self.reading), **of_reading)
         names = [item.name for item in fields(self)]
         unknown = [name for name in changes if name not in names]
         if unknown:

@@ -138,8 +138,7 @@ class TrainRun:
             tokenizer_id=self.base.revision,
             mask=self.settings.mask_names,
             where=self.settings.where,
-            format=self._options.format,
-            rename=self._options.rename,
+            reading=self._options.reading,
         )
 
     def _prepare(self, last: Path | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.answers import RejectedRow, read_rows
+from univar.answers.inputs import Reading
 from univar.errors import UsageError
 from univar.files import new_file
 from univar.translate.engines import Translator
@@ -42,8 +43,7 @@ def translate_file(
     translator: Translator,
     *,
     round_trip: str | None = None,
-    format: str | None = None,
-    rename: Mapping[str, str] | None = None,
+    reading: Reading | None = None,
 ) -> TranslationReport:
     """Translate answers into the one of `targets`, or questions into all of them; writes `out` (.jsonl).
 
@@ -69,8 +69,7 @@ def translate_file(
     batches = read_rows(
         inputs,
         on_rejected=report.rejected.append,
-        format=format,
-        rename=rename,
+        reading=reading,
         required=("question", "language"),
     )
     try:
