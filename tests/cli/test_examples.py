@@ -77,7 +77,8 @@ def test_examples_have_only_arguments_that_the_command_knows(name: str) -> None:
     for line in examples(name):
         arguments, _, _ = split_example(line)
         assert arguments[0] == name
-        command.make_context(name, arguments[1:])  # UsageError for others
+        parent = click.Context(cli, info_name="univar", **cli.context_settings)
+        command.make_context(name, arguments[1:], parent=parent)  # UsageError for others
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=MINUTES.get(name, ())) for name in COMMANDS])

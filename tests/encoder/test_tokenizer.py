@@ -315,7 +315,7 @@ def test_a_limit_that_the_special_tokens_fill_is_a_usage_error(tmp_path):
     [
         ("other.txt", "", "neither tokenizer.json nor vocab.txt"),
         ("tokenizer.json", "{", "cannot be read as JSON"),
-        ("tokenizer.json", "[]", "no JSON object"),
+        ("tokenizer.json", "[]", "does not hold a JSON object"),
         ("tokenizer.json", "{}", "not a valid tokenizer"),
         ("tokenizer.json", '{"model": {"type": "Unigram"}}', "can read"),
         ("vocab.txt", "we\ncare\n", "has no '\\[UNK\\]'"),

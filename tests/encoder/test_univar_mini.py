@@ -34,7 +34,7 @@ def adapter() -> Path:
 def test_it_is_small_and_has_a_card(adapter: Path) -> None:
     assert sum(path.stat().st_size for path in adapter.iterdir()) <= MAX_BYTES
     card = (adapter / "README.md").read_text(encoding="utf-8")
-    assert "held-out questions" in card
+    assert "Held-out questions" in card
     corpora = card.split("only source_corpus:")[1].split("|")[0]
     assert not any(name in corpora for name in NON_COMMERCIAL)
 

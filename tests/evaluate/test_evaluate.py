@@ -156,7 +156,7 @@ def test_confusions_are_named(pair):
 
 def test_nothing_left_is_a_data_error(pair):
     rows = qa_rows(range(5), MODELS)
-    with pytest.raises(DataError, match="split by question"):
+    with pytest.raises(DataError, match="split the answers by question"):
         evaluate(*pair(rows, rows), **FAST)
 
 

@@ -12,6 +12,15 @@ if not torch.cuda.is_available():
 
 
 @pytest.fixture(autouse=True)
+def two_threads():
+    """The order of a sum in float32, and so its error, depends on the threads: the tests are stated for two."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
 def poisoned_memory():
     """Fill what torch.empty gives with NaN, so that a result nobody wrote is seen."""
     torch.use_deterministic_algorithms(True, warn_only=True)

@@ -176,7 +176,7 @@ def test_another_encoder_is_refused_naming_both(tmp_path, key, value):
 @pytest.mark.parametrize("other", [{"dtype": "float32"}, {"text_format": "qa/2"}, {"worker": (0, 2)}])
 def test_another_way_of_storing_is_refused(tmp_path, other):
     write(tmp_path / "s", rows(1))
-    with pytest.raises(DataError, match="otherwise"):
+    with pytest.raises(DataError, match="made with other settings"):
         StoreWriter(tmp_path / "s", encoder=ENCODER, **other)
 
 

@@ -32,7 +32,7 @@ def _options_of(kind: type, shows_defaults: bool = False) -> Callable[[Any], Any
     """
 
     def add(command: Any) -> Any:
-        hints = get_type_hints(kind)
+        hints = get_type_hints(kind, localns={"Reading": object})
         for item in reversed(list(_fields_with_options(kind))):
             how = _click_settings(item, hints[item.name])
             if shows_defaults and how.get("type") and item.default not in (None, MISSING):

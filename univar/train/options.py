@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from univar.answers.inputs import Reading
 from univar.errors import UsageError
+
+if TYPE_CHECKING:
+    from univar.answers.inputs import Reading
 
 LOSSES = ("info_nce", "barlow_twins", "value_aware")
 SAME_SOURCE = ("negatives", "drop", "multipos")
@@ -219,7 +221,7 @@ class TrainOptions:
     resume: bool = _setting(False, "Continue a run that was stopped or killed.", "--resume")
     force: bool = _setting(False, "Replace OUT if it exists.", "--force")
     log: str | None = _setting(None, "Also send metrics to this tracker.", "--log", choices=TRACKERS)
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading | None = None
 
     def changed(self, **changes: Any) -> TrainOptions:
         """These options with some changed, or with another `format` or `rename` of `reading`.
@@ -228,7 +230,10 @@ class TrainOptions:
         """
         of_reading = {name: changes.pop(name) for name in ("format", "rename") if name in changes}
         if of_reading:
-            changes["reading"] = replace(changes.get("reading", self.reading), **of_reading)
+            from univar.answers.inputs import Reading
+
+            reading = changes.get("reading", self.reading) or Reading()
+            changes["reading"] = replace(reading, **of_reading)
         names = [item.name for item in fields(self)]
         unknown = [name for name in changes if name not in names]
         if unknown:
