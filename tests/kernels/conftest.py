@@ -13,7 +13,7 @@ if not torch.cuda.is_available():
 
 @pytest.fixture(autouse=True)
 def two_threads():
-    """The order of a sum in float32, and so its error, depends on the threads: the tests are stated for two."""
+    """The error of a float32 sum depends on its order, and that on the threads: tests are stated for two."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield
