@@ -145,17 +145,20 @@ def test_a_gain_on_values_alone_passes_the_control(pair, tmp_path):
         made = []
         for side, questions in (("train", range(40)), ("eval", range(40, 70))):
             parts = [qa_rows(questions, MODELS, corpus) for corpus in signals]
-            matrices = [vectors(rows, signals[rows[0]["source_corpus"]]) for rows in parts]
+            matrices = [  # noise of its own for each part: rows that share it are neighbours
+                vectors(rows, signals[rows[0]["source_corpus"]], seed=2 * len(made) + number)
+                for number, rows in enumerate(parts)
+            ]
             rows = [row for part in parts for row in part]
             made.append(write_store(tmp_path / f"{name}-{side}", rows, np.concatenate(matrices), id=name))
         return tuple(made)
 
     options = {**FAST, "within": "source_corpus", "non_value": ("facts",)}
-    encoders = stores("new", {"values": 2, "facts": 0.3}), stores("base", {"values": 0.3, "facts": 0.3})
+    encoders = stores("new", {"values": 2, "facts": 0.1}), stores("base", {"values": 0.1, "facts": 0.1})
     found = evaluate(*encoders[0], against={"base": encoders[1]}, **options).non_value["model"]["base"]
     assert found["knn"].holds
     assert found["probe"].holds
-    assert found["knn"].value.low > 0.05  # on a scale of two sources
+    assert found["knn"].value.low > 0.2  # of 0.5 at most: the scale is of two sources
 
 
 @pytest.mark.parametrize("names", [("x",), ("c1",)])
