@@ -68,11 +68,11 @@ def make_folder(path: Path) -> None:
     """Create a folder and its parents; one that is there already is fine."""
     with reported("create", path):
         os_call(lambda: path.mkdir(parents=True, exist_ok=True))
-        os_call(sync_folder, path.parent)
+        os_call(sync, path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Make renames inside a folder survive a power cut."""
+def sync(path: Path) -> None:
+    """Make what is in a file, or the renames inside a folder, survive a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -133,7 +133,7 @@ def new_file(path: Path) -> Iterator[NewFile]:
             os_call(os.fsync, fd)
             os_call(os.close, open_fds.pop())
             os_call(os.replace, temporary, path)
-            os_call(sync_folder, path.parent)
+            os_call(sync, path.parent)
     except BaseException:
         for fd in open_fds:
             os.close(fd)
@@ -166,24 +166,16 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         with reported("write", path):
             for file in sorted(temporary.rglob("*")):
                 if file.is_file():
-                    os_call(_sync_file, file)
+                    os_call(sync, file)
             if replace and path.exists():
                 os_call(os.replace, path, old)
             os_call(os.replace, temporary, path)
-            os_call(sync_folder, path.parent)
+            os_call(sync, path.parent)
     finally:
         if old.exists() and not path.exists():  # the new folder did not come: the old one comes back
             os.replace(old, path)
         for folder in (temporary, old):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def refuse_existing(path: Path, force: bool = False) -> None:

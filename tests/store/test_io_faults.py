@@ -152,7 +152,7 @@ def test_a_shard_is_on_the_disk_before_the_manifest_names_it(tmp_path, monkeypat
     calls = []
 
     def record(function, *args):
-        names = {os.fsync: "sync", os.replace: "rename", files.sync_folder: "sync folder"}
+        names = {os.fsync: "sync", os.replace: "rename", files.sync: "sync folder"}
         if function in names:
             calls.append((names[function], *(arg.name for arg in args[1:])))
         return function(*args)
