@@ -85,6 +85,14 @@ def test_a_tsv_without_quoting_keeps_quote_signs_as_text(tmp_path: Path) -> None
     assert reading.rows[-1]["answer"] == '"All of it."'
 
 
+def test_quotes_are_seen_in_a_file_longer_than_what_is_looked_at(tmp_path: Path) -> None:
+    rows = [GOOD | {"answer": f"one {n}\ntwo\nthree"} for n in range(1500)]
+    path = tmp_path / "a.tsv"
+    path.write_text(table(rows, delimiter="\t"), newline="")
+    reading = read(path)
+    assert (ours(reading), reading.rejected) == (rows, [])
+
+
 def test_quoting_can_be_said(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     path.write_text('model\tlanguage\tquestion\tanswer\nm\teng\tWhy?\t"So."\n')

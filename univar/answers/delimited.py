@@ -298,11 +298,12 @@ def _shows_quotes(lines: Sequence[str], delimiter: str) -> bool:
     width = len(plain.split(lines[0]))
     whole = [line for line in lines if line.strip("\r")]
     fits_plainly = all(len(plain.split(line)) == width for line in whole)
+    left, rows = iter([line + "\n" for line in lines]), []
     try:
-        rows = [fields for fields in quoted.reader(iter([line + "\n" for line in lines])) if fields]
+        rows.extend(fields for fields in quoted.reader(left) if fields)
     except csv.Error:
-        rows = [fields for line in whole[:-1] if (fields := quoted.split(line))] if not fits_plainly else []
-        return bool(rows) and len(rows) == len(whole) - 1
+        if next(left, None) is not None:
+            return False  # a fault, not the end of what is looked at within quotes
     consistent = bool(rows) and all(len(fields) == len(rows[0]) for fields in rows)
     if not consistent:
         return False
