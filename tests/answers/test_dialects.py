@@ -57,6 +57,12 @@ def test_any_delimiter_with_or_without_a_sep_line(
     assert reading.numbers[0] == (3 if first else 2)
 
 
+def test_a_format_given_alone_holds_beside_a_reading(tmp_path: Path) -> None:
+    path = tmp_path / "answers.data"
+    path.write_text(table(ROWS, delimiter="^"), newline="")
+    assert ours(read(path, reading=Reading(delimiter="^"), format="csv")) == ROWS
+
+
 def test_a_delimiter_nobody_guesses_is_given(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(table(ROWS, delimiter="^"), newline="")
