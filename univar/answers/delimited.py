@@ -298,7 +298,8 @@ def _shows_quotes(lines: Sequence[str], delimiter: str) -> bool:
     width = len(plain.split(lines[0]))
     whole = [line for line in lines if line.strip("\r")]
     fits_plainly = all(len(plain.split(line)) == width for line in whole)
-    left, rows = iter([line + "\n" for line in lines]), []
+    left = iter([line + "\n" for line in lines])
+    rows: list[list[str]] = []
     try:
         rows.extend(fields for fields in quoted.reader(left) if fields)
     except csv.Error:

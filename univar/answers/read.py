@@ -71,8 +71,12 @@ def read_rows(
         raise UsageError("stdin (-) can be read only once: name it once")
     if batch_rows < 1 or batch_bytes < 1:
         raise UsageError(f"batch_rows ({batch_rows}) and batch_bytes ({batch_bytes}) must be at least 1")
-    alone = {n: value for n, value in (("format", format), ("rename", rename)) if value is not None}
-    reading = replace(reading or Reading(), **alone).checked()
+    reading = reading or Reading()
+    if format is not None:
+        reading = replace(reading, format=format)
+    if rename is not None:
+        reading = replace(reading, rename=rename)
+    reading = reading.checked()
     ColumnNames(reading.rename)  # so that a wrong mapping is told before anything is read
     found = [(find_input(path, reading), corpus) for one in given for path, corpus in answer_files(one)]
 
