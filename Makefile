@@ -63,6 +63,7 @@ check: $(VENV)/.dev
 
 # univar beside its peers, a quarter of an hour with the set-up: `make bench ONLY=embed` runs a part of it.
 bench: $(VENV)/.bench
+	@mkdir -p build
 	$(PY) -m pytest benchmarks --benchmark-only --benchmark-autosave --benchmark-json=build/bench.json \
 		--benchmark-columns=median,iqr,rounds --benchmark-sort=name $(if $(ONLY),-k "$(ONLY)")
 
