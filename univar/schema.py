@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TEXT_FORMAT = "qa/1"
+"""`Q: ... A: ...` in one text, cut to the encoder's length."""
 
 REQUIRED_COLUMNS = ("model", "language", "question", "answer")
 """A row without one of these cannot be embedded."""
@@ -44,6 +45,18 @@ def qa_texts(questions: pa.Array, answers: pa.Array) -> pa.Array:
     question = pc.utf8_trim_whitespace(questions.cast(pa.large_string()))
     answer = pc.utf8_trim_whitespace(answers.cast(pa.large_string()))
     return pc.binary_join_element_wise(q, question, a, answer, space)
+
+
+def parts_of(encoder: dict[str, Any]) -> dict[str, slice]:
+    """The named parts of an encoder's vectors, by the facts that a store keeps of it (`Encoder.info`).
+
+    `values` holds what is compared, `source` what tells sources apart. Facts from before encoders had parts
+    name none: adapters were then trained to tell sources apart, and nothing was trained for values.
+    """
+    if "parts" in encoder:
+        return {name: slice(*bounds) for name, bounds in encoder["parts"].items()}
+    adapted = encoder["id"] == "univar-mini" or "+" in encoder["id"]
+    return {"source" if adapted else "values": slice(0, encoder["dim"])}
 
 
 def source_label(model: str, language: str) -> str:

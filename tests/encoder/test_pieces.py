@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from univar.encoder.pieces import Frame, Ragged, cut, distinct, lay_out, sentence_bounds
+from univar.encoder.pieces import Frame, Ragged, cut, lay_out, sentence_bounds
 from univar.errors import UsageError
 
 FRAME = Frame(np.array([101]), np.array([1, 2]), np.array([3, 2]), np.array([102]))
@@ -144,7 +144,7 @@ def test_the_mean_weighs_pieces_by_their_answer_tokens() -> None:
 
 def test_identical_pieces_are_found() -> None:
     pieces = lay_out(FRAME, ragged([[5], [5], [6]]), ragged([[9], [9], [9]]), np.arange(4), max_length=90)
-    firsts, twin = distinct(pieces)
+    firsts, twin = pieces.distinct()
     assert firsts.tolist() == [0, 2]
     assert twin.tolist() == [0, 0, 1]
 

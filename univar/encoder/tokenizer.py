@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 Texts: TypeAlias = "pa.Array | pa.ChunkedArray | Sequence[str]"
 AddedToken: TypeAlias = tuple[str, int, bool, bool, bool, bool]
 """content, id, single_word, lstrip, rstrip, normalized"""
+NO_LIMIT = 1 << 30
+"""A max_length beyond every text."""
 MAX_VOCAB = 1 << 24
 """Ids from here on mean that a file is broken."""
 
@@ -62,6 +64,15 @@ class Tokenizer(Protocol):
     def encode(self, texts: Texts) -> Tokens:
         """Tokens of each text, truncated on the right to max_length. Raises DataError for a null."""
 
+    def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        """ids (T,) int32 and bounds (n + 1,) int64: whole texts without special tokens.
+
+        They are those that a text has inside a longer one, after a space.
+        """
+
+    def special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """ids (b,) and (a,) int32 of the special tokens before and after a text."""
+
 
 class NativeTokenizer:
     """A tokenizer in C++: ids equal those of Hugging Face's library; safe to share between threads.
@@ -82,6 +93,17 @@ class NativeTokenizer:
     def encode(self, texts: Texts) -> Tokens:
         offsets, data = text_buffers(texts)
         return Tokens(*self.native.encode(offsets, data, max_length=self.max_length, threads=self.threads))
+
+    def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        offsets, data = text_buffers(texts)
+        ids, cu_seqlens, _ = self.native.encode(offsets, data, max_length=NO_LIMIT, threads=self.threads)
+        is_text = np.ones(len(ids), bool)
+        is_text[cu_seqlens[:-1]] = is_text[cu_seqlens[1:] - 1] = False  # [CLS] and [SEP]
+        return ids[is_text], cu_seqlens - 2 * np.arange(len(cu_seqlens))
+
+    def special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        ids = self.encode([""]).ids
+        return ids[:1], ids[1:]
 
 
 class WordPieceTokenizer(NativeTokenizer):

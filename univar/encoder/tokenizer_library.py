@@ -33,7 +33,8 @@ class LibraryTokenizer:
         self.threads = threads
         self.vocab_size = 1 + max(library.get_vocab(with_added_tokens=True).values())
         self._library = library
-        self._n_last = self._count_last()
+        self._first, self._last = self._special_tokens()
+        self._n_last = len(self._last)
         if max_length <= library.num_special_tokens_to_add(False):
             raise UsageError(f"max_length {max_length} leaves no room for text beside the special tokens")
 
@@ -54,12 +55,27 @@ class LibraryTokenizer:
                 lengths[row + 1] = len(ids)
         return Tokens(np.concatenate(parts), np.cumsum(lengths), truncated)
 
-    def _count_last(self) -> int:
-        """How many special tokens follow the text: they stay when it is truncated."""
+    def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        offsets, data = text_buffers(texts)
+        lengths = np.zeros(len(offsets), np.int64)
+        parts = [np.zeros(0, np.int32)]
+        for first, chunk in _decoded_chunks(offsets, data):
+            inside = [text if text[:1].isspace() or not text else f" {text}" for text in chunk]
+            found = self._library.encode_batch_fast(inside, add_special_tokens=False)
+            for row, encoding in enumerate(found, first):
+                parts.append(np.array(encoding.ids, np.int32))
+                lengths[row + 1] = len(encoding.ids)
+        return np.concatenate(parts), np.cumsum(lengths)
+
+    def special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._first, self._last
+
+    def _special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those before a text, and those that follow it, which stay when it is truncated."""
         bare = self._library.encode("a", add_special_tokens=False).ids
         full = self._library.encode("a").ids
         before = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
-        return len(full) - before - len(bare)
+        return np.array(full[:before], np.int32), np.array(full[before + len(bare) :], np.int32)
 
 
 def open_library(path: Path) -> tokenizers.Tokenizer:
