@@ -34,7 +34,8 @@ def test_a_readme_does_not_change_the_revision(editable_bert: Path) -> None:
 @pytest.mark.parametrize("name", ["minilm-x", "/no/such/folder", "./here", "a/b/c"])
 def test_a_name_that_means_nothing_is_refused(name: str) -> None:
     with pytest.raises(
-        UsageError, match="give univar-mini, minilm, e5-multilingual, an existing folder, a hub id"
+        UsageError,
+        match="univar-2, univar-2-multilingual, univar-mini, minilm, e5-multilingual, an existing folder, a hub id",
     ):
         resolve(name)
 

@@ -216,6 +216,16 @@ def check_encoder(encoder: Any) -> None:
     _whole(encoder.get("dim"), "encoder dim", 1, 1 << 20)
     if encoder.get("max_length") is not None:
         _whole(encoder["max_length"], "encoder max_length", 1, 1 << 30)
+    if "parts" in encoder:
+        _check_parts(encoder["parts"], encoder["dim"])
+
+
+def _check_parts(parts: Any, dim: int) -> None:
+    _expect(isinstance(parts, dict) and parts, "encoder parts are not an object")
+    for name, bounds in parts.items():
+        _expect(len(_list(bounds, f"part {name!r}")) == 2, f"part {name!r} is not a pair")
+        start = _whole(bounds[0], f"start of part {name!r}", 0, dim - 1)
+        _whole(bounds[1], f"end of part {name!r}", start + 1, dim)
 
 
 def _parse(facts: Any) -> Manifest:

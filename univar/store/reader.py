@@ -32,6 +32,7 @@ class Store:
         manifests = read_manifests(self.path)
         first = manifests[0]
         self.encoder: dict[str, Any] = first.encoder
+        self.parts = schema.parts_of(first.encoder)
         self.dim = first.dim
         self.dtype = first.dtype
         self.text_format = first.text_format
@@ -73,6 +74,20 @@ class Store:
             for part in (shard.info.file, str(shard.info.size_bytes), *shard.info.blocks):
                 digest.update(f"{part}\n".encode())
         return digest.hexdigest()
+
+    def embeddings_of_part(self, name: str) -> Embeddings:
+        """The columns of one of `parts` as (N, d) rows of length 1, read from the files as `embeddings` is.
+
+        Raises UsageError for a part that the store's encoder does not have.
+        """
+        if name not in self.parts:
+            raise UsageError(
+                f"{self.path} has no part {name!r}: {self.encoder['id']} has {', '.join(self.parts)}"
+            )
+        columns = self.parts[name]
+        if columns == slice(0, self.dim):
+            return self.embeddings
+        return PartEmbeddings(self.embeddings, columns)
 
     @property
     def row_hash(self) -> np.ndarray:
@@ -258,3 +273,24 @@ class Embeddings:
             here = shard_of == number
             out[here] = self._shards[number].array("embeddings")[rows[here] - self._starts[number]]
         return out
+
+
+class PartEmbeddings(Embeddings):
+    """Some columns of a store's matrix, each row of length 1 in float32; chosen as `Embeddings` is."""
+
+    def __init__(self, whole: Embeddings, columns: slice) -> None:
+        self._whole, self._columns = whole, columns
+        self.shape = (len(whole), columns.stop - columns.start)
+        self.dtype = np.dtype(np.float32)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        return self._unit(self._whole[rows])
+
+    def blocks(self, max_rows: int = 65_536) -> Iterator[tuple[int, np.ndarray]]:
+        for first, block in self._whole.blocks(max_rows):
+            yield first, self._unit(block)
+
+    def _unit(self, rows: np.ndarray) -> np.ndarray:
+        part = rows[..., self._columns].astype(np.float32)
+        unit: np.ndarray = part / np.maximum(np.linalg.norm(part, axis=-1, keepdims=True), 1e-12)
+        return unit
