@@ -40,5 +40,11 @@ class StoreLocked(UnivarError):
     """Another process is writing to the same store or file."""
 
 
+class Interrupted(UnivarError):
+    """The user stopped the run while it waited for input."""
+
+    exit_code = EXIT_INTERRUPTED
+
+
 class ProviderError(UnivarError):
     """Something outside failed: a model hub, a disk, an endpoint."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from univar.errors import DataError
+from univar.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,3 +104,12 @@ def content_hashes(columns: list[pa.Array]) -> np.ndarray:
             digest.update(value)
         out[row] = np.frombuffer(digest.digest(), dtype=np.uint8)
     return out
+
+
+def parse_languages(text: str | None) -> tuple[str, ...]:
+    """`eng,zh` as ("eng", "zho"); empty without the option. Raises UsageError for an unknown language."""
+    try:
+        codes = [normalize_language(code) for code in (text or "").split(",") if code.strip()]
+    except DataError as error:
+        raise UsageError(str(error)) from None
+    return tuple(dict.fromkeys(codes))

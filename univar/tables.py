@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 
-_LATEX = str.maketrans({character: f"\\{character}" for character in "&%$#_{}"})
+_LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "&%$#_{}"},
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "\n": " ",
+    }
+)
+_MARKDOWN = str.maketrans({"\\": "\\\\", "|": "\\|", "<": "&lt;", "\n": " "})
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,7 @@ class Table:
         """A pipe table, its title in bold above it and its notes below."""
         lines = [f"**{self.title}**", ""] if self.title else []
         for cells in (self.headers, ["---"] * len(self.headers), *self.rows):
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+            lines.append("| " + " | ".join(cell.translate(_MARKDOWN) for cell in cells) + " |")
         return "\n".join([*lines, *(("", *self.notes) if self.notes else ())])
 
     def latex(self) -> str:
@@ -71,5 +80,16 @@ class Table:
         lines = [" & ".join(cell.translate(_LATEX) for cell in row) + r" \\" for row in self.rows]
         head = " & ".join(cell.translate(_LATEX) for cell in self.headers) + r" \\"
         body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *lines]
-        title = [f"% {self.title}"] if self.title else []
-        return "\n".join([*title, *body, r"\bottomrule", r"\end{tabular}", *(f"% {n}" for n in self.notes)])
+        notes = [line for note in self.notes for line in _comment(note)]
+        return "\n".join([*_comment(self.title), *body, r"\bottomrule", r"\end{tabular}", *notes])
+
+
+def facts_table(facts: Mapping[str, Any]) -> Table:
+    """Numbers and texts among `facts`, one a row, for a command that otherwise prints sentences."""
+    plain = {name: value for name, value in facts.items() if isinstance(value, str | int | float)}
+    return Table(["name", "value"], [[name, str(value)] for name, value in plain.items()])
+
+
+def _comment(text: str) -> list[str]:
+    """Lines of LaTeX that say `text` to a reader of the file only."""
+    return [f"% {line}" for line in text.split("\n") if line]

@@ -6,18 +6,26 @@ A byte that the encoding does not have becomes one that UTF-8 does not have: its
 from __future__ import annotations
 
 import codecs
+import io
 import os
+import select
+import stat
 import sys
+import threading
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
 from univar.answers.rows import MAX_ROW_BYTES, ColumnNames, RawBatch
-from univar.errors import DataError, UsageError
+from univar.errors import DataError, Interrupted, UsageError
 
 CHUNK_BYTES = 1 << 20
+_LOOK_MS = 200
+
+stopping = threading.Event()
+"""Set when the user stops the run: a pipe that gives nothing is then no longer waited for."""
 
 BOM = b"\xef\xbb\xbf"
 _MARKS = {
@@ -33,6 +41,49 @@ class ByteStream(Protocol):
     """What the readers need of an opened file."""
 
     def read(self, size: int, /) -> bytes: ...
+
+
+class Pipe(io.RawIOBase):
+    """A pipe, terminal or socket. Reading raises Interrupted soon after `stopping` is set, also in a thread.
+
+    number: an open descriptor, which is closed with this unless it is stdin's
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+        self._poll = select.poll()
+        self._poll.register(number, select.POLLIN)
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Bytes read into `buffer`; 0 at the end."""
+        while True:
+            ready = self._poll.poll(_LOOK_MS)
+            if stopping.is_set():
+                raise Interrupted("interrupted while waiting for input")
+            if ready:
+                with suppress(BlockingIOError):
+                    return os.readv(self._number, [buffer])
+
+    def close(self) -> None:
+        """Close the descriptor too."""
+        if not self.closed and self._number > 2:
+            os.close(self._number)
+        super().close()
+
+
+def stdin_bytes() -> ByteStream:
+    """Bytes of stdin, which does not block a run that is stopped."""
+    try:
+        number = sys.stdin.fileno()
+        regular = stat.S_ISREG(os.fstat(number).st_mode)
+    except (OSError, ValueError, AttributeError):  # not a file of the system, as in tests
+        return sys.stdin.buffer
+    return sys.stdin.buffer if regular else io.BufferedReader(Pipe(number), CHUNK_BYTES)
 
 
 class LongLine(bytes):
@@ -280,9 +331,9 @@ class Input:
     def open(self) -> Iterator[ByteStream]:
         """The input's bytes, decompressed."""
         if self.path is None:
-            yield sys.stdin.buffer
+            yield stdin_bytes()
             return
-        with open(self.path, "rb") as file:
+        with self._file() as file:
             if not self.codec:
                 yield file
                 return
@@ -290,6 +341,13 @@ class Input:
 
             with pa.CompressedInputStream(pa.PythonFile(file, mode="r"), self.codec) as stream:
                 yield stream
+
+    def _file(self) -> BinaryIO:
+        assert self.path is not None
+        if stat.S_ISREG(os.stat(self.path).st_mode):
+            return open(self.path, "rb")
+        number = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        return io.BufferedReader(Pipe(number), CHUNK_BYTES)
 
 
 def find_input(given: str | os.PathLike[str], reading: Reading) -> Input:
@@ -311,9 +369,16 @@ def find_input(given: str | os.PathLike[str], reading: Reading) -> Input:
         raise UsageError(
             f"{path}: the ending {ending!r} tells no format: name one with --format ({', '.join(FORMATS)})"
         )
+    if found in WHOLE_FILES and not os.path.isfile(path):
+        raise UsageError(f"{path} is a pipe: {found.capitalize()} is read from a file only")
     if found in WHOLE_FILES and codec:
         raise UsageError(f"{path}: {found.capitalize()} is compressed inside: unpack the {endings[-1]} file")
-    return Input(path, path, found, codec, reading)
+    return Input(path, escaped(path), found, codec, reading)
+
+
+def escaped(text: str) -> str:
+    """`text` with the bytes of a file name that are no UTF-8, and halves of characters, as `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_readable(path: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from univar.answers.inputs import FORMATS, Input, Reader, Reading, find_input
+from univar.answers.inputs import FORMATS, Input, Reader, Reading, escaped, find_input
 from univar.answers.rows import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -110,6 +110,7 @@ def _usable(
     def reject(row: RejectedRow) -> None:
         nonlocal rejected, first
         rejected += 1
+        row = RejectedRow(row.file, row.row, escaped(row.reason))
         first = first or row
         on_rejected(row)
 
@@ -131,7 +132,7 @@ def _usable(
 
 
 def _tell(on_note: Callable[[str], object], file: str, note: str) -> None:
-    on_note(f"{file}: {note}")
+    on_note(escaped(f"{file}: {note}"))
 
 
 def _constants(constant: Mapping[str, str], source: Input) -> dict[str, str]:
@@ -202,7 +203,7 @@ def answer_files(given: str | os.PathLike[str]) -> list[tuple[str, str | None]]:
         for name in ANSWER_FOLDERS:
             files = sorted((corpus / name).glob("*.csv"))
             if files:
-                found += [(str(file), corpus.resolve().name) for file in files]
+                found += [(str(file), escaped(corpus.resolve().name)) for file in files]
                 break
     return found or [(os.fspath(given), None)]
 

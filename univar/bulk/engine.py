@@ -19,12 +19,12 @@ import numpy as np
 
 from univar import __version__
 from univar.answers import read_rows
-from univar.answers.inputs import Reading
+from univar.answers.inputs import Reading, escaped
 from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
 from univar.encoder.tokenizer import take_texts
-from univar.errors import UsageError
+from univar.errors import Interrupted, UsageError
 from univar.store.reader import Store
 from univar.store.writer import SHARD_ROWS, StoreWriter
 
@@ -156,6 +156,8 @@ def _run(
             behind.put(_forward(window, encoder, report, progress, stop))
             if stop.is_set():
                 break
+    except Interrupted:  # while a pipe was waited for: what came before is kept
+        stop.set()
     finally:
         ahead.close()
         behind.close()
@@ -202,7 +204,7 @@ def _finish(
         finished = datetime.now(timezone.utc).isoformat(timespec="seconds")
         writer.flush(
             run={
-                "inputs": [str(path) for path in inputs],
+                "inputs": [escaped(str(path)) for path in inputs],
                 "finished": finished,
                 "univar": __version__,
                 "counts": counts,

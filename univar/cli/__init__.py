@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import keyword
 import os
+import signal
 import sys
+from contextlib import suppress
 
 import click
 
@@ -70,21 +73,89 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: run a command and turn every expected failure into one sentence and an exit code."""
+    """Entry point: run a command and turn every failure into one sentence and an exit code."""
+    from univar.cli.output import say, silence
+
+    _open_standard_streams()
+    _end_on_sigterm()
+    exit_code = EXIT_FAILED
     try:
-        exit_code = cli(standalone_mode=False)  # what a command gave to ctx.exit, else None
-        sys.exit(exit_code if isinstance(exit_code, int) else EXIT_OK)
-    except click.Abort:
-        sys.exit(EXIT_INTERRUPTED)
+        found = cli(standalone_mode=False)  # what a command gave to ctx.exit, else None
+        exit_code = found if isinstance(found, int) else EXIT_OK
+    except SystemExit as end:
+        exit_code = end.code if isinstance(end.code, int) else EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        say("univar: interrupted")
+        exit_code = EXIT_INTERRUPTED
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        exit_code = error.exit_code
+        _show(error)
     except UnivarError as error:
-        click.echo(f"univar: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        click.echo("univar: interrupted", err=True)
-        sys.exit(EXIT_INTERRUPTED)
+        say(f"univar: {error}")
+        exit_code = error.exit_code
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_FAILED)
+        silence(sys.stdout, 1)
+    except MemoryError as error:
+        say(f"univar: there is not enough memory{f' ({error})' if str(error) else ''}: {_LESS_MEMORY}")
+    except Exception as error:  # a fault of ours: one sentence all the same
+        if os.environ.get("UNIVAR_DEBUG"):
+            raise
+        reason = " ".join(str(error).split()) or "no reason given"
+        say(
+            f"univar: unexpected {type(error).__name__}: {reason}. Set UNIVAR_DEBUG=1 to see where it "
+            "happens, and report it"
+        )
+    sys.exit(exit_code or _flushed())
+
+
+_LESS_MEMORY = "give smaller files, or run where more memory is free"
+
+
+def _show(error: click.ClickException) -> None:
+    """Print a usage error as click does, escaped."""
+    from univar.cli.output import say
+
+    context = getattr(error, "ctx", None)
+    if context is not None:
+        say(f"{context.get_usage()}\nTry '{context.command_path} --help' for help.\n")
+    say(f"Error: {error.format_message()}")
+
+
+def _open_standard_streams() -> None:
+    """Where the shell closed stdin, stdout or stderr (`>&-`), let it be /dev/null.
+
+    Else the next file that is opened would take its place, and what is printed would go into that file.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDONLY if mode == "r" else os.O_WRONLY)  # the lowest free number
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - open as long as we run
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end_on_sigterm() -> None:
+    """Let SIGTERM end a command as Ctrl-C does: files that are half written are removed."""
+    with suppress(ValueError):  # not the main thread
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _flushed() -> int:
+    """Write out what is still held for stdout; the exit code."""
+    from univar.cli.output import say, silence
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        silence(sys.stdout, 1)
+    except (OSError, ValueError) as error:
+        silence(sys.stdout, 1)
+        say(f"univar: cannot write the result to stdout: {getattr(error, 'strerror', None) or error}")
+    else:
+        return EXIT_OK
+    return EXIT_FAILED

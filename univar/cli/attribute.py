@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from univar.cli.options import input_options
-from univar.cli.output import Output, output_options, printable
+from univar.cli.output import Output, output_options
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def attribute(
     def reject(row: RejectedRow) -> None:
         nonlocal rejected
         rejected += 1
-        output.note(printable(f"rejected {row.file}:{row.row}: {row.reason}"))
+        output.note(f"rejected {row.file}:{row.row}: {row.reason}")
 
     column = by.replace("-", "_")
     results = attribute_answers(
@@ -116,7 +116,7 @@ def _text(facts: dict[str, Any], by: str) -> str:
         lines += [
             f"         {mark} {_shown(near[part])}" for mark, part in (("Q", "question"), ("A", "answer"))
         ]
-    return "\n".join(printable(line) for line in lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _shown(text: str) -> str:

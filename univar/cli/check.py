@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from univar.cli.options import input_options
-from univar.cli.output import Output, output_options, printable, table
+from univar.cli.output import Block, Output, table_options
 from univar.errors import EXIT_GATE, EXIT_PARTIAL, UsageError
+from univar.tables import Table
 
 if TYPE_CHECKING:
     from univar.answers.check import CheckReport, SourceFacts
@@ -53,7 +54,7 @@ _OLD_NAMES = {
     help="Exit 10 if a larger share of the rows has this finding, e.g. declined=0.1.",
 )
 @input_options
-@output_options
+@table_options
 def check(
     inputs: tuple[str, ...],
     clean: str | None,
@@ -93,8 +94,8 @@ def check(
         dropped = dict(copy.dropped.most_common())
         facts = {**asdict(report), "kept": copy.kept, "dropped": dropped}
         reasons = ", ".join(f"{kind} {count:,}" for kind, count in dropped.items()) or "none"
-        text = f"{_text(report, by)}\n\nkept {copy.kept:,} rows; left out: {reasons}"
-        output.result(facts, text, _OLD_NAMES)
+        kept = f"kept {copy.kept:,} rows; left out: {reasons}"
+        output.result(facts, [*_text(report, by), kept], _OLD_NAMES)
     over = [
         f"{kind}: {_count(report, kind) / report.rows:.3f} of the rows, allowed {share:g}"
         for kind, share in allowed.items()
@@ -131,7 +132,7 @@ def _count(report: CheckReport, kind: str) -> int:
     return finding.count if finding is not None else 0
 
 
-def _shares(report: CheckReport, by: str) -> str:
+def _shares(report: CheckReport, by: str) -> Table:
     """Shares of each finding, by model, language or source."""
     groups: dict[str, list[SourceFacts]] = {}
     for source in report.sources:
@@ -145,10 +146,10 @@ def _shares(report: CheckReport, by: str) -> str:
         n = sum(source.rows for source in members)
         shares = [f"{sum(source.found[kind] for source in members) / n:.3f}" for kind in kinds]
         rows.append([label, f"{n:,}", *shares])
-    return table([by, "rows", *(kind.replace("_", " ") for kind in kinds)], rows)
+    return Table([by, "rows", *(kind.replace("_", " ") for kind in kinds)], rows)
 
 
-def _text(report: CheckReport, by: str | None) -> str:
+def _text(report: CheckReport, by: str | None) -> list[Block]:
     counts = [
         ("rows", report.rows, []),
         ("rejected", report.rejected.count, report.rejected.first),
@@ -184,14 +185,14 @@ def _text(report: CheckReport, by: str | None) -> str:
         for s in report.sources
     ]
     rejected = [f"{place['file']}:{place['row']}: {place['reason']}" for place in report.rejected.first]
-    parts = [
-        table(["found", "count", "first at"], found),
-        table(
-            ["model", "language", "rows", "questions", "characters 5 %", "25 %", "median", "75 %", "95 %"],
-            sources,
-        ),
-        _shares(report, by) if by else "",
-        "\n".join(printable(f"rejected {line}") for line in rejected),
-        "\n".join(printable(f"note: {note}") for note in report.notes),
+    headers = ["model", "language", "rows", "questions", "characters 5 %", "25 %", "median", "75 %", "95 %"]
+    lists = (
+        "\n".join(f"rejected {line}" for line in rejected),
+        "\n".join(f"note: {note}" for note in report.notes),
+    )
+    return [
+        Table(["found", "count", "first at"], found),
+        Table(headers, sources, keys=2),
+        *([_shares(report, by)] if by else []),
+        *(part for part in lists if part),
     ]
-    return "\n\n".join(part for part in parts if part)

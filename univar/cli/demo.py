@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.output import Output, output_options, printable
+from univar.cli.output import Output, table_options
 
 if TYPE_CHECKING:
     from univar.demo import DemoReport
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("-o", "--out", "folder", default="demo", show_default=True, help="Folder for stores and map.")
 @click.option("-e", "--encoder", "spec", default="minilm", show_default=True, help="Name, folder or hub id.")
-@output_options
+@table_options
 def demo(folder: str, spec: str, output: Output) -> None:
     """Embed a shipped corpus, index it, attribute held-out questions and draw a map; offline.
 
@@ -26,13 +26,13 @@ def demo(folder: str, spec: str, output: Output) -> None:
     Example:
         univar demo -o demo
     """
-    from univar.cli.evaluate import report_text
     from univar.demo import run_demo
     from univar.encoder.encoder import Encoder
+    from univar.evaluate.text import tables
 
     found = run_demo(folder, Encoder(spec), output.note)
-    text = "\n".join([report_text(found.evaluation), "", *_examples(found), *_next_steps(found)])
-    output.result(found.to_json(), text)
+    text = "\n".join([*_examples(found), *_next_steps(found)])
+    output.result(found.to_json(), [*tables(found.evaluation), text])
 
 
 def _examples(found: DemoReport) -> list[str]:
@@ -41,8 +41,8 @@ def _examples(found: DemoReport) -> list[str]:
         ranking = ", ".join(f"{source['label']} {source['share']:.0%}" for source in example["sources"])
         right = example["sources"][0]["label"] == example["truth"]
         lines += [
-            f"  {printable(example['question'])}",
-            f"    {printable(example['answer'])[:140]} ...",
+            f"  {example['question']}",
+            f"    {example['answer'][:140]} ...",
             f"    -> {ranking}   truth: {example['truth']} ({'right' if right else 'wrong'})",
         ]
     return lines

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from univar.cli.output import Output, output_options
+from univar.cli.output import Output, table_options
 from univar.errors import EXIT_FAILED
 
 
@@ -19,7 +19,7 @@ from univar.errors import EXIT_FAILED
 @click.option(
     "-e", "--encoder", "spec", default="minilm", show_default=True, help="Encoder to measure --dtype with."
 )
-@output_options
+@table_options
 def doctor(dtype: str | None, spec: str, output: Output) -> None:
     """Show versions and devices, which implementation runs each step, and why.
 

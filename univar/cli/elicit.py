@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.options import parse_languages
-from univar.cli.output import Output, output_options, printable, table
+from univar.cli.output import Block, Output, table_options
 from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PARTIAL
+from univar.tables import Table
 
 if TYPE_CHECKING:
     from univar.elicit.batch import ImportReport
@@ -66,7 +66,7 @@ _NOTHING_PENDING = (
     type=click.IntRange(1),
     help="Number of tokens per answer that --dry-run assumes.",
 )
-@output_options
+@table_options
 def elicit(
     questions: str,
     models_file: str,
@@ -100,6 +100,7 @@ def elicit(
     """
     from univar.elicit.config import choose, read_models
     from univar.elicit.elicitation import Elicitation, gather_questions
+    from univar.schema import parse_languages
 
     chosen = gather_questions(questions, parse_languages(languages), wordings)
     models = choose(read_models(models_file, os.environ), only)
@@ -154,14 +155,14 @@ def _facts(row: Any) -> dict[str, Any]:
 
 
 def _import_text(report: ImportReport) -> str:
-    reasons = [f"failed: {count:,} x {printable(reason)}" for reason, count in report.reasons.items()]
+    reasons = [f"failed: {count:,} x {reason}" for reason, count in report.reasons.items()]
     counts = (
         f"{report.answered:,} answered, {report.failed:,} failed, {report.unknown:,} lines of other batches"
     )
     return "\n".join([*reasons, counts])
 
 
-def _plan_text(plan: ElicitPlan) -> str:
+def _plan_text(plan: ElicitPlan) -> list[Block]:
     from univar.cli.progress import duration
     from univar.elicit.plan import FULL_LENGTH
 
@@ -197,10 +198,12 @@ def _plan_text(plan: ElicitPlan) -> str:
     total = f"{plan.pending:,} requests, about {plan.cost:,.2f} in total"
     if any(row.answers_by == FULL_LENGTH for row in plan.respondents):
         total += "; a run with --limit 30 would show how long answers really are"
-    return f"{table(headers, rows)}\n\n{total}"
+    return [Table(headers, rows), total]
 
 
-def _text(report: ElicitReport, counts: list[RespondentCounts], failures: dict[str, dict[str, int]]) -> str:
+def _text(
+    report: ElicitReport, counts: list[RespondentCounts], failures: dict[str, dict[str, int]]
+) -> list[Block]:
     from univar.cli.progress import duration
 
     rows = [
@@ -227,6 +230,4 @@ def _text(report: ElicitReport, counts: list[RespondentCounts], failures: dict[s
     took = f"in {duration(report.seconds)}, {per_s:,.0f} requests/s"
     summary = f"{report.answered:,} answered, {report.failed:,} failed {took}"
     headers = ["model", "answered", "failed", "pending", "prompt tokens", "answer tokens", "cost"]
-    return "\n\n".join(
-        part for part in (table(headers, rows), "\n".join(map(printable, lines)), summary) if part
-    )
+    return [Table(headers, rows), *(["\n".join(lines)] if lines else []), summary]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from univar.cli.options import RenamedOption, input_options
-from univar.cli.output import Output, output_options
+from univar.cli.output import Output, table_options
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ _OLD_NAMES = {"rejected": "refused", "rejected_log": "refused_log"}
 )
 @click.option("--dry-run", is_flag=True, help="Report what would be embedded, and stop.")
 @input_options
-@output_options
+@table_options
 def embed(
     inputs: tuple[str, ...],
     store: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.output import FORMATS, Output, output_options, printable, table_text
+from univar.cli.output import Output, table_options
 from univar.errors import EXIT_GATE, UsageError
 
 if TYPE_CHECKING:
@@ -124,15 +124,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="TARGET=X",
     help="Exit 10 if the accuracy of a target by k-NN is below X (TARGET.probe=X: by the probe).",
 )
-@click.option(
-    "--as",
-    "form",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Format of the printed tables.",
-)
-@output_options
+@table_options
 def evaluate(
     train: Path,
     eval: Path | None,
@@ -149,7 +141,6 @@ def evaluate(
     compare: Path | None,
     least: float,
     fail_under: tuple[str, ...],
-    form: str,
     output: Output,
     **options: Any,
 ) -> None:
@@ -171,6 +162,7 @@ def evaluate(
     from univar.evaluate import evaluate as run
     from univar.evaluate.against import other_stores
     from univar.evaluate.compare import read_report, with_comparison
+    from univar.evaluate.text import tables
     from univar.store import Store
 
     limits = parse_limits(fail_under, targets)
@@ -197,21 +189,12 @@ def evaluate(
     if out is not None:
         with files.new_file(out) as file:
             file.write(json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False).encode())
-    output.result(facts, report_text(report, form))
+    output.result(facts, tables(report))
     failed = [line for limit in limits.items() if (line := _shortfall(report, *limit))] + _fallen(report)
     for line in failed:
         output.note(line)
     if failed:
         raise SystemExit(EXIT_GATE)
-
-
-def report_text(report: Report, form: str = "table") -> str:
-    """The tables of a report in one of FORMATS."""
-    from univar.evaluate.text import tables
-
-    blocks = tables(report)
-    texts = (printable(it) if isinstance(it, str) else table_text(it, form) for it in blocks)
-    return "\n\n".join(texts)
 
 
 def column(name: str) -> str:

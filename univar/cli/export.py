@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from univar.cli.options import RenamedOption
-from univar.cli.output import Output, output_options
+from univar.cli.output import Output, table_options
 
 
 @click.command()
@@ -20,7 +20,7 @@ from univar.cli.output import Output, output_options
     help="Output format. Default: from the ending of OUT (.parquet, .npy, .faiss or .index).",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
-@output_options
+@table_options
 def export(store: str, out: str, format: str | None, force: bool, output: Output) -> None:
     """Write STORE as one Parquet file, or as a matrix (npy, FAISS) and the columns beside it.
 

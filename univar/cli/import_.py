@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from univar.cli.output import Output, output_options, printable
+from univar.cli.output import Output, table_options
 from univar.errors import EXIT_PARTIAL, UsageError
 
 EMPTY = "the answer is empty"
@@ -24,7 +24,7 @@ EMPTY = "the answer is empty"
 @click.option("--model", default="", help="Name of the model, if the file has none (lm-eval).")
 @click.option("--questions", help="MT-bench's question.jsonl. Default: beside the answers.")
 @click.option("--force", is_flag=True, help="Overwrite OUT.")
-@output_options
+@table_options
 def import_(
     inputs: tuple[str, ...],
     kind: str,
@@ -62,12 +62,12 @@ def import_(
                 if isinstance(found, Skipped):
                     skipped[found.reason] += 1
                     lost += found.is_loss and found.reason != EMPTY
-                    output.note(printable(f"skipped {name}, {found.place}: {found.reason}"))
+                    output.note(f"skipped {name}, {found.place}: {found.reason}")
                     continue
                 file.write(json.dumps(found, ensure_ascii=False) + "\n")
                 rows += 1
     facts = {"rows": rows, "empty": skipped[EMPTY], "skipped": dict(skipped.most_common()), "out": str(path)}
     reasons = "".join(f"\n{count:,} skipped: {reason}" for reason, count in skipped.most_common())
-    output.result(facts, printable(f"{rows:,} rows -> {path}{reasons}"))
+    output.result(facts, f"{rows:,} rows -> {path}{reasons}")
     if lost:
         raise SystemExit(EXIT_PARTIAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from univar.cli.output import Output, output_options
+from univar.cli.output import Output, table_options
 
 
 @click.command()
@@ -18,7 +18,7 @@ from univar.cli.output import Output, output_options
     help="Type of index; auto is exact below 200,000 rows and ivf from there on.",
 )
 @click.option("--threads", type=click.IntRange(min=1), help="Number of threads; default: one per core.")
-@output_options
+@table_options
 def index(store: str, kind: str, threads: int | None, output: Output) -> None:
     """Build the search index of a store and keep it inside the store's folder.
 

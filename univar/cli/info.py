@@ -6,14 +6,15 @@ from typing import Any
 
 import click
 
-from univar.cli.output import Output, counted, output_options, printable, table
+from univar.cli.output import Output, counted, table_options
+from univar.tables import Table
 
 _MOST = 20
 
 
 @click.command()
 @click.argument("store", type=click.Path())
-@output_options
+@table_options
 def info(store: str, output: Output) -> None:
     """Show what STORE holds: rows, encoder, sources, truncated texts, shards and runs.
 
@@ -25,36 +26,37 @@ def info(store: str, output: Output) -> None:
     from univar.store import Store, summarize
 
     facts = summarize(Store(store))
-    output.result(facts, "\n".join([*_lines(facts), "", _sources(facts["sources"]), *_runs(facts["runs"])]))
+    output.result(facts, ["\n".join(_lines(facts)), _sources(facts["sources"]), *_runs(facts["runs"])])
 
 
 def _lines(facts: dict[str, Any]) -> list[str]:
     encoder = facts["encoder"]
     lines = [
         f"{facts['path']}: {facts['rows']:,} rows x {facts['dim']} dims, {facts['dtype']}",
-        f"encoder    {printable(encoder['id'])}, revision {printable(str(encoder['revision']))}, "
-        f"at most {encoder['max_length']} tokens, pooling {printable(encoder['pooling'])}",
-        f"text       {printable(facts['text_format'])}, {facts['tokens']:,} tokens, "
+        f"encoder    {encoder['id']}, revision {encoder['revision']}, "
+        f"at most {encoder['max_length']} tokens, pooling {encoder['pooling']}",
+        f"text       {facts['text_format']}, {facts['tokens']:,} tokens, "
         f"{facts['truncated']:,} rows truncated, {facts['reused']:,} embeddings reused",
         f"files      {counted(facts['shards'], 'shard')}, {facts['size_bytes'] / 1e6:,.1f} MB",
-        f"columns    {printable(', '.join(facts['columns']))}",
+        f"columns    {', '.join(facts['columns'])}",
         f"models     {len(facts['models']):,}",
-        f"languages  {printable(', '.join(f'{name} {rows:,}' for name, rows in facts['languages'].items()))}",
+        f"languages  {', '.join(f'{name} {rows:,}' for name, rows in facts['languages'].items())}",
     ]
     if facts["workers_present"] < facts["workers"]:
         lines.append(f"workers    {facts['workers_present']} of {facts['workers']} have started")
     return lines
 
 
-def _sources(sources: dict[str, int]) -> str:
+def _sources(sources: dict[str, int]) -> Table:
     rows = [[name, f"{count:,}"] for name, count in list(sources.items())[:_MOST]]
     more = len(sources) - len(rows)
-    return table(["source", "rows"], rows) + (f"\n... and {counted(more, 'more source')}" if more else "")
+    notes = (f"... and {counted(more, 'more source')}; --json has all",) if more else ()
+    return Table(["source", "rows"], rows, notes=notes)
 
 
 def _runs(runs: list[dict[str, Any]]) -> list[str]:
     lines = []
     for number, run in enumerate(runs, 1):
         facts = ", ".join(f"{name} {value}" for name, value in run.items() if not isinstance(value, dict))
-        lines.append(printable(f"run {number}      {facts}"))
-    return ["", *lines] if lines else []
+        lines.append(f"run {number}      {facts}")
+    return ["\n".join(lines)] if lines else []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from univar.cli.output import Output, counted, output_options
+from univar.cli.output import Output, counted, table_options
 
 
 @click.command()
 @click.argument("stores", nargs=-1, required=True, type=click.Path())
 @click.option("-o", "--out", required=True, type=click.Path(), help="Folder of the new store.")
-@output_options
+@table_options
 def merge(stores: tuple[str, ...], out: str, output: Output) -> None:
     """Merge STORES into a new store, without duplicate rows.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from univar.errors import DataError, UsageError
+from univar.errors import UsageError
 
 
 class RenamedOption(click.Option):
@@ -80,14 +80,3 @@ def parse_pairs(option: str, pairs: tuple[str, ...], example: str) -> dict[str, 
             raise UsageError(f"{option} names {ours!r} twice: one column can be read from one other only")
         parsed[ours] = value
     return parsed
-
-
-def parse_languages(text: str | None) -> tuple[str, ...]:
-    """`eng,zh` as ("eng", "zho"); empty without the option. Raises UsageError for an unknown language."""
-    from univar.schema import normalize_language
-
-    try:
-        codes = [normalize_language(code) for code in (text or "").split(",") if code.strip()]
-    except DataError as error:
-        raise UsageError(str(error)) from None
-    return tuple(dict.fromkeys(codes))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import click
+
+from univar.errors import ProviderError
 
 if TYPE_CHECKING:
     from univar.tables import Table
@@ -18,17 +22,36 @@ if TYPE_CHECKING:
 SCHEMA = 2
 """Version of the JSON that commands print; raised when a key changes its name or meaning."""
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+    r"\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Terminal controls, marks that change the direction of text, half characters, invisible tags."""
+
+FORMATS = ("table", "csv", "markdown", "latex")
+"""What --as takes."""
+
+Block = Union[str, "Table"]
+"""A part of what a command prints: sentences, or a table."""
 
 
 @dataclass(frozen=True)
 class Output:
-    """How a command prints: `json` for one object on stdout, `quiet` for no notes on stderr."""
+    """How a command prints: `json` for one object on stdout, `quiet` for no notes on stderr.
+
+    form: of tables, one of FORMATS. Everything is escaped here, once (`printable`), whoever wrote it.
+    """
 
     json: bool
     quiet: bool
+    form: str = "table"
 
-    def result(self, facts: Any, text: str | None = None, old_names: Mapping[str, str] | None = None) -> None:
+    def result(
+        self,
+        facts: Any,
+        text: Block | Sequence[Block] | None = None,
+        old_names: Mapping[str, str] | None = None,
+    ) -> None:
         """Print the command's result: `facts` as JSON with --json, else `text`.
 
         old_names: {key: the name it had before}; `facts`, an object, then carries a `schema` number and both
@@ -38,14 +61,34 @@ class Output:
             if old_names is not None:
                 old = {name: facts[key] for key, name in old_names.items() if key in facts}
                 facts = {"schema": SCHEMA, **facts, **old}
-            click.echo(printable(json.dumps(facts, ensure_ascii=False, allow_nan=False)))
+            write_out(printable(json.dumps(facts, ensure_ascii=False, allow_nan=False)))
         elif text is not None:
-            click.echo(text)
+            blocks: list[Any] = [text] if isinstance(text, str) or hasattr(text, "headers") else list(text)
+            if self.form != "table" and all(isinstance(block, str) for block in blocks):
+                from univar.tables import facts_table
+
+                blocks.insert(0, facts_table(facts))
+            self._blocks(blocks)
+
+    def _blocks(self, blocks: list[Block]) -> None:
+        """Print tables and sentences; of CSV only the tables are data, sentences go to stderr."""
+        shown: list[str] = []
+        for block in blocks:
+            if not isinstance(block, str):
+                shown.append(table_text(block, self.form))
+            elif self.form == "csv":
+                self.note(block)
+            elif self.form == "latex":
+                shown.append("\n".join(f"% {printable(line)}".rstrip() for line in block.split("\n")))
+            else:
+                shown.append(printable(block))
+        if shown:
+            write_out("\n\n".join(shown))
 
     def note(self, text: str) -> None:
         """Print a remark about the run to stderr."""
         if not self.quiet:
-            click.echo(text, err=True)
+            say(text)
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,24 +98,64 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
     @click.option("-q", "--quiet", is_flag=True, help="Print no notes and no progress to stderr.")
     @functools.wraps(command)
-    def with_output(*args: Any, as_json: bool, quiet: bool, **kwargs: Any) -> Any:
-        return command(*args, output=Output(as_json, quiet), **kwargs)
+    def with_output(*args: Any, as_json: bool, quiet: bool, form: str = "table", **kwargs: Any) -> Any:
+        return command(*args, output=Output(as_json, quiet, form), **kwargs)
 
     return with_output
 
 
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --as, --json and --quiet. Of a command that prints sentences, --as makes a table of its facts."""
+    choice = click.Choice(FORMATS)
+    help = "Format of the printed tables."
+    as_option = click.option("--as", "form", type=choice, default="table", show_default=True, help=help)
+    return as_option(output_options(command))
+
+
+def write_out(text: str) -> None:
+    """Write a line to stdout. Raises ProviderError where stdout takes no more (not where its reader left)."""
+    try:
+        click.echo(text)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        silence(sys.stdout, 1)
+        raise ProviderError(f"cannot write the result to stdout: {error.strerror or error}") from None
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, escaped; one that cannot be written is lost, and no reason to stop."""
+    try:
+        click.echo(printable(text), err=True)
+    except (OSError, ValueError):
+        silence(sys.stderr, 2)
+
+
+def silence(stream: Any, number: int) -> None:
+    """Let a stream that takes no more write to nowhere, so that Python does not fail at its end."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+        stream.flush()
+
+
 def printable(text: str) -> str:
-    """`text`, which may be a stranger's, with control characters and bidirectional overrides escaped."""
-    return _CONTROL.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    """`text`, which may be a stranger's, with what would steer a terminal escaped as in JSON."""
+    return _CONTROL.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
 
 
 def counted(number: int, noun: str) -> str:
     """`1 shard`, `2 shards`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-FORMATS = ("table", "csv", "markdown", "latex")
-"""What --as takes."""
 
 
 def table_text(result: Table, form: str = "table") -> str:
@@ -93,23 +176,26 @@ def table(headers: list[str], rows: list[list[str]], title: str | None = None, k
 
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     width = shutil.get_terminal_size((160, 24)).columns
-    cells = [[printable(cell) for cell in row] for row in rows]
+    names, *cells = [[printable(cell).replace("\n", "\\n") for cell in row] for row in [headers, *rows]]
     buffer = StringIO()
-    console = Console(file=buffer, force_terminal=sys.stdout.isatty(), width=width)
-    for number, columns in enumerate(_blocks([headers, *cells], keys, width)):
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    console = Console(file=buffer, force_terminal=is_terminal, width=width, markup=False, emoji=False)
+    for number, columns in enumerate(_blocks([names, *cells], keys, width)):
         grid = Table(
-            title=title if not number else None,
+            title=Text(printable(title)) if title and not number else None,
             title_justify="left",
             box=None,
             pad_edge=False,
             header_style="bold",
         )
         for column in columns:
-            grid.add_column(headers[column], justify="right" if column >= keys else "left", overflow="fold")
+            side: Literal["left", "right"] = "right" if column >= keys else "left"
+            grid.add_column(Text(names[column]), justify=side, overflow="fold")
         for row in cells:
-            grid.add_row(*(row[column].replace("[", "\\[") for column in columns))
+            grid.add_row(*(Text(row[column]) for column in columns))
         if number:
             console.print()
         console.print(grid)

@@ -25,8 +25,11 @@ REJECTED_SHOWN = 20
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGINT or SIGTERM sets; a second signal kills as usual."""
-    stop = threading.Event()
+    """An event that SIGINT or SIGTERM sets, which ends waiting for input too; a second signal kills."""
+    from univar.answers.inputs import stopping
+
+    stop = stopping
+    stop.clear()
 
     def handle(number: int, frame: object) -> None:
         stop.set()
@@ -70,7 +73,7 @@ def line_bar(title: str, total: float | None) -> tuple[Progress, TaskID]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}"))
+    columns = (TextColumn(title), BarColumn(), TextColumn("{task.description}", markup=False))
     bar = Progress(*columns, console=Console(stderr=True))
     return bar, bar.add_task("", total=total)
 
@@ -93,7 +96,7 @@ class ProgressReporter(Reporter):
         """Name a rejected row; after the first few only the count goes on."""
         self._rejected += 1
         if self._rejected <= REJECTED_SHOWN:
-            self._output.note(f"rejected: {printable(sentence)}")
+            self._output.note(f"rejected: {sentence}")
         elif self._rejected == REJECTED_SHOWN + 1:
             self._output.note("rejected: more rows, all listed in the store's rejected.jsonl")
 
@@ -127,14 +130,13 @@ class ElicitProgress(Reporter):
 
     def _make_bar(self) -> Progress:
         from rich.console import Console
-        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        text = TextColumn("{task.description}", markup=False)
+        columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         bar = Progress(*columns, console=Console(stderr=True))
         self._tasks = {
-            model: bar.add_task(escape(printable(model)), total=count)
-            for model, count in self._pending.items()
+            model: bar.add_task(printable(model), total=count) for model, count in self._pending.items()
         }
         return bar
 
@@ -150,8 +152,7 @@ class ElicitProgress(Reporter):
         seconds = time.monotonic() - self._began
         finished, total = report.answered + report.failed, sum(self._pending.values())
         models = ", ".join(
-            f"{printable(model)} {report.by_model.get(model, 0):,}/{count:,}"
-            for model, count in self._pending.items()
+            f"{model} {report.by_model.get(model, 0):,}/{count:,}" for model, count in self._pending.items()
         )
         left = duration((total - finished) * seconds / finished) if finished else "unknown time"
         return f"{finished:,} of {total:,} ({report.failed:,} failed), about {left} left: {models}"

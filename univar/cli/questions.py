@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.options import input_options, parse_languages
-from univar.cli.output import Output, output_options, printable, table
+from univar.cli.options import input_options
+from univar.cli.output import Block, Output, output_options, table_options
 from univar.errors import EXIT_PARTIAL
+from univar.tables import Table
 
 if TYPE_CHECKING:
     from univar.answers.inputs import Reading
@@ -56,6 +57,7 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **kwargs: Any,
     ) -> Any:
         from univar.questions import gather, select
+        from univar.schema import parse_languages
 
         wanted = parse_languages(languages)
         found = select(gather(name), languages=wanted, values=values, wordings=wordings)
@@ -72,7 +74,7 @@ def write_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @questions.command("list")
 @filter_options
-@output_options
+@table_options
 def list_(found: tuple[Question, ...], output: Output) -> None:
     """List questions.
 
@@ -82,8 +84,11 @@ def list_(found: tuple[Question, ...], output: Output) -> None:
         univar questions list core --languages jpn
     """
     rows = [[q.question_id, str(q.wording), q.language, q.question] for q in found]
-    listed = "\n".join("  ".join(printable(cell) for cell in row) for row in rows)
-    output.result([asdict(question) for question in found], listed or None)
+    facts = [asdict(question) for question in found]
+    if output.form == "table":  # a line for each, whatever the terminal's width: for grep
+        output.result(facts, "\n".join("  ".join(row) for row in rows) or None)
+    else:
+        output.result(facts, Table(["question_id", "wording", "language", "question"], rows, keys=4))
     output.note(_counts(found))
 
 
@@ -229,7 +234,7 @@ def paraphrase(
     "--threshold", type=click.FloatRange(0, 1), help="Lowest cosine of near-duplicates. Default: 0.78."
 )
 @input_options
-@output_options
+@table_options
 def check(
     name: str,
     extra: tuple[str, ...],
@@ -287,9 +292,9 @@ def _asker(models_file: str, name: str, out: str, force: bool, output: Output) -
             kept = target.with_name(f"{target.stem}.{step}.asked.jsonl")
             done = ask_prompts(prompts, model, kept, watch=watch)
         for reason, count in done.failures.items():
-            output.note(f"{step}: failed: {count:,} x {printable(reason)}")
+            output.note(f"{step}: failed: {count:,} x {reason}")
         if done.stopped:
-            output.note(f"{step}: dropped: {printable(done.stopped)}")
+            output.note(f"{step}: dropped: {done.stopped}")
         return done.answers
 
     return ask
@@ -315,7 +320,7 @@ def _counts(found: tuple[Question, ...]) -> str:
     return f"{len(ids):,} questions, {len(found):,} texts, {len(languages)} languages"
 
 
-def _report(report: QuestionReport) -> str:
+def _report(report: QuestionReport) -> list[Block]:
     counts = [
         ["questions", f"{report.questions:,}"],
         ["  controls among them", f"{report.controls:,}"],
@@ -333,5 +338,4 @@ def _report(report: QuestionReport) -> str:
         ["problems", f"{len(report.problems):,}"],
     ]
     lines = [f"{problem.check}: {problem.question_id}: {problem.detail}" for problem in report.problems]
-    parts = [table(["found", "count"], counts), "\n".join(printable(line) for line in lines)]
-    return "\n\n".join(part for part in parts if part)
+    return [Table(["found", "count"], counts), *(["\n".join(lines)] if lines else [])]

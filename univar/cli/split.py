@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from univar.cli.options import input_options
-from univar.cli.output import Output, output_options, printable
+from univar.cli.output import Output, table_options
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, help="Random seed.")
 @click.option("--force", is_flag=True, help="Overwrite the files.")
 @input_options
-@output_options
+@table_options
 def split(
     inputs: tuple[str, ...],
     out: str,
@@ -52,10 +52,10 @@ def split(
     batches = read_rows(inputs, on_rejected=rejected.append, reading=reading)
     found = split_rows(batches, Path(out), by=by.replace("-", "_"), share=share, seed=seed, force=force)
     for row in rejected:
-        output.note(printable(f"rejected {row.file}:{row.row}: {row.reason}"))
+        output.note(f"rejected {row.file}:{row.row}: {row.reason}")
     facts = {"rows": found.rows, "values": found.values, "rejected": len(rejected), "out": out}
     lines = [f"{out}/{side}.jsonl: {found.rows[side]:,} rows, {found.values[side]:,} different {by}"
              for side in found.rows]  # fmt: skip
-    output.result(facts, printable("\n".join(lines)))
+    output.result(facts, "\n".join(lines))
     if rejected:
         raise SystemExit(EXIT_PARTIAL)

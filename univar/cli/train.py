@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import click
 
 from univar.cli.options import input_options
-from univar.cli.output import Output, output_options
+from univar.cli.output import Output, table_options
 from univar.cli.progress import Reporter, duration, line_bar, stop_on_signals
 from univar.errors import EXIT_INTERRUPTED, UsageError
 from univar.files import read_toml, toml_value
@@ -90,7 +90,7 @@ def _given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 )
 @_options_of(TrainOptions, shows_defaults=True)
 @input_options
-@output_options
+@table_options
 def train(
     inputs: tuple[str, ...],
     out: str,

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.options import input_options, parse_languages
-from univar.cli.output import Output, output_options, printable, table
+from univar.cli.options import input_options
+from univar.cli.output import Block, Output, table_options
 from univar.errors import EXIT_PARTIAL, UsageError
+from univar.tables import Table
 
 if TYPE_CHECKING:
     from univar.answers.inputs import Reading
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     "--round-trip", help="Language through which to translate answers already in the target, and back."
 )
 @input_options
-@output_options
+@table_options
 def translate(
     inputs: tuple[str, ...],
     targets: str,
@@ -60,6 +61,7 @@ def translate(
         univar translate spanish.jsonl --to eng --with apertium -o english.jsonl
     """
     from univar.elicit.config import read_models
+    from univar.schema import parse_languages
     from univar.translate import load_translator, translate_file
 
     languages = parse_languages(targets)
@@ -91,7 +93,7 @@ def _facts(report: TranslationReport) -> dict[str, Any]:
     return facts
 
 
-def _text(report: TranslationReport) -> str:
+def _text(report: TranslationReport) -> list[Block]:
     rows = [
         [
             f"{pair.origin} to {pair.target}",
@@ -109,6 +111,4 @@ def _text(report: TranslationReport) -> str:
         f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} already in the target "
         f"language, {report.failed:,} failed, {len(report.rejected):,} rejected"
     )
-    return "\n\n".join(
-        part for part in (table(headers, rows), "\n".join(map(printable, rejected)), summary) if part
-    )
+    return [Table(headers, rows), *(["\n".join(rejected)] if rejected else []), summary]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.output import Output, output_options, table
+from univar.cli.output import Output, table_options
+from univar.tables import Table
 
 if TYPE_CHECKING:
     from univar.questions.values import Value
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--extra", multiple=True, type=click.Path(), help="TOML file with additional values.")
 @click.option("-o", "--out", help="File to write, with references: .jsonl, .csv or .tsv.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-@output_options
+@table_options
 def values(
     families: tuple[str, ...],
     search: str,
@@ -50,7 +51,8 @@ def values(
         output.note(f"{len(found)} values -> {out}")
         return
     rows = [[value.id, value.definition, value.opposite] for value in found]
-    output.result([_facts(value) for value in found], table(["value", "definition", "opposite"], rows))
+    shown = Table(["value", "definition", "opposite"], rows, keys=3)
+    output.result([_facts(value) for value in found], shown)
     output.note(f"{len(found)} of {len(taxonomy.values)} values in {len(taxonomy.families)} families")
 
 

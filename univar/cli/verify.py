@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from univar.cli.output import Output, counted, output_options, printable
+from univar.cli.output import Output, counted, table_options
 from univar.errors import EXIT_DATA
 
 
 @click.command()
 @click.argument("store", type=click.Path())
-@output_options
+@table_options
 def verify(store: str, output: Output) -> None:
     """Recompute the checksums of STORE and check every row.
 
@@ -25,14 +25,12 @@ def verify(store: str, output: Output) -> None:
 
     report = verify_store(store)
     for note in report.notes:
-        output.note(f"note: {printable(note)}")
+        output.note(f"note: {note}")
     done = (
         f"{counted(report.rows, 'row')}, {counted(report.shards, 'shard')}, "
         f"{counted(report.blocks, 'block')}, {report.size_bytes:,} bytes"
     )
     verdict = "ok" if report.ok else counted(len(report.problems), "problem")
-    output.result(
-        report.facts(), "\n".join([*map(printable, report.problems), f"{store}: {done}: {verdict}"])
-    )
+    output.result(report.facts(), "\n".join([*report.problems, f"{store}: {done}: {verdict}"]))
     if not report.ok:
         raise SystemExit(EXIT_DATA)
