@@ -30,7 +30,7 @@ def without(name: str) -> dict[str, Any]:
         (GOOD | {"answer": ""}, "answer is empty"),
         (GOOD | {"question": " \n\u3000"}, "question is empty"),
         (GOOD | {"model": "\t"}, "model is empty"),
-        (GOOD | {"language": "klingonese"}, "unknown language 'klingonese'"),
+        (GOOD | {"language": "nowherish"}, "unknown language 'nowherish'"),
         (b'{"model": "m", "answ', "not JSON: Unterminated string"),
         (b'{"model": "m"} {"model": "n"}', "not JSON: more text after the object"),
         (b'["m", "eng"]', "the line is a list, not an object"),

@@ -87,7 +87,7 @@ def test_truncated_rows_are_counted_and_flagged(tmp_path: Path, encoder: Encoder
 def test_refused_rows_are_listed_and_the_rest_is_embedded(tmp_path: Path, encoder: Encoder) -> None:
     rows = answer_rows(10)
     rows[2]["answer"] = "  "
-    rows[7]["language"] = "klingonese"
+    rows[7]["language"] = "nowherish"
     sentences: list[str] = []
     report = embed(
         [write_jsonl(tmp_path / "a.jsonl", rows)],

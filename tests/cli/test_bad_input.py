@@ -36,7 +36,7 @@ def one_sentence(finished: Finished, *parts: str) -> None:
         (b'{"model": "m", "language": "eng", "question": "why?"}', "answer"),
         (b'{"model": "m", "language": "eng", "question": "why?", "answer": 3}', "answer"),
         (b'{"model": "m", "language": "eng", "question": "why?", "answer": "  "}', "empty"),
-        (b'{"model": "m", "language": "klingonese", "question": "why?", "answer": "a"}', "klingonese"),
+        (b'{"model": "m", "language": "nowherish", "question": "why?", "answer": "a"}', "nowherish"),
         (b'{"model": "m", "language": "eng", "question": "why?", "answer": "\xff\xfe"}', "UTF-8"),
         (b'{"model": "m", "language": "eng", "question": "why?", "answ', "JSON"),
         (b'{"model": "m", "language": "eng", "question": "why?", "answer": "\\ud800"}', "surrogate"),

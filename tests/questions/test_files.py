@@ -50,7 +50,7 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
         ({"wording": "first"}, "own.jsonl:1: wording 'first'"),
         ({"kind": "fact"}, "own.jsonl:1: kind 'fact'"),
         ({"core": "yes"}, "own.jsonl:1: core 'yes'"),
-        ({"language": "klingonisch"}, "unknown language"),
+        ({"language": "nowherish"}, "unknown language"),
         ({"question": " "}, "question"),
     ],
 )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 import numpy as np
 import pyarrow as pa
+
+from univar.schema import language_family
 
 SHORT_CHARS = 400
 """A shorter answer counts as declined if the phrase is anywhere in it, length in characters."""
@@ -52,6 +55,10 @@ PATTERNS = {
         r".{0,12}(?:回答|提供|讨论|协助|帮助|撰写|写|满足|参与|评论|生成|给出|发表|完成|支持|回应|处理|继续|编写|执行|创作)",
         r"(?:让我们|我们)?(?:换个|换一个)话题|没有(?:个人)?(?:观点|立场|意见|看法)|不(?:持有|具有|具备)(?:个人)?(?:观点|立场|意见)",
         r"无法(?:就此|对此|为您|给您|满足|提供|回答|协助)|我还没有学会|不予(?:回答|评论|置评)",
+        r"(?:我|抱歉|對不起|很遺憾|不好意思|非常抱歉|作為).{0,30}(?:無法|不能|不會|不便|不可以|沒有辦法|不適合|不應)"
+        r".{0,12}(?:回答|提供|討論|協助|幫助|撰寫|寫|滿足|參與|評論|生成|給出|發表|完成|支持|支援|回應|處理|繼續|編寫|執行|創作)",
+        r"換(?:個|一個)話題|沒有(?:個人)?(?:觀點|立場|意見|看法)|不(?:持有|具有|具備)(?:個人)?(?:觀點|立場|意見)",
+        r"無法(?:就此|對此|為您|給您|滿足|提供|回答|協助)|不予(?:回答|評論|置評)",
     ],
     "spa": [
         r"\b(?:no (?:puedo|podría|debo|me es posible|soy capaz de|estoy (?:en condiciones|capacitad\w+|"
@@ -148,10 +155,16 @@ def declined(answers: pa.Array, languages: pa.Array) -> np.ndarray:
 
 
 def is_declined(answer: str, language: str) -> bool:
-    """Whether `answer` declines to answer. language: ISO 639-3; English phrases count in every language."""
+    """Whether `answer` declines to answer.
+
+    language: a label of `schema.normalize_language`. One without phrases of its own takes those of its
+    macrolanguage; English phrases count in every language.
+    """
     looked_at = answer if len(answer) <= SHORT_CHARS else answer[:OPENING_CHARS]
-    return any(
-        _COMPILED[known].search(looked_at) is not None
-        for known in dict.fromkeys((language, "eng"))
-        if known in _COMPILED
-    )
+    return any(phrases.search(looked_at) is not None for phrases in _phrases(language))
+
+
+@functools.lru_cache(maxsize=1024)
+def _phrases(language: str) -> tuple[re.Pattern[str], ...]:
+    own = next((label for label in language_family(language) if label in _COMPILED), "eng")
+    return tuple(_COMPILED[label] for label in dict.fromkeys((own, "eng")))

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from univar.answers.reasoning import split_reasoning
+from univar.errors import DataError
+from univar.schema import language_family, normalize_language
 
 SHORT_ANSWER = 12
 """A shorter answer says too little to be attributed."""
@@ -54,7 +56,6 @@ _CLOSE_LANGUAGES = [
     {"en", "sco"},
 ]
 """Languages that a detector takes for each other: an answer in a near one is unsure, and kept."""
-_CLOSE_TO = {tag: place for place, tags in enumerate(_CLOSE_LANGUAGES) for tag in tags}
 
 
 def letters(texts: pa.Array) -> np.ndarray:
@@ -128,20 +129,26 @@ def wrong_language(answers: pa.Array, languages: pa.Array) -> np.ndarray | None:
         best = detect(text, model="lite")
         if not best or float(best[0]["score"]) < SURE_ENOUGH:
             return False
-        found, wanted = _macro(best[0]["lang"]), _macro(language)
-        close = found in _CLOSE_TO and _CLOSE_TO[found] == _CLOSE_TO.get(wanted)
-        return found != wanted and not close
+        found, wanted = _detected(best[0]["lang"]), language_family(language)
+        return found not in wanted and _close_to(found).isdisjoint(wanted)
 
     return _mask(map(is_wrong, answers.to_pylist(), languages.to_pylist()), len(answers))
 
 
-@functools.lru_cache(maxsize=1024)
-def _macro(code: str) -> str:
-    """The macrolanguage's tag: `arb` and `ar` are one, and so are `zsm`, `ms` and `ind`'s kin."""
-    import langcodes
+@functools.lru_cache(maxsize=256)
+def _detected(tag: str) -> str:
+    """The label of a language that the detector found: its `als` is Alemannic, not Albanian."""
+    try:
+        return normalize_language({"als": "gsw"}.get(tag, tag))
+    except DataError:
+        return tag
 
-    tag = langcodes.standardize_tag(code, macro=True).partition("-")[0]
-    return {"id": "ms", "nb": "no", "nn": "no", "bs": "sr", "hr": "sr", "sh": "sr", "wuu": "zh"}.get(tag, tag)
+
+@functools.lru_cache(maxsize=256)
+def _close_to(found: str) -> frozenset[str]:
+    """The languages that a detector takes for the one that it found."""
+    near = (frozenset(map(_detected, tags)) for tags in _CLOSE_LANGUAGES)
+    return frozenset().union(*(labels for labels in near if found in labels))
 
 
 def _has_no_end(answer: str) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from univar._native import HashIndex
 from univar.bulk.report import EmbedReport
 from univar.runtime import release_freed_memory
-from univar.schema import IDENTITY_COLUMNS, content_hashes, qa_texts
+from univar.schema import IDENTITY_COLUMNS, base_language, content_hashes, qa_texts
 from univar.store import FLAG_REUSED, FLAG_TRUNCATED
 from univar.store.shard_writer import EmbeddedRows
 from univar.store.writer import StoreWriter
@@ -81,7 +81,7 @@ class RowFilter:
     def _admit(self, table: pa.Table, tokenizer: Tokenizer, report: EmbedReport) -> Window | None:
         table, texts, text_hash = self._own_rows(table, report)
         row_hash = content_hashes([table[name].combine_chunks() for name in IDENTITY_COLUMNS])
-        known = self._known_rows.find(row_hash)
+        known = self._without_script(table, self._known_rows.find(row_hash))
         in_batch = HashIndex().insert(row_hash, np.arange(table.num_rows, dtype=np.int64))
         stored = (known >= 0) & (known < self._stored_rows)
         kept = np.flatnonzero((known < 0) & (in_batch < 0))
@@ -101,6 +101,21 @@ class RowFilter:
             first_row=first_row,
             origin=self._known_texts.insert(text_hash[kept], rows),
         )
+
+    def _without_script(self, table: pa.Table, known: np.ndarray) -> np.ndarray:
+        """`known` (n,) with the rows of stores that kept no scripts: `zho` for `zho_Hant`."""
+        import pyarrow as pa
+
+        labels = table["language"].to_pylist()
+        rows = [row for row, label in enumerate(labels) if known[row] < 0 and base_language(label) != label]
+        if not rows or not self._stored_rows:
+            return known
+        asked = {name: table[name].take(rows).combine_chunks() for name in IDENTITY_COLUMNS}
+        asked["language"] = pa.array([base_language(labels[row]) for row in rows], pa.large_string())
+        found = self._known_rows.find(content_hashes(list(asked.values())))
+        known = known.copy()
+        known[rows] = np.where(found < self._stored_rows, found, -1)
+        return known
 
     def _own_rows(self, table: pa.Table, report: EmbedReport) -> tuple[pa.Table, pa.Array, np.ndarray]:
         texts = qa_texts(table["question"].combine_chunks(), table["answer"].combine_chunks())

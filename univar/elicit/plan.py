@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from univar.elicit.requests import REMOTE_APIS, ModelEntry, Request, Respondent
 from univar.elicit.state import BATCHED, DONE, FAILED, State, Usage
 from univar.errors import UnivarError
+from univar.schema import base_language
 
 BY_USAGE, BY_TOKENIZER, BY_LENGTH = "usage so far", "own tokenizer", "text length"
 """How the tokens of prompts are estimated, best first."""
@@ -112,7 +113,7 @@ class ElicitPlan:
 
 def prompt_tokens(language: str, question: str, system: str) -> float:
     """Tokens of a prompt, estimated from the length of its texts."""
-    per_token = CHARS_PER_TOKEN.get(language, OTHER_CHARS_PER_TOKEN)
+    per_token = CHARS_PER_TOKEN.get(base_language(language), OTHER_CHARS_PER_TOKEN)
     messages = 2 if system else 1
     return (len(question) + len(system)) / per_token + MESSAGE_TOKENS * (messages + 1)
 

@@ -20,6 +20,7 @@ from typing import Any
 from univar.elicit.requests import ModelEntry, Outcome, Persona, Request, Respondent
 from univar.errors import DataError, UsageError
 from univar.questions import Question
+from univar.schema import base_language, current_language
 
 FORMAT = "univar-elicit/1"
 PENDING, DONE, FAILED, BATCHED = range(4)
@@ -29,7 +30,8 @@ _TABLES = """
 CREATE TABLE meta (format TEXT NOT NULL);
 CREATE TABLE questions (
     id INTEGER PRIMARY KEY, question_id TEXT NOT NULL, wording INTEGER NOT NULL, language TEXT NOT NULL,
-    question TEXT NOT NULL, value TEXT NOT NULL, kind TEXT NOT NULL, UNIQUE (question_id, wording, language));
+    question TEXT NOT NULL, value TEXT NOT NULL, kind TEXT NOT NULL, asked_as TEXT,
+    UNIQUE (question_id, wording, language));
 CREATE TABLE sources (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, settings TEXT NOT NULL);
 CREATE TABLE requests (
     id INTEGER PRIMARY KEY, source INTEGER NOT NULL, question INTEGER NOT NULL, sample INTEGER NOT NULL,
@@ -76,19 +78,32 @@ class State:
                     for statement in _TABLES.split(";\n"):
                         self._db.execute(statement)
                     self._db.execute("INSERT INTO meta VALUES (?)", (FORMAT,))
-            elif not dry:
-                self._add_columns()
+            else:
+                self._renew()
             found = self._db.execute("SELECT format FROM meta").fetchone()
         if found != (FORMAT,):
             raise DataError(
                 f"{path} has the format {found!r}, but this version reads {FORMAT}: choose another --out"
             )
 
-    def _add_columns(self) -> None:
-        """Add what older states of this format lack."""
-        there = {row[1] for row in self._db.execute("PRAGMA table_info(requests)")}
-        if there and "reasoning" not in there:
-            self._db.execute("ALTER TABLE requests ADD COLUMN reasoning TEXT")
+    def _renew(self) -> None:
+        """Add what older states of this format lack, and give languages the labels of today."""
+        for table, column in (("requests", "reasoning"), ("questions", "asked_as")):
+            there = {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
+            if there and column not in there:
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} TEXT")
+        if there:
+            for (old,) in self._db.execute("SELECT DISTINCT language FROM questions").fetchall():
+                if (label := current_language(old)) != old:
+                    self._relabel(old, label)
+
+    def _relabel(self, old: str, label: str, number: int | None = None) -> None:
+        """Call questions in `old`, or the one of `number`, by another label; answers keep their ids."""
+        self._db.execute(
+            "UPDATE OR IGNORE questions SET asked_as = COALESCE(asked_as, language), language = ?"
+            " WHERE language = ? AND id = COALESCE(?, id)",
+            (label, old, number),
+        )
 
     def close(self) -> None:
         """Close the file; SQLite folds its log into it."""
@@ -169,10 +184,7 @@ class State:
         numbers = []
         for asked in questions:
             key = (asked.question_id, asked.wording, asked.language)
-            found = self._db.execute(
-                "SELECT id, question FROM questions WHERE question_id = ? AND wording = ? AND language = ?",
-                key,
-            ).fetchone()
+            found = self._find_question(*key) or self._without_script(asked)
             if found is None:
                 found = self._db.execute(
                     "INSERT INTO questions (question_id, wording, language, question, value, kind)"
@@ -187,6 +199,21 @@ class State:
                 )
             numbers.append(found[0])
         return numbers
+
+    def _find_question(self, question_id: str, wording: int, language: str) -> tuple[int, str] | None:
+        return self._db.execute(
+            "SELECT id, question FROM questions WHERE question_id = ? AND wording = ? AND language = ?",
+            (question_id, wording, language),
+        ).fetchone()
+
+    def _without_script(self, asked: Question) -> tuple[int, str] | None:
+        """The same text, asked as `zho` before scripts were kept; it is `zho_Hant` from now on."""
+        base = base_language(asked.language)
+        found = self._find_question(asked.question_id, asked.wording, base)
+        if base == asked.language or found is None or found[1] != asked.question:
+            return None
+        self._relabel(base, asked.language, found[0])
+        return found
 
     def _respondent(self, model: ModelEntry, persona: Persona) -> int:
         name = model.respondent_name(persona)
@@ -333,20 +360,20 @@ class State:
     def answers(self) -> Iterator[dict[str, Any]]:
         """All answers as rows of an answer file, in an order independent of the run."""
         rows = self._db.execute(
-            "SELECT name, settings, question_id, wording, language, questions.question, value, kind, "
-            "sample, seed,"
+            "SELECT name, settings, question_id, wording, language, COALESCE(asked_as, language),"
+            " questions.question, value, kind, sample, seed,"
             " answer, finish, created, reasoning FROM requests JOIN sources ON sources.id = source"
             " JOIN questions ON questions.id = requests.question WHERE status = ?"
             " ORDER BY name, language, question_id, wording, sample",
             (DONE,),
         )
         for row in rows:
-            name, settings, question_id, wording, language, question, value, kind, sample, seed, *rest = row
-            answer, finish, created, reasoning = rest
+            name, settings, question_id, wording, language, asked_as, question, *rest = row
+            value, kind, sample, seed, answer, finish, created, reasoning = rest
             facts = json.loads(settings)
             sampling = {**facts["sampling"], "seed": seed, "api": facts["api"], "model": facts["model"]}
             yield {
-                "id": f"{question_id}/{wording}/{name}/{language}/{sample}",
+                "id": f"{question_id}/{wording}/{name}/{asked_as}/{sample}",
                 "model": name,
                 "language": language,
                 "question_id": question_id,

@@ -13,7 +13,7 @@ from univar._native import HashIndex
 from univar.errors import DataError, UsageError
 from univar.store.manifest import encoder_differences
 from univar.store.reader import Store
-from univar.store.shard import ShardFile
+from univar.store.shard import ShardFile, current_languages
 from univar.store.shard_writer import EmbeddedRows
 from univar.store.writer import SHARD_ROWS, StoreWriter
 
@@ -42,13 +42,13 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
     for shard in shards:
         shard.check_blocks()
     for shard, start in zip(shards, starts[:-1], strict=True):
-        first_rows.insert(shard.array("row_hash"), _numbers(shard, start))
+        first_rows.insert(shard.identity(), _numbers(shard, start))
     writer = StoreWriter(out, encoder=first.encoder, dtype=first.dtype, text_format=first.text_format)
     with writer:
         target = Store(out)
         _check_subset(target, first_rows)
         for shard, start in zip(shards, starts[:-1], strict=True):
-            _copy(shard, first_rows.find(shard.array("row_hash")) == _numbers(shard, start), writer)
+            _copy(shard, first_rows.find(shard.identity()) == _numbers(shard, start), writer)
         facts = {
             "inputs": [str(store.path) for store in inputs],
             "rows": writer.rows,
@@ -86,17 +86,19 @@ def _check_subset(target: Store, first_rows: HashIndex) -> None:
 
 def _copy(shard: ShardFile, wanted: np.ndarray, writer: StoreWriter) -> None:
     """Append the wanted rows (a mask) of a shard that the writer does not have yet."""
-    rows = np.flatnonzero(wanted & (writer.known_rows.find(shard.array("row_hash")) < 0))
+    identity = shard.identity()
+    rows = np.flatnonzero(wanted & (writer.known_rows.find(identity) < 0))
     if not len(rows):
         return
-    table = pa.table({name: shard.strings(name) for name in shard.columns()})
+    columns = {name: shard.strings(name) for name in shard.columns()}
+    table = pa.table({**columns, "language": current_languages(shard.strings("language"))})
     for start in range(0, len(rows), _BATCH_ROWS):
         batch = rows[start : start + _BATCH_ROWS]
         writer.append(
             EmbeddedRows(
                 table=table.take(pa.array(batch)),
                 embeddings=shard.array("embeddings")[batch].astype(np.float32),
-                row_hash=shard.array("row_hash")[batch],
+                row_hash=identity[batch],
                 text_hash=shard.array("text_hash")[batch],
                 n_tokens=shard.array("n_tokens")[batch],
                 flags=shard.array("flags")[batch],

@@ -13,7 +13,7 @@ import pyarrow as pa
 from univar import schema
 from univar.errors import StoreCorrupt, UsageError
 from univar.store.manifest import SHARDS_FOLDER, manifest_names, read_manifests
-from univar.store.shard import ShardFile
+from univar.store.shard import ShardFile, current_languages
 
 
 class Store:
@@ -91,8 +91,10 @@ class Store:
 
     @property
     def row_hash(self) -> np.ndarray:
-        """(N, 16) uint8, identity of each row."""
-        return self._joined("row_hash", (0, 16), np.uint8)
+        """(N, 16) uint8, identity of each row, as `ShardFile.identity` gives it."""
+        return np.concatenate(
+            [np.empty((0, 16), dtype=np.uint8), *(shard.identity() for shard in self.shards)]
+        )
 
     @property
     def text_hash(self) -> np.ndarray:
@@ -115,7 +117,7 @@ class Store:
         if name == schema.DERIVED_COLUMN or any(shard.is_coded(name) for shard in self.shards):
             codes, labels = self.codes(name)
             return np.array([*labels, None], dtype=object)[:-1][codes]
-        parts = [shard.strings(name).to_numpy(zero_copy_only=False) for shard in self.shards]
+        parts = [self._strings_of(shard, name).to_numpy(zero_copy_only=False) for shard in self.shards]
         return np.concatenate([np.empty(0, dtype=object), *parts])
 
     def codes(self, name: str) -> tuple[np.ndarray, list[str]]:
@@ -123,12 +125,13 @@ class Store:
         self._check_column(name)
         if name == schema.DERIVED_COLUMN:
             return self._source_codes()
-        parts = [shard.codes(name) for shard in self.shards]
-        labels = sorted({label for _, own in parts for label in own.to_pylist()})
+        stored = [shard.codes(name) for shard in self.shards]
+        parts = [(codes, self._present(name, own.to_pylist())) for codes, own in stored]
+        labels = sorted({label for _, own in parts for label in own})
         number_of = {label: number for number, label in enumerate(labels)}
         merged = [np.empty(0, dtype=np.int32)]
         for codes, own in parts:
-            renumbered = np.array([number_of[label] for label in own.to_pylist()], dtype=np.int32)
+            renumbered = np.array([number_of[label] for label in own], dtype=np.int32)
             merged.append(renumbered[codes])
         return np.concatenate(merged), labels
 
@@ -145,7 +148,9 @@ class Store:
         shard_of = np.searchsorted(self._starts, wanted, side="right") - 1
         for number in np.unique(shard_of):
             here = shard_of == number
-            texts[here] = self.shards[number].text(name, wanted[here] - self._starts[number])
+            texts[here] = self._present(
+                name, self.shards[number].text(name, wanted[here] - self._starts[number])
+            )
         return texts.tolist()
 
     def iter_tables(self, columns: Sequence[str] | None = None, max_rows: int = 8192) -> Iterator[pa.Table]:
@@ -160,10 +165,18 @@ class Store:
                 yield table.slice(row, max_rows)
 
     def _strings_of(self, shard: ShardFile, name: str) -> pa.Array:
+        if name == "language":
+            return current_languages(shard.strings(name))
         if name != schema.DERIVED_COLUMN:
             return shard.strings(name)
-        pairs = zip(*(shard.strings(part).to_pylist() for part in ("model", "language")), strict=True)
+        parts = (self._strings_of(shard, part).to_pylist() for part in ("model", "language"))
+        pairs = zip(*parts, strict=True)
         return pa.array([schema.source_label(*pair) for pair in pairs], pa.large_string())
+
+    @staticmethod
+    def _present(name: str, texts: list[str]) -> list[str]:
+        """A column's strings; languages by the labels that this version gives them."""
+        return [schema.current_language(label) for label in texts] if name == "language" else texts
 
     def _source_codes(self) -> tuple[np.ndarray, list[str]]:
         models, model_labels = self.codes("model")

@@ -99,6 +99,25 @@ class ShardFile:
             raise self.corrupt(f"column {column!r} has codes without a label")
         return stored, labels
 
+    def identity(self) -> np.ndarray:
+        """(rows, 16) uint8: hash of each row as this version makes it.
+
+        These are the stored ones, except of rows whose language has another label now.
+        """
+        stored = self.array("row_hash")
+        codes, labels = self.codes("language")
+        renamed = [schema.current_language(label) != label for label in labels.to_pylist()]
+        rows = np.flatnonzero(np.array([*renamed, False])[codes])
+        if not len(rows):
+            return stored
+        columns = [pa.array(self.text(name, rows), pa.large_string()) for name in schema.IDENTITY_COLUMNS]
+        columns[schema.IDENTITY_COLUMNS.index("language")] = current_languages(self.strings("language")).take(
+            rows
+        )
+        hashes = stored.copy()
+        hashes[rows] = schema.content_hashes(columns)
+        return hashes
+
     def text(self, column: str, rows: np.ndarray) -> list[str]:
         """The strings of some rows (numbered in this shard), reading only them."""
         folder = f"text/{encode_name(column)}"
@@ -150,6 +169,13 @@ class ShardFile:
             if info.nbytes:
                 blocks[info.offset // BLOCK_BYTES : -(-(info.offset + info.nbytes) // BLOCK_BYTES)] = True
         return blocks
+
+
+def current_languages(labels: pa.Array) -> pa.Array:
+    """Language labels (n,) large_string as this version writes them."""
+    found = labels.dictionary_encode()
+    current = [schema.current_language(label) for label in found.dictionary.to_pylist()]
+    return pa.array(current, pa.large_string()).take(found.indices)
 
 
 def is_text(column: str) -> bool:

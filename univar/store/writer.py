@@ -218,7 +218,7 @@ class StoreWriter:
         for shard, start in zip(self._shards, self._starts[:-1], strict=True):
             shard.check_blocks(["row_hash", "text_hash"])
             numbers = np.arange(start, start + len(shard), dtype=np.int64)
-            self.known_rows.insert(shard.array("row_hash"), numbers)
+            self.known_rows.insert(shard.identity(), numbers)
             self.known_texts.insert(shard.array("text_hash"), numbers)
 
 

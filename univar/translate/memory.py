@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from univar.errors import DataError
+from univar.schema import former_languages
 from univar.translate.engines import Translator
 from univar.translate.sentences import split
 
@@ -53,12 +55,15 @@ class Memory:
         return {text: translation for text, translation in found.items() if translation is not None}
 
     def _find(self, text: str, origin: str, target: str) -> str | None:
-        row = self._db.execute(
-            "SELECT translation FROM translations WHERE engine = ? AND source = ? AND target = ? AND "
-            "hash = ?",
-            (self._translator.name, origin, target, _hash(text)),
-        ).fetchone()
-        return None if row is None else row[0]
+        for old, new in itertools.product(*((code, *former_languages(code)) for code in (origin, target))):
+            row = self._db.execute(
+                "SELECT translation FROM translations WHERE engine = ? AND source = ? AND target = ? AND "
+                "hash = ?",
+                (self._translator.name, old, new, _hash(text)),
+            ).fetchone()
+            if row is not None:
+                return row[0]
+        return None
 
     def _fresh(self, texts: Sequence[str], origin: str, target: str) -> dict[str, str]:
         """New translations. A text with an untranslated sentence has none."""

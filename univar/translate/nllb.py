@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from univar.errors import DataError, ProviderError, UsageError
-from univar.schema import normalize_language
+from univar.schema import language_family, normalize_language
 from univar.translate.engines import Translator, unknown_pair
 
 BATCH_TOKENS = 2048
@@ -45,13 +45,7 @@ class _Nllb:
     def __init__(self, model: str, tokenizer: Any) -> None:
         self.name = f"nllb:{Path(model).name}"
         self._tokenizer = tokenizer
-        self._codes: dict[str, str] = {}
-        found = (token for token in tokenizer.get_vocab() if _CODE.fullmatch(token))
-        for code in sorted(found, key=_preference):
-            try:
-                self._codes.setdefault(normalize_language(code), code)
-            except DataError:
-                continue  # a retired code
+        self._codes = language_tokens(token for token in tokenizer.get_vocab() if _CODE.fullmatch(token))
 
     def check_pair(self, origin: str, target: str) -> None:
         """Raise UsageError for a language without a token in the model."""
@@ -121,6 +115,26 @@ class _CTranslate2Nllb(_Nllb):
             max_decoding_length=_longest(ids) + 1,
         )
         return [self._tokenizer.convert_tokens_to_ids(one.hypotheses[0][1:]) for one in done]
+
+
+def language_tokens(tokens: Iterable[str]) -> dict[str, str]:
+    """The label of each language to its token, e.g. `arb` to `arb_Arab` and `zho_Hant` to `zho_Hant`.
+
+    A language whose tokens are all of other scripts than the usual one, and a macrolanguage of which there is
+    but one member, have that token too.
+    """
+    codes: dict[str, str] = {}
+    others: dict[str, list[str]] = {}
+    for token in sorted(tokens, key=_preference):
+        try:
+            label = normalize_language(token)
+        except DataError:
+            continue  # a retired code
+        codes.setdefault(label, token)
+        for wider in language_family(label)[1:]:
+            others.setdefault(wider, []).append(token)
+    alone = {label: found[0] for label, found in others.items() if len({t[:3] for t in found}) == 1}
+    return {**alone, **codes}
 
 
 def _preference(code: str) -> tuple[int, str]:

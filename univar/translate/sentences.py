@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from univar.schema import language_family
+
 MAX_CHARS = 400
 """Longer sentences are cut, if possible at a comma or space, since translators drop what follows."""
 
-UNSPACED = ("zho", "jpn", "tha", "khm", "lao", "mya", "yue", "bod")
+UNSPACED = frozenset(("zho", "jpn", "tha", "khm", "lao", "mya", "yue", "bod"))
 """Languages without a space between sentences."""
 
 _ENDS = re.compile(r"(?<=[.!?…])[\"'”’»)\]]*\s+|(?<=[。！？।؟۔])[”』」）]*\s*")
@@ -28,8 +30,8 @@ class Pieces:
         return [sentence for line in self.lines for sentence in line if _WORDS.search(sentence)]
 
     def joined(self, translations: dict[str, str], target: str) -> str:
-        """The text with its sentences replaced. translations: {sentence: translation}; target: ISO 639-3."""
-        space = "" if target in UNSPACED else " "
+        """The text with its sentences replaced, {sentence: translation}; target: a language label."""
+        space = "" if UNSPACED.intersection(language_family(target)) else " "
         return "\n".join(
             space.join(translations.get(sentence, sentence) for sentence in line) for line in self.lines
         )
