@@ -181,8 +181,8 @@ def test_names_need_no_package_of_their_own_to_be_refused(monkeypatch: pytest.Mo
 
 
 def test_the_core_questions_are_found_by_any_code_of_their_language(tmp_path: Path) -> None:
-    from univar.cli.options import parse_languages
     from univar.elicit.elicitation import gather_questions
+    from univar.schema import parse_languages
 
     for codes in ("ar", "ara", "arb_Arab", "Arabic", "ar,arb"):
         asked = gather_questions("core", parse_languages(codes))

@@ -19,7 +19,7 @@ EMPTY = "the answer is empty"
 @click.option("--from", "kind", required=True, help="Format: alpaca-eval, mt-bench, inspect or lm-eval.")
 @click.option("-o", "--out", required=True, help="File of answer rows to write (.jsonl).")
 @click.option(
-    "--language", default="eng", show_default=True, help="Language of the questions, as an ISO 639 code or a name."
+    "--language", default="eng", show_default=True, help="Language of the questions: a code or a name."
 )
 @click.option("--model", default="", help="Name of the model, if the file has none (lm-eval).")
 @click.option("--questions", help="MT-bench's question.jsonl. Default: beside the answers.")
