@@ -33,6 +33,8 @@ COMMANDS = {
     "index": "Build the search index of a store.",
     "attribute": "Identify the model and language that answers came from.",
     "evaluate": "Measure attribution accuracy, with confidence intervals.",
+    "compare": "Measure how far sources are apart.",
+    "track": "Test whether a release moved.",
     "train": "Train a value encoder on answers.",
     "export-model": "Write an encoder as a SentenceTransformer folder.",
 }

@@ -93,8 +93,8 @@ class Panel:
         pairs = np.stack([groups[kept], sources[kept]], axis=1)
         pairs, of_pair = np.unique(pairs, axis=0, return_inverse=True)
         self._pairs = {(int(group), int(source)): i for i, (group, source) in enumerate(pairs)}
-        self._sums, self._counts = _sums(embeddings, kept, of_group, len(self._groups))
-        self._own_sums, self._own_counts = _sums(embeddings, kept, of_pair.ravel(), len(pairs))
+        self._sums, self._counts = group_sums(embeddings, kept, of_group, len(self._groups))
+        self._own_sums, self._own_counts = group_sums(embeddings, kept, of_pair.ravel(), len(pairs))
 
     def others(self, sources: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """(n,) int64, answers of other sources to each row's group; a source of -1 is nobody's own."""
@@ -124,10 +124,14 @@ class Panel:
         return group, np.fromiter((find(pair, -1) for pair in pairs), np.int64, len(groups))
 
 
-def _sums(
+def group_sums(
     embeddings: np.ndarray, rows: np.ndarray, groups: np.ndarray, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(n, D) float32 sums and (n,) int64 counts of embeddings[rows] by group, in the order of the rows."""
+    """(n, D) float32 sums and (n,) int64 counts of embeddings[rows] by group, in the order of the rows.
+
+    embeddings: (N, D) float16 or float32; rows: (m,) row numbers; groups: (m,) codes in [0, n), each taken
+    at least once
+    """
     sums = np.zeros((n, embeddings.shape[1]), np.float32)
     order = np.argsort(groups, kind="stable")
     counts = np.bincount(groups, minlength=n)

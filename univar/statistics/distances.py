@@ -144,7 +144,8 @@ def _distances(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 class DistanceMatrix:
     """D2 between all pairs of S sources.
 
-    d2, se: (S, S) float64, se NaN where no interval can be given; questions: (S, S) int64 shared by each pair
+    d2, se:    (S, S) float64, se NaN where no interval can be given
+    questions: (S, S) int64 shared by each pair; the smaller number of both sides where they share none
     """
 
     d2: np.ndarray
@@ -200,7 +201,7 @@ def _all_pairs_complete(answers: np.ndarray) -> DistanceMatrix:
         first += varying
         second += varying**2
     with np.errstate(divide="ignore", invalid="ignore"):
-        d2 = (whole - squares) / (q * (q - 1))
+        d2 = (whole - squares) / (q * (q - 1) if q > 1 else np.nan)
         scale = 2 / ((q - 1) * (q - 2)) if q > 2 else np.nan
         spread = np.maximum(second - first**2 / q, 0.0)
         se = np.sqrt((q - 1) / q * spread) * scale

@@ -35,6 +35,15 @@ class Interval:
         """Whether there is an interval and `value` lies outside of it."""
         return self.low is not None and self.high is not None and not self.low <= value <= self.high
 
+    def at(self, level: float) -> Interval:
+        """The same estimate with an interval at another level, from its standard error."""
+        from scipy.stats import t
+
+        if self.se is None:
+            return self
+        reach = float(t.ppf(0.5 + level / 2, self.clusters - 1)) * self.se
+        return Interval(self.estimate, self.estimate - reach, self.estimate + reach, self.clusters, self.se)
+
     def text(self, digits: int = 3) -> str:
         """`0.512 [0.480, 0.544]`, or the estimate alone where there is no interval."""
         if self.low is None or self.high is None:

@@ -1,0 +1,105 @@
+"""`univar compare`: how far the sources of a store are apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from univar.cli.output import FORMATS, Output, output_options, table_text
+from univar.errors import UsageError
+
+
+@click.command()
+@click.argument("store", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, metavar="[A B]...")
+@click.option(
+    "--by",
+    default="model",
+    show_default=True,
+    metavar="COLUMNS",
+    help="What is compared: model, language, source, or columns with commas between.",
+)
+@click.option(
+    "--cluster",
+    metavar="COLUMN[:K]",
+    help="What counts once, e.g. question_id:2 for its first two fields. Default: question_id.",
+)
+@click.option("--part", default="values", show_default=True, help="Part of the embeddings to compare.")
+@click.option(
+    "--centre",
+    type=click.Choice(("none", "question", "language")),
+    default="none",
+    show_default=True,
+    help="Subtract the mean of other sources' answers to the same question, or also in the same language.",
+)
+@click.option(
+    "--floor",
+    type=click.Choice(("auto", "wording", "sample")),
+    default="auto",
+    show_default=True,
+    help="Noise floor: a source in other wordings, sampled again, or the larger of both.",
+)
+@click.option("--test", is_flag=True, help="Also test each pair, with p-values corrected for all pairs.")
+@click.option("--all-pairs", is_flag=True, help="List all pairs, however many.")
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(FORMATS),
+    default="table",
+    show_default=True,
+    help="Format of the printed tables.",
+)
+@output_options
+def compare(
+    store: Path,
+    sources: tuple[str, ...],
+    by: str,
+    cluster: str | None,
+    part: str,
+    centre: str,
+    floor: str,
+    test: bool,
+    all_pairs: bool,
+    form: str,
+    output: Output,
+) -> None:
+    """Measure how far the sources of STORE are apart, beside how far each is from itself.
+
+    Two sources are compared over the questions that both answered. With A and B, only these sources.
+
+    \b
+    Example:
+        univar compare runs/answers
+        univar compare runs/answers --by source --test
+        univar compare runs/answers model-0 model-1
+    """
+    from univar.compare.as_json import comparison_json
+    from univar.compare.compare import compare as run
+    from univar.compare.text import tables
+    from univar.store import Store
+
+    if len(sources) == 1:
+        raise UsageError(f"{sources[0]!r} alone cannot be compared: name two sources or none")
+    found = run(
+        Store(store),
+        parse_columns(by),
+        only=sources,
+        cluster=cluster,
+        part=part,
+        centre=centre,
+        floor=floor,
+        test=test or len(sources) == 2,
+    )
+    blocks = tables(found, all_pairs=all_pairs or form == "csv")
+    if form == "csv":
+        blocks = blocks[-1:]
+    output.result(comparison_json(found), "\n\n".join(table_text(block, form) for block in blocks))
+
+
+def parse_columns(text: str) -> list[str]:
+    """`model,month` as ["model", "month"]."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UsageError("--by names no column: give model, language, source or another column")
+    return names

@@ -1,0 +1,1 @@
+"""What differs between sources and between releases: distances with their floors, change, detail."""

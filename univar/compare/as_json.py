@@ -1,0 +1,59 @@
+"""Comparisons as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from univar.compare.compare import Comparison, Pair
+from univar.compare.floor import Floor
+from univar.statistics.intervals import Interval
+
+FORMAT = "univar-comparison/1"
+
+
+def comparison_json(found: Comparison) -> dict[str, Any]:
+    """What `json.dumps` takes: numbers that are unknown are null."""
+    return {
+        "format": FORMAT,
+        "by": list(found.by),
+        "cluster": found.cluster,
+        "part": found.part,
+        "centre": found.centre,
+        "sources": [
+            {"name": name, "rows": rows, "propositions": propositions}
+            for name, rows, propositions in zip(found.sources, found.rows, found.propositions, strict=True)
+        ],
+        "floor": floor_json(found.floor),
+        "floors": [floor_json(floor) for floor in found.floors],
+        "pairs": [_pair(pair) for pair in found.pairs],
+        "notes": list(found.notes),
+    }
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        **interval_json(pair.distance),
+        "pairing": pair.pairing,
+        "p": pair.p,
+        "p_holm": pair.p_holm,
+    }
+
+
+def interval_json(found: Interval) -> dict[str, Any]:
+    """`value`, `low`, `high`, `se` and `propositions`."""
+    known = found.estimate == found.estimate
+    return {
+        "value": found.estimate if known else None,
+        "low": found.low,
+        "high": found.high,
+        "se": found.se,
+        "propositions": found.clusters,
+    }
+
+
+def floor_json(floor: Floor | None) -> dict[str, Any] | None:
+    """A floor's fields, or null."""
+    return None if floor is None else asdict(floor)
