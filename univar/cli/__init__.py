@@ -32,6 +32,7 @@ COMMANDS = {
     "merge": "Merge several stores into one.",
     "index": "Build the search index of a store.",
     "attribute": "Identify the model and language that answers came from.",
+    "profile": "Say which values each source puts first.",
     "evaluate": "Measure attribution accuracy, with confidence intervals.",
     "compare": "Measure how far sources are apart.",
     "track": "Test whether a release moved.",
