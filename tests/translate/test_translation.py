@@ -17,6 +17,7 @@ from tests.elicit.conftest import Fake
 from univar.elicit.config import read_models
 from univar.errors import UsageError
 from univar.translate import load_translator, translate_file
+from univar.translate.outcome import NO_END, Untranslated, repeats
 from univar.translate.sentences import MAX_CHARS, split
 
 
@@ -177,10 +178,13 @@ def test_apertium_refuses_unknown_pairs_with_the_known_ones(tmp_path: Path) -> N
 @pytest.fixture(scope="module")
 def tiny_nllb(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An NLLB of random weights that knows the letters and four languages."""
+    return write_tiny_nllb(tmp_path_factory.mktemp("nllb") / "tiny-nllb", seed=0)
+
+
+def write_tiny_nllb(folder: Path, seed: int) -> Path:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
 
-    folder = tmp_path_factory.mktemp("nllb") / "tiny-nllb"
     pieces = ["<s>", "<pad>", "</s>", "<unk>", *"▁abcdefghijklmnopqrstuvwxyz.?"]
     languages = ["eng_Latn", "spa_Latn", "zho_Hant", "zho_Hans"]
     vocab = {piece: number for number, piece in enumerate(pieces)}
@@ -201,7 +205,7 @@ def tiny_nllb(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder_start_token_id=2,
         init_std=0.6,
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     transformers.M2M100ForConditionalGeneration(config).save_pretrained(folder)
     return folder
 
@@ -228,9 +232,29 @@ def test_nllb_through_ctranslate2_gives_what_transformers_gives(tiny_nllb: Path,
     TransformersConverter(str(tiny_nllb)).convert(str(folder))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tiny_nllb / name, folder)
-    texts = ["it is good .", "yes"]
+    texts = ["it is good .", "yes", "no", "why not ?"]
     through_ctranslate2 = load_translator(f"nllb:{folder}").translate(texts, "eng", "spa")
     assert through_ctranslate2 == load_translator(f"nllb:{tiny_nllb}").translate(texts, "eng", "spa")
+
+
+@pytest.mark.parametrize("engine", ["transformers", "ctranslate2"])
+def test_a_sentence_that_nllb_never_ends_is_not_translated(engine: str, tmp_path: Path) -> None:
+    folder = write_tiny_nllb(tmp_path / "tiny-nllb", seed=30)  # it ends some sentences and loops in others
+    if engine == "ctranslate2":
+        pytest.importorskip("ctranslate2", reason="ctranslate2 is not installed: pip install ctranslate2")
+        from ctranslate2.converters import TransformersConverter
+
+        TransformersConverter(str(folder)).convert(str(tmp_path / "converted"))
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copy(folder / name, tmp_path / "converted")
+        folder = tmp_path / "converted"
+    ends, loops = load_translator(f"nllb:{folder}").translate(
+        ["it is good .", "a friend is bad ?"], "eng", "spa"
+    )
+    assert isinstance(ends, str)
+    assert isinstance(loops, Untranslated)
+    assert loops.reason == NO_END
+    assert repeats(loops.text)
 
 
 def test_a_chat_model_translates_whole_texts_and_is_asked_once(tmp_path: Path, fake: Fake) -> None:

@@ -106,9 +106,16 @@ def _text(report: TranslationReport) -> list[Block]:
         for pair in report.quality
     ]
     headers = ["languages", "texts", "length ratio", "in target language", "words copied", "unchanged"]
+    failed = [f"failed {row.file}:{row.row}: {row.reason}" for row in report.first_failed]
     rejected = [f"rejected {row.file}:{row.row}: {row.reason}" for row in report.rejected[:20]]
     summary = (
         f"{report.rows:,} rows: {report.translated:,} translated, {report.unchanged:,} already in the target "
-        f"language, {report.failed:,} failed, {len(report.rejected):,} rejected"
+        f"language, {report.failed:,} failed{_reasons(report)}, {len(report.rejected):,} rejected"
     )
-    return [Table(headers, rows), *(["\n".join(rejected)] if rejected else []), summary]
+    named = "\n".join(failed + rejected)
+    return [*([Table(headers, rows)] if rows else []), *([named] if named else []), summary]
+
+
+def _reasons(report: TranslationReport) -> str:
+    counted = ", ".join(f"{count:,}: {reason}" for reason, count in report.reasons.items())
+    return f" ({counted})" if counted else ""

@@ -19,12 +19,13 @@ Watch = Callable[[dict[str, int]], OnProgress]
 @dataclass(frozen=True)
 class PromptAnswers:
     """answers: one per prompt, None where there is none; failures: reason to count; stopped: why the model
-    was dropped, "" if it was not.
+    was dropped, "" if it was not; finishes: why each answer ended, "length" if its token limit cut it.
     """
 
     answers: list[str | None]
     failures: dict[str, int]
     stopped: str
+    finishes: list[str]
 
 
 def ask_prompts(
@@ -41,8 +42,9 @@ def ask_prompts(
     with Elicitation(out, [single], list(questions.values())) as elicitation:
         report = elicitation.run(on_progress=watch(elicitation.pending()) if watch else None)
         name = elicitation.respondents[0].name
-        answered = {
-            row["question_id"]: row["answer"] for row in elicitation.state.answers() if row["model"] == name
-        }
+        answered = {row["question_id"]: row for row in elicitation.state.answers() if row["model"] == name}
         failures = elicitation.failures().get(name, {})
-    return PromptAnswers([answered.get(name) for name in ids], failures, report.stopped.get(model.name, ""))
+    rows = [answered.get(name, {}) for name in ids]
+    answers = [row.get("answer") for row in rows]
+    finishes = [row.get("finish") or "" for row in rows]
+    return PromptAnswers(answers, failures, report.stopped.get(model.name, ""), finishes)

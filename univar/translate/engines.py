@@ -9,6 +9,7 @@ from typing import Protocol
 from univar.elicit.prompts import ask_prompts
 from univar.elicit.requests import ModelEntry
 from univar.errors import UsageError
+from univar.translate.outcome import NO_END, Outcome, Untranslated
 
 PAPER_NLLB = "facebook/nllb-200-3.3B"
 """The model that UniVaR's authors translated with."""
@@ -26,8 +27,8 @@ class Translator(Protocol):
         """Raise UsageError, with the known pairs, for ISO 639-3 codes that it cannot translate."""
         ...
 
-    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
-        """The translation of each text, None if there is none."""
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> Sequence[Outcome]:
+        """The translation of each text, or why there is none."""
         ...
 
 
@@ -81,11 +82,15 @@ class ChatTranslator:
         if origin == target:
             raise UsageError(f"{self.name} cannot translate {origin} to itself")
 
-    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
-        """The model's translation of each text, None if it gave none."""
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[Outcome]:
+        """The model's translation of each text; one that its token limit cut is none."""
         names = {"origin": _english_name(origin), "target": _english_name(target)}
         prompts = [self._prompt.format(**names, text=text) for text in texts]
-        return ask_prompts(prompts, self._model, self._work).answers
+        asked = ask_prompts(prompts, self._model, self._work)
+        return [
+            Untranslated(NO_END, answer) if answer is not None and finish == "length" else answer
+            for answer, finish in zip(asked.answers, asked.finishes, strict=True)
+        ]
 
 
 def _english_name(code: str) -> str:

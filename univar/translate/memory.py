@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from univar.errors import DataError
 from univar.schema import former_languages
 from univar.translate.engines import Translator
-from univar.translate.sentences import split
+from univar.translate.outcome import NONE, Untranslated, checked
+from univar.translate.sentences import Pieces, split
 
 BLOCK = 512
 """Texts translated between two commits."""
@@ -19,6 +20,9 @@ BLOCK = 512
 _TABLE = """CREATE TABLE IF NOT EXISTS translations (
     engine TEXT, source TEXT, target TEXT, hash BLOB, translation TEXT NOT NULL,
     PRIMARY KEY (engine, source, target, hash)) WITHOUT ROWID"""
+
+Outcomes = dict[str, str | Untranslated]
+"""Each text with its translation, or with why there is none."""
 
 
 class Memory:
@@ -37,24 +41,26 @@ class Memory:
         """Close the file."""
         self._db.close()
 
-    def translate(self, texts: Iterable[str], origin: str, target: str) -> dict[str, str]:
-        """{text: translation}; texts without a translation are missing."""
-        wanted = list(dict.fromkeys(texts))
-        found = {text: self._find(text, origin, target) for text in wanted}
-        missing = [text for text in wanted if found[text] is None]
+    def translate(self, texts: Iterable[str], origin: str, target: str) -> Outcomes:
+        """What became of each text. Translations are kept; those of earlier runs are checked too."""
+        found = {text: self._find(text, origin, target) for text in dict.fromkeys(texts)}
+        missing = [text for text, outcome in found.items() if not isinstance(outcome, str)]
         for start in range(0, len(missing), BLOCK):
-            block = missing[start : start + BLOCK]
-            done = self._fresh(block, origin, target)
+            done = self._fresh(missing[start : start + BLOCK], origin, target)
             self._db.execute("BEGIN")
             self._db.executemany(
                 "INSERT OR REPLACE INTO translations VALUES (?, ?, ?, ?, ?)",
-                [(self._translator.name, origin, target, _hash(text), new) for text, new in done.items()],
+                [
+                    (self._translator.name, origin, target, _hash(text), new)
+                    for text, new in done.items()
+                    if isinstance(new, str)
+                ],
             )
             self._db.execute("COMMIT")
             found.update(done)
-        return {text: translation for text, translation in found.items() if translation is not None}
+        return found
 
-    def _find(self, text: str, origin: str, target: str) -> str | None:
+    def _find(self, text: str, origin: str, target: str) -> str | Untranslated:
         for old, new in itertools.product(*((code, *former_languages(code)) for code in (origin, target))):
             row = self._db.execute(
                 "SELECT translation FROM translations WHERE engine = ? AND source = ? AND target = ? AND "
@@ -62,23 +68,32 @@ class Memory:
                 (self._translator.name, old, new, _hash(text)),
             ).fetchone()
             if row is not None:
-                return row[0]
-        return None
+                return checked(text, row[0])
+        return Untranslated(NONE)
 
-    def _fresh(self, texts: Sequence[str], origin: str, target: str) -> dict[str, str]:
+    def _fresh(self, texts: Sequence[str], origin: str, target: str) -> Outcomes:
         """New translations. A text with an untranslated sentence has none."""
         if not self._translator.sentencewise:
-            whole = self._translator.translate(texts, origin, target)
-            return {text: new for text, new in zip(texts, whole, strict=True) if new}
+            return self._ask(texts, origin, target)
         pieces = {text: split(text) for text in texts}
         sentences = list(dict.fromkeys(s for piece in pieces.values() for s in piece.sentences))
-        translated = dict(zip(sentences, self._translator.translate(sentences, origin, target), strict=True))
-        good = {sentence: new for sentence, new in translated.items() if new is not None}
-        return {
-            text: piece.joined(good, target)
-            for text, piece in pieces.items()
-            if all(sentence in good for sentence in piece.sentences)
-        }
+        done = self._ask(sentences, origin, target)
+        return {text: checked(text, _joined(piece, done, target)) for text, piece in pieces.items()}
+
+    def _ask(self, texts: Sequence[str], origin: str, target: str) -> Outcomes:
+        outcomes = self._translator.translate(texts, origin, target)
+        return {text: checked(text, new) for text, new in zip(texts, outcomes, strict=True)}
+
+
+def _joined(pieces: Pieces, done: Mapping[str, str | Untranslated], target: str) -> str | Untranslated:
+    """The translated text, or what the first untranslated sentence lacks."""
+    good: dict[str, str] = {}
+    for sentence in pieces.sentences:
+        outcome = done[sentence]
+        if isinstance(outcome, Untranslated):
+            return outcome
+        good[sentence] = outcome
+    return pieces.joined(good, target)
 
 
 def _hash(text: str) -> bytes:

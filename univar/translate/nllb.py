@@ -10,6 +10,7 @@ from typing import Any
 from univar.errors import DataError, ProviderError, UsageError
 from univar.schema import language_family, normalize_language
 from univar.translate.engines import Translator, unknown_pair
+from univar.translate.outcome import NO_END, Outcome, Untranslated
 
 BATCH_TOKENS = 2048
 MAX_TOKENS = 256
@@ -53,21 +54,23 @@ class _Nllb:
             languages = ", ".join(sorted(self._codes))
             raise unknown_pair(self.name, origin, target, {"each of these": [languages]})
 
-    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[str | None]:
-        """The translation of each sentence."""
+    def translate(self, texts: Sequence[str], origin: str, target: str) -> list[Outcome]:
+        """The translation of each sentence; one that does not end within `_longest` tokens is none."""
         self.check_pair(origin, target)
         self._tokenizer.src_lang = self._codes[origin]
         ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
-        translations: list[str | None] = [None] * len(texts)
+        translations: list[Outcome] = [None] * len(texts)
         for rows in _batches([len(row) for row in ids]):
             done = self._translate([ids[row] for row in rows], self._codes[target])
             for row, tokens in zip(rows, done, strict=True):
                 own = tokens[: _longest([ids[row]])]  # whatever the batch contains
                 text = self._tokenizer.decode(own, skip_special_tokens=True).strip()
-                translations[row] = text or None
+                ended = self._tokenizer.eos_token_id in own
+                translations[row] = text if ended else Untranslated(NO_END, text)
         return translations
 
     def _translate(self, ids: list[list[int]], target: str) -> list[list[int]]:
+        """The tokens of each translation, with the end token where it has one."""
         raise NotImplementedError
 
 
@@ -113,6 +116,7 @@ class _CTranslate2Nllb(_Nllb):
             target_prefix=[[target]] * len(ids),
             beam_size=1,
             max_decoding_length=_longest(ids) + 1,
+            return_end_token=True,
         )
         return [self._tokenizer.convert_tokens_to_ids(one.hypotheses[0][1:]) for one in done]
 
