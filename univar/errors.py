@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -48,3 +50,14 @@ class Interrupted(UnivarError):
 
 class ProviderError(UnivarError):
     """Something outside failed: a model hub, a disk, an endpoint."""
+
+
+def did_you_mean(asked: str, known: Iterable[str]) -> str:
+    """` (did you mean 'x'?)` with the name of `known` that is nearest to `asked`, "" where none is near."""
+    import difflib
+
+    names = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(asked.casefold(), names, n=1, cutoff=0.7)
+    begun = [name for name in names if asked and (name.startswith(asked.casefold()))]
+    found = near or begun[:1]
+    return f" (did you mean {names[found[0]]!r}?)" if found else ""

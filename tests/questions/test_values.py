@@ -102,3 +102,22 @@ def test_a_mistake_in_an_own_file_is_named(tmp_path: Path, change: tuple[str, st
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"own\.toml cannot be read"):
         load_taxonomy([tmp_path / "own.toml"])
+
+
+@pytest.mark.parametrize(
+    ("search", "id"),
+    [
+        ("honesty", "instrumental-honest"),
+        ("Courage", "instrumental-courageous"),
+        ("forgiveness", "instrumental-forgiving"),
+        ("politeness", "instrumental-polite"),
+        ("nature", "schwartz-universalism-nature"),
+    ],
+)
+def test_values_are_found_by_a_word_in_another_form(search: str, id: str) -> None:
+    assert id in {value.id for value in load_taxonomy().select(search=search)}
+
+
+def test_a_word_of_no_value_finds_none() -> None:
+    assert load_taxonomy().select(search="locomotive") == ()
+    assert load_taxonomy().select(search="!!!") == ()

@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 
 from univar.answers.rows import RejectedRow, RowBatch
-from univar.errors import UsageError
+from univar.errors import UsageError, did_you_mean
 from univar.files import new_text_file, refuse_existing
 
 DROPPABLE = (
@@ -48,7 +48,8 @@ class CleanCopy:
         self.kept, self.dropped = 0, Counter[str]()
         unknown = sorted(set(kinds) - set(DROPPABLE))
         if unknown:
-            raise UsageError(f"unknown finding {unknown[0]!r}: choose from {', '.join(DROPPABLE)}")
+            near = did_you_mean(unknown[0], DROPPABLE)
+            raise UsageError(f"unknown finding {unknown[0]!r}{near}: choose from {', '.join(DROPPABLE)}")
         if self.path.suffix != ".jsonl":
             raise UsageError(f"{self.path} does not end in .jsonl: give the copy that ending")
         refuse_existing(self.path, force)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.answers.reasoning import split_reasoning
-from univar.errors import DataError, UsageError
+from univar.errors import DataError, UsageError, did_you_mean
 from univar.schema import SOURCE_CORPUS, normalize_language
 
 MAX_BYTES = 1 << 30
@@ -73,7 +73,9 @@ def import_rows(path: str, kind: str, origin: Origin) -> Iterator[Row | Skipped]
     that is not of that kind or holds no row at all; the message names the first fault.
     """
     if kind not in IMPORTERS:
-        raise UsageError(f"unknown format {kind!r}: choose from {', '.join(IMPORTERS)}")
+        raise UsageError(
+            f"unknown format {kind!r}{did_you_mean(kind, IMPORTERS)}: choose from {', '.join(IMPORTERS)}"
+        )
     origin = Origin(normalize_language(origin.language), origin.model, origin.questions)
     first: Skipped | None = None
     any_row = False

@@ -13,7 +13,7 @@ from contextlib import suppress
 import click
 
 from univar import __version__
-from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError
+from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UnivarError, did_you_mean
 
 COMMANDS = {
     "doctor": "Show what is installed and which implementation runs.",
@@ -52,6 +52,13 @@ class LazyGroup(click.Group):
             return None
         python_name = name.replace("-", "_") + "_" * keyword.iskeyword(name)
         return getattr(importlib.import_module(f"univar.cli.{python_name}"), python_name)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], COMMANDS)}.")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -41,6 +41,7 @@ def values(
         univar values --family hofstede
         univar values --search nature -o values.csv
     """
+    from univar.errors import did_you_mean
     from univar.questions.files import write_table
     from univar.questions.values import load_taxonomy
 
@@ -53,6 +54,9 @@ def values(
     rows = [[value.id, value.definition, value.opposite] for value in found]
     shown = Table(["value", "definition", "opposite"], rows, keys=3)
     output.result([_facts(value) for value in found], shown)
+    if not found and search:
+        words = {word for value in taxonomy.values for word in value.split("-")}
+        output.note(f"no value has the text {search!r}{did_you_mean(search, words)}")
     output.note(f"{len(found)} of {len(taxonomy.values)} values in {len(taxonomy.families)} families")
 
 

@@ -10,7 +10,7 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from univar.errors import ProviderError, UsageError
+from univar.errors import ProviderError, UsageError, did_you_mean
 
 PACKAGED = {"univar-mini": "minilm", "minilm": "minilm", "e5-multilingual": "multilingual"}
 """Encoders that come as PyPI packages -> the extra of univar-embed that installs them."""
@@ -80,9 +80,10 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
         found = Path(adapter).expanduser()
         return _adapted(resolve(base, cache_dir), found, f"{base}+{found.resolve().name}")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        known = [*COMPOSITES, *PACKAGED]
         raise UsageError(
-            f"unknown encoder {name!r}: give {', '.join([*COMPOSITES, *PACKAGED])}, an existing folder, "
-            "a hub id (org/name), or one of these with an adapter (minilm+folder)"
+            f"unknown encoder {name!r}{did_you_mean(name, known)}: give {', '.join(known)}, an existing "
+            "folder, a hub id (org/name), or one of these with an adapter (minilm+folder)"
         )
     folder = _hub_folder(name)
     return ResolvedSpec(folder, name, revision_of(folder))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from univar.errors import DataError, UsageError
+from univar.errors import DataError, UsageError, did_you_mean
 from univar.files import read_toml
 
 FOLDER = Path(__file__).parent
@@ -86,7 +86,8 @@ def select(
         missing = sorted(set(asked) - there)
         if missing:
             raise UsageError(
-                f"no question has the {what} {missing[0]!r}: choose from {', '.join(sorted(there))}"
+                f"no question has the {what} {missing[0]!r}{did_you_mean(missing[0], there)}: "
+                f"choose from {', '.join(sorted(there))}"
             )
     return tuple(
         question

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.answers.inputs import Reading
-from univar.errors import DataError, UsageError
+from univar.errors import DataError, UsageError, did_you_mean
 from univar.files import new_text_file, refuse_existing
 from univar.questions.bank import KINDS, Question, load_bank, select
 
@@ -93,6 +93,10 @@ def gather(name: str | os.PathLike[str], *, reading: Reading | None = None) -> t
     if name in ("bank", "controls"):
         kind = "value" if name == "bank" else "control"
         return select(load_bank(), kind=kind, languages=("eng",))
+    if name != "-" and not os.path.exists(name) and (near := did_you_mean(os.fspath(name), SETS)):
+        raise UsageError(
+            f"{os.fspath(name)!r} is neither a set of questions nor a file{near}: {', '.join(SETS)}"
+        )
     return read_questions(name, reading=reading)
 
 

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from univar.errors import DataError
+from univar.errors import DataError, did_you_mean
 from univar.files import read_toml
 
 TAXONOMY = Path(__file__).with_name("values.toml")
 
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_WORD = re.compile(r"[a-z]{3,}")
+_ENDINGS = frozenset(
+    "y ty ity ies ness iness eness fulness ful ing ed e s es ly al ous ment dom ce t cy ence ent ance ant ion "
+    "ation ive iveness ism ist ship hood".split()
+) | {""}
 _FAMILY_KEYS = {"id", "name", "reference"}
 _VALUE_KEYS = {"id", "name", "family", "definition", "opposite", "reference"}
 _OPTIONAL = {"opposite", "reference"}
@@ -55,19 +60,38 @@ class Taxonomy:
     ) -> tuple[Value, ...]:
         """Values of `families`, among `ids` (each: all if empty), that contain the text `search`.
 
+        Where none contains it, those that have all its words in another form: `honesty` finds `honest`.
         Raises DataError for an unknown family or value.
         """
         families, ids = set(families), set(ids)
         _known("family", families, self.families)
         _known("value", ids, self.values)
-        needle = search.casefold()
-        return tuple(
+        among = [
             value
             for value in self.values.values()
-            if (not families or value.family in families)
-            and (not ids or value.id in ids)
-            and needle in " ".join((value.id, value.name, value.definition, value.opposite)).casefold()
-        )
+            if (not families or value.family in families) and (not ids or value.id in ids)
+        ]
+        needle = search.casefold()
+        found = tuple(value for value in among if needle in _texts(value).casefold())
+        words = _WORD.findall(needle)
+        return found or tuple(value for value in among if _has_words(words, _texts(value)))
+
+
+def _texts(value: Value) -> str:
+    return " ".join((value.id, value.name, value.definition, value.opposite))
+
+
+def _has_words(words: list[str], text: str) -> bool:
+    there = _WORD.findall(text.casefold())
+    return bool(words) and all(any(_alike(word, other) for other in there) for word in words)
+
+
+def _alike(word: str, other: str) -> bool:
+    """Whether two words differ in their endings alone."""
+    shared = next(
+        (n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), min(len(word), len(other))
+    )
+    return shared >= 4 and {word[shared:], other[shared:]} <= _ENDINGS
 
 
 def load_taxonomy(extra: Iterable[str | os.PathLike[str]] = ()) -> Taxonomy:
@@ -137,4 +161,5 @@ def _new(id: str, known: dict[str, Any], what: str) -> None:
 def _known(what: str, asked: set[str], known: dict[str, Any]) -> None:
     unknown = sorted(asked - known.keys())
     if unknown:
-        raise DataError(f"the taxonomy has no {what} {unknown[0]!r}: see `univar values`")
+        near = did_you_mean(unknown[0], known)
+        raise DataError(f"the taxonomy has no {what} {unknown[0]!r}{near}: see `univar values`")

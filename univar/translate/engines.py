@@ -8,7 +8,7 @@ from typing import Protocol
 
 from univar.elicit.prompts import ask_prompts
 from univar.elicit.requests import ModelEntry
-from univar.errors import UsageError
+from univar.errors import UsageError, did_you_mean
 from univar.translate.outcome import NO_END, Outcome, Untranslated
 
 PAPER_NLLB = "facebook/nllb-200-3.3B"
@@ -55,7 +55,8 @@ def load_translator(spec: str, models: Sequence[ModelEntry] = (), work: Path | N
             raise UsageError(f"unknown model {which!r}: choose from {known}")
         assert work is not None, "a model needs a file for its answers"
         return ChatTranslator(model, work)
-    raise UsageError(f"unknown translator {spec!r}: use nllb, nllb:FOLDER, apertium or model:NAME")
+    near = did_you_mean(engine, ENGINES)
+    raise UsageError(f"unknown translator {spec!r}{near}: use nllb, nllb:FOLDER, apertium or model:NAME")
 
 
 def unknown_pair(name: str, origin: str, target: str, known: Mapping[str, Sequence[str]]) -> UsageError:
