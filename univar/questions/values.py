@@ -17,8 +17,8 @@ TAXONOMY = Path(__file__).with_name("values.toml")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _WORD = re.compile(r"[a-z]{3,}")
 _ENDINGS = frozenset(
-    "y ty ity ies ness iness eness fulness ful ing ed e s es ly al ous ment dom ce t cy ence ent ance ant ion "
-    "ation ive iveness ism ist ship hood".split()
+    "y ty ity ies ness iness eness fulness ful ing ed e s es ly al ous ment dom ce t cy ence ent ance ant "
+    "ion ation ive iveness ism ist ship hood".split()
 ) | {""}
 _FAMILY_KEYS = {"id", "name", "reference"}
 _VALUE_KEYS = {"id", "name", "family", "definition", "opposite", "reference"}
