@@ -204,16 +204,34 @@ def toml_value(text: str) -> Any:
 
 def read_json(path: Path, kind: type = dict) -> Any:
     """The object (with kind=list, the list) in a JSON file. Raises DataError if it is missing or broken."""
+    text = read_text(path)
     try:
-        with open(path, encoding="utf-8") as file:
-            content = json.load(file)
-    except FileNotFoundError:
-        raise DataError(f"{path.parent} has no {path.name}") from None
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} cannot be read as JSON: {error}") from None
     if not isinstance(content, kind):
         raise DataError(f"{path} does not hold a JSON {'object' if kind is dict else 'list'}")
     return content
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8. Raises DataError unless it is a regular file that can be read."""
+    try:
+        refuse_irregular(path)
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise DataError(f"{path.parent} has no {path.name}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def refuse_irregular(path: Path) -> None:
+    """Raise DataError for a pipe, a folder or a device, which may never end; OSError where nothing is."""
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise DataError(f"{path} is not a regular file: put the file itself there")
 
 
 def remove(path: Path) -> None:

@@ -72,8 +72,9 @@ def minilm_library(minilm_folder: Path) -> Tokenizer:
 @pytest.fixture(scope="session")
 def minilm_native(minilm_folder: Path) -> WordPiece:
     from univar.encoder.tokenizer import read_native
+    from univar.encoder.tokenizer_files import read_tokenizer_files
 
-    files = read_native(minilm_folder)
+    files = read_native(read_tokenizer_files(minilm_folder))
     return WordPiece(files.vocab, added_tokens=files.added_tokens, **files.settings)
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from univar.encoder.modules import read_modules, tokenizer_settings, transformer_settings
 from univar.errors import DataError
 from univar.files import read_json
-from univar.kernels.checks import POOLINGS
 
 FAMILIES = {
     "bert": "bert",
@@ -29,17 +29,16 @@ ACTIVATIONS = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "gelu_fast": "gelu_tanh",
+    "gelu_accurate": "gelu_tanh",
+    "gelu_python": "gelu",
     "relu": "relu",
 }
 
-_LEGACY_POOLING = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
+NO_LIMIT = 1_000_000
+"""A longest text of so many tokens is none: transformers writes 1e30."""
+
+_COUNTS = ("dim", "layers", "heads", "intermediate", "vocab_size", "positions")
+_MOST = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class EncoderConfig:
     """Everything the forward needs beside the weights.
 
     `positions` is how many tokens a text can have at most, `position_offset` the row of the first token in
-    the position table; `rotary_base` is None for families with such a table.
+    the position table; `rotary_base` is None for families with such a table. `pad_id` is the id that takes no
+    number when a text's tokens are numbered (RoBERTa's kin: the row before `position_offset`), else None.
     """
 
     folder: Path
@@ -64,6 +64,7 @@ class EncoderConfig:
     rotary_base: float | None
     pooling: str
     max_length: int
+    pad_id: int | None = None
 
     @property
     def head_dim(self) -> int:
@@ -73,92 +74,69 @@ class EncoderConfig:
 
 def read_config(folder: Path) -> EncoderConfig:
     """Read the settings of an encoder's folder; DataError names the file and what is supported."""
-    weights_folder, pooling_folder = _module_folders(folder)
+    weights_folder, pooling = read_modules(folder)
     path = weights_folder / "config.json"
-    if not path.is_file():
+    _refuse_adapter(weights_folder)
+    if not path.exists():
         raise DataError(f"{weights_folder} has no config.json: give the folder of a Hugging Face encoder")
     raw = read_json(path)
-    family = FAMILIES.get(raw.get("model_type", ""))
+    family = FAMILIES.get(str(raw.get("model_type", "")))
     if family is None:
         supported = ", ".join(FAMILIES)
         raise DataError(
             f"{path}: model_type {raw.get('model_type')!r} is not supported; supported: {supported}"
         )
-    pooling = "mean" if pooling_folder is None else _pooling(pooling_folder / "config.json")
+    _refuse_other_models(raw, path)
     limit = _stated_limit(weights_folder)
     try:
         sizes = _nomic_sizes(raw, path) if family == "nomic_bert" else _bert_sizes(raw, family, path)
     except KeyError as error:
         raise DataError(f"{path} has no {error}: is it the config.json of a {family} encoder?") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{path} does not describe a {family} encoder: {error}") from None
+    wrong = [name for name in _COUNTS if not 0 < sizes[name] < _MOST]
+    if wrong:
+        raise DataError(f"{path}: {wrong[0]} is {sizes[wrong[0]]}: no encoder has that many")
     if sizes["dim"] % sizes["heads"]:
         raise DataError(
             f"{path}: {sizes['dim']} dims cannot be divided among {sizes['heads']} attention heads"
         )
     max_length = min(sizes["positions"], limit) if limit else sizes["positions"]
+    if max_length < 3:
+        raise DataError(f"{path.parent}: texts of {max_length} tokens hold no text: raise max_seq_length")
     return EncoderConfig(
         folder=weights_folder, family=family, pooling=pooling, max_length=max_length, **sizes
     )
 
 
-def _module_folders(folder: Path) -> tuple[Path, Path | None]:
-    """Folders of the transformer and of the pooling, None where modules.json names none."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return folder, None
-    named: dict[str, Path] = {}
-    for module in read_json(path, list):
-        name = str(module["type"]).rsplit(".", 1)[-1]
-        if name not in ("Transformer", "Pooling", "Normalize"):
-            raise DataError(
-                f"{path}: module {name!r} is not supported; supported: Transformer, Pooling, Normalize"
-            )
-        named[name] = _inside(folder, module["path"], path)
-    if "Transformer" not in named:
-        raise DataError(f"{path} names no Transformer module: is this a text encoder?")
-    _refuse_prompts(folder / "config_sentence_transformers.json")
-    return named["Transformer"], named.get("Pooling")
+def _refuse_adapter(folder: Path) -> None:
+    """peft's own folders: sentence-transformers adds the adapter to the base that it names."""
+    path = folder / "adapter_config.json"
+    if path.exists():
+        base = read_json(path).get("base_model_name_or_path")
+        raise DataError(f"{folder} is an adapter of {base!r}: give both as BASE+{folder.name}")
 
 
-def _inside(folder: Path, relative: str, path: Path) -> Path:
-    target = (folder / relative).resolve()
-    if not target.is_relative_to(folder.resolve()):
-        raise DataError(f"{path}: module path {relative!r} leads out of the folder")
-    return folder / relative
-
-
-def _refuse_prompts(path: Path) -> None:
-    if path.is_file() and read_json(path).get("default_prompt_name"):
-        raise DataError(
-            f"{path} sets a default prompt, which univar does not add: set default_prompt_name to null "
-            f"and put the prompt into the texts"
-        )
-
-
-def _pooling(path: Path) -> str:
-    raw = read_json(path)
-    if "pooling_mode" in raw:
-        modes = raw["pooling_mode"] if isinstance(raw["pooling_mode"], list) else [raw["pooling_mode"]]
-    else:
-        modes = [mode for key, mode in _LEGACY_POOLING.items() if raw.get(key)] or ["mean"]
-    if len(modes) != 1 or modes[0] not in POOLINGS:
-        raise DataError(
-            f"{path}: pooling {'+'.join(modes)!r} is not supported; supported: {', '.join(POOLINGS)}"
-        )
-    return str(modes[0])
+def _refuse_other_models(raw: dict[str, Any], path: Path) -> None:
+    """Settings under which a checkpoint of these names computes something else."""
+    for name in ("is_decoder", "quantization_config", "pruned_heads"):
+        if raw.get(name):
+            raise DataError(f"{path}: {name} {raw[name]!r} is not supported")
 
 
 def _stated_limit(folder: Path) -> int | None:
-    """Tokens a text may have according to sentence_bert_config.json, else to tokenizer_config.json."""
-    path = folder / "sentence_bert_config.json"
-    raw = read_json(path) if path.is_file() else {}
-    if raw.get("do_lower_case"):
-        raise DataError(f"{path}: do_lower_case is not supported; set it in the tokenizer instead")
-    limit = raw.get("max_seq_length")
-    if limit is None and (folder / "tokenizer_config.json").is_file():
-        limit = read_json(folder / "tokenizer_config.json").get("model_max_length")
-    return int(limit) if limit and limit < 1_000_000 else None  # transformers writes 1e30 for "no limit"
+    """Tokens a text may have by the settings of sentence-transformers, else by the tokenizer's."""
+    settings = transformer_settings(folder)
+    limit, path = settings.get("max_seq_length"), folder / "sentence_bert_config.json"
+    if limit is None:
+        path = folder / "tokenizer_config.json"
+        said = tokenizer_settings(folder)
+        limit = said.get("model_max_length", said.get("max_len"))
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not limit > 0:
+        raise DataError(f"{path}: the longest text is {limit!r} tokens: give a whole number above 2")
+    return int(limit) if limit < NO_LIMIT else None
 
 
 def _bert_sizes(raw: dict[str, Any], family: str, path: Path) -> dict[str, Any]:
@@ -166,11 +144,12 @@ def _bert_sizes(raw: dict[str, Any], family: str, path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path}: position_embedding_type {raw['position_embedding_type']!r} is not supported"
         )
-    if raw.get("hidden_act", "gelu") not in ACTIVATIONS:
+    if str(raw.get("hidden_act", "gelu")) not in ACTIVATIONS:
         raise DataError(
             f"{path}: hidden_act {raw['hidden_act']!r} is not supported; supported: {', '.join(ACTIVATIONS)}"
         )
-    offset = 0 if family == "bert" else int(raw.get("pad_token_id") or 1) + 1
+    pad = None if family == "bert" else _pad_id(raw, family, path)
+    offset = 0 if pad is None else pad + 1
     return {
         "dim": int(raw["hidden_size"]),
         "layers": int(raw["num_hidden_layers"]),
@@ -179,10 +158,23 @@ def _bert_sizes(raw: dict[str, Any], family: str, path: Path) -> dict[str, Any]:
         "vocab_size": int(raw["vocab_size"]),
         "positions": int(raw["max_position_embeddings"]) - offset,
         "position_offset": offset,
+        "pad_id": pad,
         "norm_eps": float(raw.get("layer_norm_eps", 1e-12)),
         "activation": ACTIVATIONS[raw.get("hidden_act", "gelu")],
         "rotary_base": None,
     }
+
+
+def _pad_id(raw: dict[str, Any], family: str, path: Path) -> int:
+    """The id that RoBERTa's kin leave out when they number a text's tokens, from the next number on."""
+    if family == "mpnet":
+        return 1  # whatever config.json says
+    pad = raw.get("pad_token_id", 1)
+    if isinstance(pad, bool) or not isinstance(pad, int) or pad < 0:
+        raise DataError(
+            f"{path}: pad_token_id is {pad!r}, from which {family} numbers its positions: give the id"
+        )
+    return pad
 
 
 def _nomic_sizes(raw: dict[str, Any], path: Path) -> dict[str, Any]:

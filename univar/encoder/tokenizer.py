@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pat
 
+from univar.encoder.tokenizer_files import TokenizerFiles, read_tokenizer_files
 from univar.errors import DataError, UsageError
-from univar.files import read_json
 
 if TYPE_CHECKING:
     from univar import _native
@@ -62,7 +62,7 @@ class Tokenizer(Protocol):
     vocab_size: int
 
     def encode(self, texts: Texts) -> Tokens:
-        """Tokens of each text, truncated on the right to max_length. Raises DataError for a null."""
+        """Tokens of each text, truncated to max_length. Raises DataError for a null."""
 
     def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
         """ids (T,) int32 and bounds (n + 1,) int64: whole texts without special tokens.
@@ -116,27 +116,62 @@ class WordPieceTokenizer(NativeTokenizer):
         super().__init__(native, files, max_length, threads)
 
 
+class EndTokenizer:
+    """A native tokenizer that keeps the end of a text that is too long (truncation_side "left")."""
+
+    def __init__(self, tokenizer: NativeTokenizer):
+        self.max_length = tokenizer.max_length
+        self.threads = tokenizer.threads
+        self.vocab_size = tokenizer.vocab_size
+        self._tokenizer = tokenizer
+
+    def encode(self, texts: Texts) -> Tokens:
+        """Tokens of each text: the first, special one, and the last `max_length` - 1."""
+        offsets, data = text_buffers(texts)
+        ids, cu_seqlens, _ = self._tokenizer.native.encode(
+            offsets, data, max_length=NO_LIMIT, threads=self.threads
+        )
+        lengths = np.diff(cu_seqlens)
+        truncated = lengths > self.max_length
+        place = np.arange(len(ids)) - np.repeat(cu_seqlens[:-1], lengths)
+        dropped = np.repeat(np.maximum(lengths - self.max_length, 0), lengths)
+        kept = (place == 0) | (place > dropped)
+        lengths = np.minimum(lengths, self.max_length)
+        return Tokens(ids[kept], np.concatenate(([0], np.cumsum(lengths))), truncated)
+
+    def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        return self._tokenizer.bare(texts)
+
+    def special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._tokenizer.special_tokens()
+
+
 def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tokenizer:
-    """The tokenizer of an encoder's folder: tokenizer.json, or the vocab.txt of an old BERT.
+    """The tokenizer of an encoder's folder, as `univar.encoder.tokenizer_files` reads its files together.
 
     BERT's kind of WordPiece and XLM-R's kind of Unigram run natively, everything else through Hugging Face's
     library. max_length: tokens a text may have, special tokens included. Raises DataError where the files are
     not usable and UsageError for a max_length that leaves no room for text.
     """
-    folder = Path(folder)
-    files = read_native(folder)
-    if files is None:
+    files = read_tokenizer_files(Path(folder))
+    native = read_native(files)
+    if native is None:
         from univar.encoder.tokenizer_library import LibraryTokenizer, open_library
 
-        return LibraryTokenizer(open_library(folder / "tokenizer.json"), max_length, threads)
+        return LibraryTokenizer(open_library(files), max_length, threads, files.keeps_end)
     try:
-        if isinstance(files, WordPieceFiles):
-            return WordPieceTokenizer(files, max_length, threads)
-        from univar.encoder.unigram import UnigramTokenizer
-
-        return UnigramTokenizer(files, max_length, threads)
+        tokenizer = _open_native(native, max_length, threads)
     except ValueError as error:  # what only the native class can check
         raise DataError(f"the tokenizer in {folder} is not valid: {error}") from error
+    return EndTokenizer(tokenizer) if files.keeps_end else tokenizer
+
+
+def _open_native(files: WordPieceFiles | UnigramFiles, max_length: int, threads: int) -> NativeTokenizer:
+    if isinstance(files, WordPieceFiles):
+        return WordPieceTokenizer(files, max_length, threads)
+    from univar.encoder.unigram import UnigramTokenizer
+
+    return UnigramTokenizer(files, max_length, threads)
 
 
 def check_limits(max_length: int, threads: int) -> None:
@@ -211,28 +246,22 @@ class WordPieceFiles:
     settings: dict[str, Any]
 
 
-def read_native(folder: Path) -> WordPieceFiles | UnigramFiles | None:
-    """What the native tokenizer needs, or None for files of neither BERT's WordPiece nor XLM-R's Unigram.
+def read_native(files: TokenizerFiles) -> WordPieceFiles | UnigramFiles | None:
+    """What the native tokenizer needs, or None for neither BERT's WordPiece nor XLM-R's Unigram.
 
-    Raises DataError where there is neither tokenizer.json nor vocab.txt, or the file can't be read.
+    Raises DataError where the content can't be understood.
     """
-    if (folder / "tokenizer.json").is_file():
-        return _from_json(folder / "tokenizer.json")
-    if (folder / "vocab.txt").is_file():
-        return _from_vocab(folder / "vocab.txt")
-    raise DataError(f"{folder} has neither tokenizer.json nor vocab.txt, so it has no tokenizer")
-
-
-def _from_json(path: Path) -> WordPieceFiles | UnigramFiles | None:
-    file = read_json(path)
+    content = files.content
+    if files.splits_special:
+        content = {**content, "added_tokens": [row for row in content["added_tokens"] if not row["special"]]}
     try:
-        if (files := _wordpiece_of(file)) is not None:
-            return files
+        if (found := _wordpiece_of(content)) is not None:
+            return found
         from univar.encoder.unigram import unigram_of
 
-        return unigram_of(file)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} is not a valid tokenizer file: {error!r}") from error
+        return unigram_of(content)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise DataError(f"{files.path} is not a valid tokenizer file: {error!r}") from error
 
 
 def _wordpiece_of(file: dict[str, Any]) -> WordPieceFiles | None:
@@ -295,32 +324,3 @@ def cls_and_sep(processor: dict[str, Any]) -> list[tuple[str, int]] | None:
     if any(len(special["ids"]) != 1 for special in specials):
         return None
     return [(special["tokens"][0], special["ids"][0]) for special in specials]
-
-
-def _from_vocab(path: Path) -> WordPieceFiles:
-    """An old BERT: one piece a line, the rest in tokenizer_config.json or as in bert-base-uncased."""
-    config_path = path.with_name("tokenizer_config.json")
-    config = read_json(config_path) if config_path.is_file() else {}
-    try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}") from error
-    vocab = [line.rstrip() for line in lines]
-    ids = {piece: piece_id for piece_id, piece in enumerate(vocab)}
-    names = {name: _token_name(config, name) for name in ("unk", "cls", "sep", "pad", "mask")}
-    for name in ("unk", "cls", "sep"):
-        if names[name] not in ids:
-            raise DataError(f"{path} has no {names[name]!r}: name the {name}_token in {config_path.name}")
-    added = [(name, ids[name], False, False, False, False) for name in names.values() if name in ids]
-    settings = {
-        **{name: names[name] for name in ("unk", "cls", "sep")},
-        "lowercase": config.get("do_lower_case", True),
-        "strip_accents": config.get("strip_accents"),
-        "handle_chinese_chars": config.get("tokenize_chinese_chars", True),
-    }
-    return WordPieceFiles(vocab, added, settings)
-
-
-def _token_name(config: dict[str, Any], name: str) -> str:
-    entry = config.get(f"{name}_token") or f"[{name.upper()}]"
-    return entry["content"] if isinstance(entry, dict) else entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from univar.encoder.tokenizer import Texts, Tokens, check_limits, text_buffers
+from univar.encoder.tokenizer_files import TokenizerFiles
 from univar.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ class LibraryTokenizer:
     The library has threads of its own, set by its environment variables; `threads` is not passed on.
     """
 
-    def __init__(self, library: tokenizers.Tokenizer, max_length: int, threads: int = 1):
+    def __init__(
+        self, library: tokenizers.Tokenizer, max_length: int, threads: int = 1, keeps_end: bool = False
+    ):
         check_limits(max_length, threads)
         library.no_padding()
         library.no_truncation()
@@ -33,8 +37,8 @@ class LibraryTokenizer:
         self.threads = threads
         self.vocab_size = 1 + max(library.get_vocab(with_added_tokens=True).values())
         self._library = library
+        self._keeps_end = keeps_end
         self._first, self._last = self._special_tokens()
-        self._n_last = len(self._last)
         if max_length <= library.num_special_tokens_to_add(False):
             raise UsageError(f"max_length {max_length} leaves no room for text beside the special tokens")
 
@@ -45,14 +49,9 @@ class LibraryTokenizer:
         parts = [np.zeros(0, np.int32)]
         for first, chunk in _decoded_chunks(offsets, data):
             for row, encoding in enumerate(self._library.encode_batch_fast(chunk), first):
-                ids = np.array(encoding.ids, np.int32)
-                truncated[row] = len(ids) > self.max_length
-                if truncated[row]:
-                    ids = np.concatenate(
-                        [ids[: self.max_length - self._n_last], ids[len(ids) - self._n_last :]]
-                    )
-                parts.append(ids)
-                lengths[row + 1] = len(ids)
+                truncated[row] = len(encoding.ids) > self.max_length
+                parts.append(self._cut(np.array(encoding.ids, np.int32)))
+                lengths[row + 1] = len(parts[-1])
         return Tokens(np.concatenate(parts), np.cumsum(lengths), truncated)
 
     def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
@@ -72,20 +71,60 @@ class LibraryTokenizer:
 
     def _special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
         """Those before a text, and those that follow it, which stay when it is truncated."""
-        bare = self._library.encode("a", add_special_tokens=False).ids
-        full = self._library.encode("a").ids
+        for text in ("a", ".", "\u4e00"):
+            bare = self._library.encode(text, add_special_tokens=False).ids
+            full = self._library.encode(text).ids
+            if bare:
+                break
         before = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
         return np.array(full[:before], np.int32), np.array(full[before + len(bare) :], np.int32)
 
+    def _cut(self, ids: np.ndarray) -> np.ndarray:
+        """The tokens of one text without the inner ones that are too many."""
+        too_many = len(ids) - self.max_length
+        if too_many <= 0:
+            return ids
+        start = len(self._first) if self._keeps_end else len(ids) - len(self._last) - too_many
+        return np.delete(ids, slice(start, start + too_many))
 
-def open_library(path: Path) -> tokenizers.Tokenizer:
-    """Read a tokenizer.json; DataError where the library cannot."""
+
+def open_library(files: TokenizerFiles) -> tokenizers.Tokenizer:
+    """The library's own tokenizer of a folder's files; DataError where the library cannot read them."""
     from tokenizers import Tokenizer as Library
 
     try:
-        return Library.from_file(str(path))
+        library = Library.from_str(json.dumps(files.content))
     except Exception as error:  # the library raises nothing narrower
-        raise DataError(f"{path} is not a tokenizer that the tokenizers library can read: {error}") from error
+        raise DataError(
+            f"{files.path} is not a tokenizer that the tokenizers library can read: {error}"
+        ) from error
+    library.encode_special_tokens = files.splits_special
+    return library
+
+
+def files_of_transformers(folder: Path, path: Path, kind: str) -> TokenizerFiles:
+    """A tokenizer of a class that univar does not know, as transformers makes it of `folder`.
+
+    path: the file of its vocabulary; kind: the class. DataError where transformers is not installed, or gives
+    no tokenizer of the tokenizers library.
+    """
+    remedy = "save it with PreTrainedTokenizerFast as its tokenizer_class"
+    try:
+        from transformers import AutoTokenizer
+    except ImportError:
+        raise DataError(
+            f"{path}: tokenizer_class {kind!r} is not one that univar reads: {remedy}, "
+            f"or pip install transformers"
+        ) from None
+    try:
+        made = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        content = json.loads(made.backend_tokenizer.to_str())
+    except Exception as error:  # what a broken folder makes the library raise has no common class
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise DataError(
+            f"{path}: tokenizer_class {kind!r} is not one that univar reads: {remedy} ({reason})"
+        ) from None
+    return TokenizerFiles(path, content, made.truncation_side == "left", bool(made.split_special_tokens))
 
 
 def _decoded_chunks(offsets: np.ndarray, data: np.ndarray) -> Iterator[tuple[int, list[str]]]:
