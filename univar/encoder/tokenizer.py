@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as pat
 
-from univar.encoder.tokenizer_files import TokenizerFiles, read_tokenizer_files
+from univar.encoder.config import tokenizer_settings, transformer_settings
 from univar.errors import DataError, UsageError
+from univar.files import read_json
 
 if TYPE_CHECKING:
     from univar import _native
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 Texts: TypeAlias = "pa.Array | pa.ChunkedArray | Sequence[str]"
 AddedToken: TypeAlias = tuple[str, int, bool, bool, bool, bool]
 """content, id, single_word, lstrip, rstrip, normalized"""
+_BERT_TOKENS = ("unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+_BERT_KEYS = (
+    *("tokenizer_class", "do_lower_case", "strip_accents", "tokenize_chinese_chars", "model_max_length"),
+    *("name_or_path", "do_basic_tokenize", "never_split", "special_tokens_map_file"),
+)
+"""What the tokenizer_config.json of a usual BERT says."""
 NO_LIMIT = 1 << 30
 """A max_length beyond every text."""
 MAX_VOCAB = 1 << 24
@@ -116,36 +123,6 @@ class WordPieceTokenizer(NativeTokenizer):
         super().__init__(native, files, max_length, threads)
 
 
-class EndTokenizer:
-    """A native tokenizer that keeps the end of a text that is too long (truncation_side "left")."""
-
-    def __init__(self, tokenizer: NativeTokenizer):
-        self.max_length = tokenizer.max_length
-        self.threads = tokenizer.threads
-        self.vocab_size = tokenizer.vocab_size
-        self._tokenizer = tokenizer
-
-    def encode(self, texts: Texts) -> Tokens:
-        """Tokens of each text: the first, special one, and the last `max_length` - 1."""
-        offsets, data = text_buffers(texts)
-        ids, cu_seqlens, _ = self._tokenizer.native.encode(
-            offsets, data, max_length=NO_LIMIT, threads=self.threads
-        )
-        lengths = np.diff(cu_seqlens)
-        truncated = lengths > self.max_length
-        place = np.arange(len(ids)) - np.repeat(cu_seqlens[:-1], lengths)
-        dropped = np.repeat(np.maximum(lengths - self.max_length, 0), lengths)
-        kept = (place == 0) | (place > dropped)
-        lengths = np.minimum(lengths, self.max_length)
-        return Tokens(ids[kept], np.concatenate(([0], np.cumsum(lengths))), truncated)
-
-    def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
-        return self._tokenizer.bare(texts)
-
-    def special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._tokenizer.special_tokens()
-
-
 def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tokenizer:
     """The tokenizer of an encoder's folder, as `univar.encoder.tokenizer_files` reads its files together.
 
@@ -153,7 +130,12 @@ def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tok
     library. max_length: tokens a text may have, special tokens included. Raises DataError where the files are
     not usable and UsageError for a max_length that leaves no room for text.
     """
-    files = read_tokenizer_files(Path(folder))
+    folder = Path(folder)
+    files = agreeing_files(folder)
+    if files is None:
+        from univar.encoder.tokenizer_files import read_tokenizer_files
+
+        files = read_tokenizer_files(folder)
     native = read_native(files)
     if native is None:
         from univar.encoder.tokenizer_library import LibraryTokenizer, open_library
@@ -163,7 +145,11 @@ def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tok
         tokenizer = _open_native(native, max_length, threads)
     except ValueError as error:  # what only the native class can check
         raise DataError(f"the tokenizer in {folder} is not valid: {error}") from error
-    return EndTokenizer(tokenizer) if files.keeps_end else tokenizer
+    if files.keeps_end:
+        from univar.encoder.tokenizer_library import EndTokenizer
+
+        return EndTokenizer(tokenizer)
+    return tokenizer
 
 
 def _open_native(files: WordPieceFiles | UnigramFiles, max_length: int, threads: int) -> NativeTokenizer:
@@ -232,6 +218,21 @@ def _from_list(texts: Sequence[str]) -> pa.Array:
         return pa.array(encoded, pa.large_binary())
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DataError(f"texts must all be str: {error}") from error
+
+
+@dataclass(frozen=True)
+class TokenizerFiles:
+    """One tokenizer: `content` as in a tokenizer.json, and what such a file cannot say.
+
+    path:          the file that the vocabulary comes from
+    keeps_end:     a text that is too long loses its beginning, not its end
+    splits_special: special tokens written in a text are ordinary text
+    """
+
+    path: Path
+    content: dict[str, Any]
+    keeps_end: bool = False
+    splits_special: bool = False
 
 
 @dataclass(frozen=True)
@@ -324,3 +325,57 @@ def cls_and_sep(processor: dict[str, Any]) -> list[tuple[str, int]] | None:
     if any(len(special["ids"]) != 1 for special in specials):
         return None
     return [(special["tokens"][0], special["ids"][0]) for special in specials]
+
+
+def agreeing_files(folder: Path) -> TokenizerFiles | None:
+    """A BERT's tokenizer.json as it is, where all other files say the same; None where they must be merged.
+
+    That is the usual folder; what the others mean is told by `univar.encoder.tokenizer_files`.
+    """
+    path = folder / "tokenizer.json"
+    if not path.exists() or (folder / "added_tokens.json").exists():
+        return None
+    said = tokenizer_settings(folder)
+    if not {"tokenizer_class", *_BERT_TOKENS} <= said.keys() <= {*_BERT_KEYS, *_BERT_TOKENS}:
+        return None
+    names = folder / "special_tokens_map.json"
+    named = {name: said[name] for name in _BERT_TOKENS}
+    if not names.exists() or read_json(names) != named or not all(isinstance(n, str) for n in named.values()):
+        return None
+    content = read_json(path)
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    added = content.get("added_tokens") or []
+    agrees = (
+        said["tokenizer_class"] in ("BertTokenizer", "BertTokenizerFast")
+        and transformer_settings(folder).get("do_lower_case", False) is False
+        and content.get("normalizer")
+        == {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": said.get("tokenize_chinese_chars", True),
+            "strip_accents": said.get("strip_accents"),
+            "lowercase": said.get("do_lower_case", True),
+        }
+        and {tuple(sorted(entry)) for entry in added} == {tuple(sorted((*plain, "id", "content")))}
+        and all({**entry, **plain} == entry for entry in added)
+        and {entry["content"] for entry in added} == set(named.values())
+        and _is_usual_model(content, named)
+    )
+    return TokenizerFiles(path, content) if agrees else None
+
+
+def _is_usual_model(content: dict[str, Any], named: dict[str, str]) -> bool:
+    model, processor = content.get("model") or {}, content.get("post_processor") or {}
+    usual = {
+        "type": "WordPiece",
+        "unk_token": named["unk_token"],
+        "continuing_subword_prefix": "##",
+        "max_input_chars_per_word": 100,
+    }
+    around = [{"SpecialToken": {"id": named[name], "type_id": 0}} for name in ("cls_token", "sep_token")]
+    return (
+        {**model, **usual} == model
+        and (content.get("pre_tokenizer") or {}) == {"type": "BertPreTokenizer"}
+        and processor.get("single") == [around[0], {"Sequence": {"id": "A", "type_id": 0}}, around[1]]
+        and (content.get("truncation") or {}).get("direction", "Right") == "Right"
+    )

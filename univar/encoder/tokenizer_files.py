@@ -2,8 +2,8 @@
 
 A folder describes its tokenizer up to four times, and the descriptions may contradict each other.
 transformers takes the vocabulary from tokenizer.json (or vocab.txt), then obeys tokenizer_config.json: a
-class such as BertTokenizer is built anew from the vocabulary and the settings, whatever tokenizer.json says about
-lower case, accents or special tokens. Here the same is done on the JSON alone, without transformers.
+class such as BertTokenizer is built anew from the vocabulary and the settings, whatever tokenizer.json says
+about lower case, accents or special tokens. Here the same is done on the JSON alone, without transformers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from univar.encoder.added_tokens import AddedTokens, special_tokens
-from univar.encoder.modules import tokenizer_settings, transformer_settings
+from univar.encoder.config import tokenizer_settings, transformer_settings
+from univar.encoder.tokenizer import TokenizerFiles
 from univar.errors import DataError
 from univar.files import read_json, read_text
 
@@ -44,21 +45,6 @@ _ROBERTA_NAMES = {
     "cls": "<s>",
     "mask": "<mask>",
 }
-
-
-@dataclass(frozen=True)
-class TokenizerFiles:
-    """One tokenizer: `content` as in a tokenizer.json, and what such a file cannot say.
-
-    path:          the file that the vocabulary comes from
-    keeps_end:     a text that is too long loses its beginning, not its end
-    splits_special: special tokens written in a text are ordinary text
-    """
-
-    path: Path
-    content: Json
-    keeps_end: bool = False
-    splits_special: bool = False
 
 
 @dataclass(frozen=True)

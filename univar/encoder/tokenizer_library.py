@@ -1,4 +1,4 @@
-"""Tokenizers that the native ones cannot stand in for, through Hugging Face's library `tokenizers`."""
+"""Tokenizers that the native ones cannot stand in for: Hugging Face's library, or the end of long texts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from univar.encoder.tokenizer import Texts, Tokens, check_limits, text_buffers
-from univar.encoder.tokenizer_files import TokenizerFiles
+from univar.encoder.tokenizer import (
+    NO_LIMIT,
+    NativeTokenizer,
+    Texts,
+    TokenizerFiles,
+    Tokens,
+    check_limits,
+    text_buffers,
+)
 from univar.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -86,6 +93,36 @@ class LibraryTokenizer:
             return ids
         start = len(self._first) if self._keeps_end else len(ids) - len(self._last) - too_many
         return np.delete(ids, slice(start, start + too_many))
+
+
+class EndTokenizer:
+    """A native tokenizer that keeps the end of a text that is too long (truncation_side "left")."""
+
+    def __init__(self, tokenizer: NativeTokenizer):
+        self.max_length = tokenizer.max_length
+        self.threads = tokenizer.threads
+        self.vocab_size = tokenizer.vocab_size
+        self._tokenizer = tokenizer
+
+    def encode(self, texts: Texts) -> Tokens:
+        """Tokens of each text: the first, special one, and the last `max_length` - 1."""
+        offsets, data = text_buffers(texts)
+        ids, cu_seqlens, _ = self._tokenizer.native.encode(
+            offsets, data, max_length=NO_LIMIT, threads=self.threads
+        )
+        lengths = np.diff(cu_seqlens)
+        truncated = lengths > self.max_length
+        place = np.arange(len(ids)) - np.repeat(cu_seqlens[:-1], lengths)
+        dropped = np.repeat(np.maximum(lengths - self.max_length, 0), lengths)
+        kept = (place == 0) | (place > dropped)
+        lengths = np.minimum(lengths, self.max_length)
+        return Tokens(ids[kept], np.concatenate(([0], np.cumsum(lengths))), truncated)
+
+    def bare(self, texts: Texts) -> tuple[np.ndarray, np.ndarray]:
+        return self._tokenizer.bare(texts)
+
+    def special_tokens(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._tokenizer.special_tokens()
 
 
 def open_library(files: TokenizerFiles) -> tokenizers.Tokenizer:
