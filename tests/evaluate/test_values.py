@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from tests.conftest import answer_rows, write_jsonl
 from tests.evaluate.conftest import qa_rows
@@ -22,7 +21,7 @@ from univar.evaluate import evaluate
 from univar.evaluate.against import encoded
 from univar.evaluate.protocol import EvalSettings
 from univar.evaluate.studies.culture import culture, mantel
-from univar.evaluate.studies.fulcra import auc, fulcra
+from univar.evaluate.studies.fulcra import fulcra
 from univar.evaluate.studies.style import stripped
 from univar.evaluate.studies.translationese import translationese
 
@@ -57,7 +56,7 @@ def guesses(texts: list[str]) -> np.ndarray:
 
 
 def test_a_probe_finds_the_values_that_an_embedding_holds(tmp_path):
-    found = fulcra(labelled(tmp_path / "f.parquet"), {"knows": knows, "guesses": guesses}, 200, seed=0)
+    found = fulcra(labelled(tmp_path / "f.parquet"), {"knows": knows, "guesses": guesses}, seed=0)
     assert found.labels == ["benevolence +", "power +"]  # hedonism is in all answers
     representations = found.representations
     assert representations["knows"].macro_auc.value == 1.0
@@ -68,17 +67,6 @@ def test_a_probe_finds_the_values_that_an_embedding_holds(tmp_path):
     assert blind.difference.p < 0.02
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_auc_equals_scikit_learn_with_ties_and_weights(seed):
-    rng = np.random.default_rng(seed)
-    scores, labels = rng.integers(0, 6, (50, 2)).astype(float), rng.random((50, 2)) < 0.3
-    weights = rng.integers(0, 3, (4, 50))
-    found = auc(scores, labels, weights)
-    for draw, weight in enumerate(weights):
-        expected = [roc_auc_score(labels[:, v], scores[:, v], sample_weight=weight) for v in range(2)]
-        assert found[draw] == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(
     "columns",
     [{"question": ["a"]}, {"question": ["a"], "answer": ["b"], "schwartz_types_json": ["[1]"]}],
@@ -86,7 +74,7 @@ def test_auc_equals_scikit_learn_with_ties_and_weights(seed):
 def test_another_file_is_no_fulcra(tmp_path, columns):
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
     with pytest.raises(DataError, match=r"x\.parquet"):
-        fulcra(tmp_path / "x.parquet", {"knows": knows}, 10, seed=0)
+        fulcra(tmp_path / "x.parquet", {"knows": knows}, seed=0)
 
 
 def test_mantel_finds_the_same_distances_under_noise():

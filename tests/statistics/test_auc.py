@@ -40,6 +40,21 @@ def test_topic_alone_is_worth_nothing_within_a_question() -> None:
     assert within.auc(0).estimate == 0.5
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_areas_equal_scikit_learn_with_ties(seed: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    scores, labels = rng.integers(0, 6, (50, 2)).astype(float), rng.random((50, 2)) < 0.3
+    clusters = rng.integers(0, 8, 50)
+    found, left_out = auc.areas(scores, labels, clusters)
+    expected = [metrics.roc_auc_score(labels[:, v], scores[:, v]) for v in range(2)]
+    assert found == pytest.approx(expected)
+    for number, cluster in enumerate(np.unique(clusters)):
+        rest = clusters != cluster
+        without = [metrics.roc_auc_score(labels[rest, v], scores[rest, v]) for v in range(2)]
+        assert left_out[number] == pytest.approx(without)
+
+
 def test_plain_auc_leaves_whole_clusters_out() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(2)

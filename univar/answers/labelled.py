@@ -54,7 +54,7 @@ def read_labelled(path: Path, names: list[str] | None = None) -> LabelledAnswers
     0 count. Raises DataError that names the row for anything else, for an empty question or answer, and where
     no value has answers enough.
     """
-    questions, answers, marked = [], [], []
+    questions, answers, given = [], [], []
     for number, row in enumerate(_rows(path), 1):
         column = next((name for name in LABEL_COLUMNS if name in row), None)
         if column is None or not {"question", "answer"} <= row.keys():
@@ -69,14 +69,22 @@ def read_labelled(path: Path, names: list[str] | None = None) -> LabelledAnswers
             raise DataError(f"{path}, row {number}: question and answer must be texts that are not empty")
         questions.append(question)
         answers.append(answer)
-        marked.append(_names(row[column], f"{path}, row {number}"))
+        given.append(row[column])
+    return labelled_from(questions, answers, given, str(path), names)
+
+
+def labelled_from(
+    questions: list[str], answers: list[str], given: list[Any], place: str, names: list[str] | None = None
+) -> LabelledAnswers:
+    """The same from columns. given: (n) labels as in a file; place: where they are from, for errors."""
+    marked = [_names(it, f"{place}, row {number}") for number, it in enumerate(given, 1)]
     every = sorted({name for row_names in marked for name in row_names})
     wanted = every if names is None else [name for name in names if name in every]
     table = np.array([[name in row_names for name in wanted] for row_names in marked], bool)
     held = table.reshape(len(marked), len(wanted)).sum(axis=0)
     enough = (held >= MIN_ANSWERS) & (held <= len(marked) - MIN_ANSWERS)
     if not enough.any():
-        raise DataError(f"{path}: no value has {MIN_ANSWERS} answers with it and {MIN_ANSWERS} without")
+        raise DataError(f"{place}: no value has {MIN_ANSWERS} answers with it and {MIN_ANSWERS} without")
     kept = [name for name, there in zip(wanted, enough, strict=True) if there]
     rare = [name for name, there in zip(wanted, enough, strict=True) if not there]
     return LabelledAnswers(questions, answers, table[:, enough], kept, rare)

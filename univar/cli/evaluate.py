@@ -93,6 +93,24 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Column that intervals are over; question_id:2 is its first two fields. Default: question_id.",
 )
 @click.option(
+    "--folds",
+    default=0,
+    metavar="K",
+    help="Split the one store into K folds that share no question; each is attributed by the others.",
+)
+@click.option(
+    "--centre",
+    type=click.Choice(["none", "question", "language", "language-question"]),
+    default="none",
+    show_default=True,
+    help="Take the mean answer of at least 3 other sources from each row: of its question, language or both.",
+)
+@click.option(
+    "--labels",
+    type=FILE,
+    help="Answers labelled with values, several to a question: value content where topic is alike.",
+)
+@click.option(
     "--bootstrap",
     default=1000,
     show_default=True,
@@ -156,6 +174,7 @@ def evaluate(
         univar evaluate runs/train runs/eval --within language --target model -k 5,20 --json
         univar evaluate runs/train runs/eval --out last.json
         univar evaluate runs/train runs/eval --compare last.json --fail-under model=0.1
+        univar evaluate runs/train --folds 5 --centre question
         univar evaluate runs/train --protocol paper --target source
     """
     from univar import files

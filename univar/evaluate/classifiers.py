@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from univar.errors import UsageError
 from univar.evaluate.against import Encoded
 from univar.evaluate.metrics import Prediction, predict
 from univar.evaluate.protocol import GroupRows
+from univar.heads.logistic import group_folds
 from univar.search.attribute import neighbour_labels, votes
 from univar.search.exact import ExactSearch
 from univar.search.words import UNSPACED
@@ -32,6 +33,11 @@ TFIDF_ALPHA = 1e-5
 TFIDF_EPOCHS = 5
 LENGTH_BINS = 20
 PROBE_C = 10.0
+PROBE_STRENGTHS = (0.1, 1.0, 10.0, 100.0)
+CHOOSING_FOLDS = 3
+CHOOSING_ROWS = 2000
+"""Train rows that C is chosen on at most."""
+
 PROBE_ITERATIONS = 200
 PROBE_ROWS = 50_000
 """More train rows than these are sampled before a linear probe is fitted."""
@@ -52,6 +58,7 @@ class Classifier:
 
     def __init__(self, fit: Callable[[np.ndarray, int, int], np.ndarray]) -> None:
         self._fit = fit
+        self.chosen: float | None = None
         self._known: dict[bytes, np.ndarray] = {}
 
     def scores(self, labels: np.ndarray, n_labels: int, rows: np.ndarray, seed: int) -> np.ndarray:
@@ -69,23 +76,55 @@ class Classifier:
         return self._known[key][rows][:, by_appearance]
 
 
-def linear_probe(train: Rows, eval: np.ndarray) -> Classifier:
-    """Multinomial logistic regression with L2 regularisation, C = 10; log-probabilities.
+def linear_probe(
+    train: Rows, eval: np.ndarray, questions: np.ndarray | None = None, c: float | None = None
+) -> Classifier:
+    """Multinomial logistic regression with L2 regularisation; log-probabilities.
 
-    train: (T, D) embeddings; eval: (E, D) float32. Above PROBE_ROWS train rows it sees a random sample of
-    them. Raises UsageError where scikit-learn is not installed.
+    train:     (T, D) embeddings; eval: (E, D) float32
+    questions: (T,) int64 question of each train row: C is chosen by folds that share none, else it is `c`
+    Above PROBE_ROWS train rows it sees a random sample of them. Raises UsageError without scikit-learn.
     """
 
     def fit(labels: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
         linear_model = scikit_learn("sklearn.linear_model")
         seen = sampled_rows(labels, PROBE_ROWS, seed)
-        model = linear_model.LogisticRegression(C=PROBE_C, max_iter=PROBE_ITERATIONS)
+        used = c or PROBE_C
+        if questions is not None:
+            few = sampled_rows(labels, CHOOSING_ROWS, seed)
+            used = chosen_c(np.asarray(train[few], np.float32), labels[few], questions[few], seed)
+        model = linear_model.LogisticRegression(C=used, max_iter=PROBE_ITERATIONS)
         with quiet_about_convergence():
             model.fit(np.ascontiguousarray(train[seen], dtype=np.float32), labels[seen])
+        probe.chosen = used
         log_shares: np.ndarray = model.predict_log_proba(eval)
         return log_shares
 
-    return Classifier(fit)
+    probe = Classifier(fit)
+    return probe
+
+
+def chosen_c(x: np.ndarray, labels: np.ndarray, questions: np.ndarray, seed: int) -> float:
+    """The C of PROBE_STRENGTHS that gives rows of questions kept aside the highest likelihood.
+
+    x: (n, D) float32; labels, questions: (n,) int64. PROBE_C where questions are too few to part.
+    """
+    linear_model = scikit_learn("sklearn.linear_model")
+    fold = group_folds(questions, CHOOSING_FOLDS, seed)
+    gain = dict.fromkeys(PROBE_STRENGTHS, 0.0)
+    for number in range(CHOOSING_FOLDS):
+        fitted, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        present = np.unique(labels[fitted])
+        test = test[np.isin(labels[test], present)]
+        if len(present) < 2 or not len(test):
+            return PROBE_C
+        model = linear_model.LogisticRegression(max_iter=PROBE_ITERATIONS, warm_start=True)
+        for c in PROBE_STRENGTHS:
+            with quiet_about_convergence():
+                model.set_params(C=c).fit(x[fitted], labels[fitted])
+            shares = np.log(np.maximum(model.predict_proba(x[test]), 1e-20))
+            gain[c] += float(shares[np.arange(len(test)), np.searchsorted(present, labels[test])].sum())
+    return max(PROBE_STRENGTHS, key=lambda c: gain[c])
 
 
 def paper_probe(train: Rows, eval: np.ndarray) -> Classifier:
@@ -185,9 +224,14 @@ def one_and_two_grams(text: str) -> list[str]:
     return words + [f"{first} {second}" for first, second in itertools.pairwise(words)]
 
 
-def tfidf(train_answers: list[str], eval_answers: list[str]) -> Classifier:
+def tfidf(
+    train_answers: list[str],
+    eval_answers: list[str],
+    centring: Sequence[Callable[[Any], Any] | None] = (None, None),
+) -> Classifier:
     """A linear classifier on TF-IDF features of the answers' words.
 
+    centring: what is done to the features of each side, None for nothing
     Raises UsageError where scikit-learn is not installed.
     """
     text = scikit_learn("sklearn.feature_extraction.text")
@@ -200,6 +244,7 @@ def tfidf(train_answers: list[str], eval_answers: list[str]) -> Classifier:
     )
     train = vectorizer.fit_transform(train_answers or [""])
     eval = vectorizer.transform(eval_answers)
+    train, eval = (x if done is None else done(x) for x, done in zip((train, eval), centring, strict=True))
 
     def fit(labels: np.ndarray, n_labels: int, seed: int) -> np.ndarray:
         linear_model = scikit_learn("sklearn.linear_model")
@@ -281,6 +326,29 @@ def nearest(encoder: Encoded, sides: tuple[str, str], group: GroupRows, k: int) 
     padding = ((0, 0), (0, k - width))
     return Neighbours(
         np.pad(scores, padding, constant_values=-np.inf), np.pad(indices, padding, constant_values=-1)
+    )
+
+
+def other_questions(
+    encoder: Encoded, side: str, train: np.ndarray, rows: np.ndarray, questions: np.ndarray, k: int
+) -> Neighbours:
+    """The k nearest train rows of other questions, of some train rows.
+
+    train: (T,) rows of one side of the encoder; rows: (n,) which of them are asked; questions: (T,) int64
+    """
+    most = int(np.bincount(questions).max())
+    width = min(k + most, len(train))
+    corpus = encoder.some(side, train)
+    scores, indices = ExactSearch(corpus, encoder.dim).search(encoder.matrix(side, train[rows]), width)
+    own = questions[indices] == questions[rows][:, None]
+    order = np.argsort(own, axis=1, kind="stable")[:, :k]  # other questions first, in their order
+    lost = np.take_along_axis(own, order, axis=1)
+    near = np.take_along_axis(indices, order, axis=1)
+    far = np.take_along_axis(scores, order, axis=1)
+    missing = ((0, 0), (0, k - order.shape[1]))
+    return Neighbours(
+        np.pad(np.where(lost, -np.inf, far), missing, constant_values=-np.inf).astype(np.float32),
+        np.pad(np.where(lost, -1, near), missing, constant_values=-1),
     )
 
 

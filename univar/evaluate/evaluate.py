@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,15 @@ from univar.errors import DataError, UsageError
 from univar.evaluate import protocol, scores
 from univar.evaluate.against import Encoded, encoded, matched
 from univar.evaluate.bags import bags_of, unseen_model_bags
+from univar.evaluate.centred import centred
+from univar.evaluate.folds import FoldPredictor, folds
 from univar.evaluate.predictions import GroupPredictor, Predictions, together
 from univar.evaluate.protocol import EvalSettings
 from univar.evaluate.report import Counts, Group, Overall, Report, SplitReport, StoreFacts, Target
 from univar.evaluate.studies.culture import culture as human_cultures
 from univar.evaluate.studies.culture import tables as culture_tables
 from univar.evaluate.studies.texts import TextStudies
+from univar.evaluate.studies.value_content import stored_values
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder
@@ -34,6 +38,7 @@ def evaluate(
     on_progress: OnProgress | None = None,
     encoders: Sequence[Encoder | str] = (),
     fulcra: Path | None = None,
+    labels: Path | None = None,
     culture: Path | None = None,
     style_rows: int = 0,
     translationese: Path | None = None,
@@ -45,6 +50,7 @@ def evaluate(
     on_progress:  called with a line before each group
     encoders:     encoders of the stores or where they are, for what embeds texts; others are found by id
     fulcra:       Parquet file of answers with Schwartz labels, for a probe of values
+    labels:       file of answers in which people marked values, several to a question, for value content
     culture:      folder of tables of human cultures, for Mantel's test
     style_rows:   rows of each group and side that are embedded without style and compared; 0 for none
     translationese: folder of Europarl-style CSV files
@@ -55,17 +61,17 @@ def evaluate(
     encoders, for `against` stores that lack rows, or if no row is left; UsageError for senseless options.
     """
     settings = EvalSettings.of(options)
-    if (eval is None) != (settings.protocol == "paper"):
+    if (eval is None) != (settings.protocol == "paper" or settings.folds > 0):
         raise UsageError(
-            "--protocol paper takes one store, which it splits by rows; questions takes two stores"
+            "give two stores, or one store with --folds K (by question) or --protocol paper (by rows)"
         )
     other = eval or train
     protocol.check_comparable(train, other)
-    compared = _encoders(train, other, against or {})
+    compared, centring = centred(_encoders(train, other, against or {}), (train, other), settings)
     if culture is not None:
         culture_tables(culture)  # a wrong folder is told before anything is measured
     first_stores = {train.encoder["id"]: train, **{name: both[0] for name, both in (against or {}).items()}}
-    texts = TextStudies(fulcra, style_rows, translationese, first_stores, encoders)
+    texts = TextStudies(fulcra, labels, style_rows, translationese, first_stores, encoders)
     main, counts = _main_split(train, eval, settings)
     settings.check_non_value(main.groups)
     run = EvalRun(settings, compared, on_progress or (lambda line: None))
@@ -77,6 +83,7 @@ def evaluate(
         others = {split.name: run.split(split, surface=False) for split in (seen, unseen)}
         unseen_bags = unseen_model_bags(unseen, compared, settings)
     studies = texts.run(main, compared, settings, run.on_progress)
+    value_content = studies.value_content or stored_values(other, compared, settings)
     return Report(
         overall=whole.overall,
         groups=whole.groups,
@@ -93,6 +100,8 @@ def evaluate(
         fulcra=studies.fulcra,
         style_stripped=studies.style_stripped,
         translationese=studies.translationese,
+        centring=centring,
+        value_content=value_content,
     )
 
 
@@ -107,6 +116,10 @@ def _encoders(train: Store, eval: Store, against: Mapping[str, tuple[Store, Stor
 
 def _main_split(train: Store, eval: Store | None, settings: EvalSettings) -> tuple[protocol.Split, Counts]:
     """How the protocol parts the rows, and how many there are."""
+    if settings.folds:
+        main = folds(train, settings)
+        tested = sum(len(group.eval) for group in main.groups if len(group.train))
+        return main, Counts(len(train), len(train), evaluated_rows=tested)
     if eval is None:
         main = protocol.paper_rows(train, settings.within, settings.seed)
         rows = {side: sum(len(getattr(group, side)) for group in main.groups) for side in protocol.SIDES}
@@ -126,24 +139,29 @@ class EvalRun:
 
     def __init__(self, settings: EvalSettings, encoders: list[Encoded], on_progress: OnProgress) -> None:
         self.settings, self.encoders, self.on_progress = settings, encoders, on_progress
+        self._how = encoders, settings
         self.found: dict[str, dict[str, list[tuple[str | None, Predictions]]]] = {}
 
     def split(self, split: protocol.Split, *, surface: bool) -> SplitReport:
         """Every target, in each group and over all; surface: with what needs no embedding."""
         found = self.found.setdefault(split.name, {})
         groups = []
-        for rows in split.groups:
-            name = "all" if rows.name is None else rows.name
-            self.on_progress(f"{split.name}, {name}: {len(rows.eval):,} rows against {len(rows.train):,}")
-            predictor = GroupPredictor(split, rows, self.encoders, self.settings, surface)
-            questions = len(set(predictor.questions))
+        for name, alike in itertools.groupby(split.groups, lambda it: it.name):
+            parts = list(alike)
+            for rows in parts:
+                title = "all" if name is None else name
+                sizes = f"{len(rows.eval):,} rows against {len(rows.train):,}"
+                self.on_progress(f"{split.name}, {title}: {sizes}")
+            kind = FoldPredictor(split, parts, *self._how, surface) if len(parts) > 1 else None
+            predictor = kind or GroupPredictor(split, parts[0], *self._how, surface)
+            rows, questions = predictor.group, len(set(predictor.questions))
             targets = {target: self._target(predictor, target, found) for target in self.settings.targets}
             groups.append(Group(rows.name, len(rows.train), len(rows.eval), questions, targets))
         return SplitReport({target: self._overall(parts) for target, parts in found.items()}, groups)
 
     def _target(
         self,
-        predictor: GroupPredictor,
+        predictor: GroupPredictor | FoldPredictor,
         target: str,
         found: dict[str, list[tuple[str | None, Predictions]]],
     ) -> Target:
@@ -161,6 +179,7 @@ class EvalRun:
             bags=bags_of(predictions, scores_of, self.settings) if self.settings.bags else None,
             scores=scores.target_scores(predictions, self.settings),
             per_label=scores.per_label(predictions, self.settings),
+            chosen=predictions.chosen or None,
         )
 
     def _overall(self, parts: list[tuple[str | None, Predictions]]) -> Overall:

@@ -11,11 +11,16 @@ import numpy as np
 from univar.answers.declined import is_declined
 from univar.evaluate import classifiers, protocol
 from univar.evaluate.against import Encoded
+from univar.evaluate.centred import sparse_centring
+from univar.evaluate.classifiers import linear_probe
 from univar.evaluate.metrics import Prediction, predict
 from univar.evaluate.protocol import EvalSettings
 from univar.store import Store
 
 WITHIN_QUESTION_SHUFFLES = 20
+CHOOSING_ROWS = 2000
+"""Train rows that k is chosen on at most."""
+
 PROBE_SHUFFLE_ROWS = 2000
 """Train rows that the probe with shuffled labels sees at most."""
 
@@ -40,6 +45,7 @@ class Predictions:
     truth:      (n,) int64 labels; names: of the L labels
     train_rows: (L,) rows they were learnt from; majority: (n,) bool, rows of the most frequent train label
     levels:     accuracies with shuffled labels, by kind
+    chosen:     "k" and "c" of the encoder under evaluation, chosen inside train
     """
 
     questions: np.ndarray
@@ -51,6 +57,7 @@ class Predictions:
     chance: float
     by_key: dict[Key, Prediction] = field(default_factory=dict)
     levels: dict[str, np.ndarray] = field(default_factory=dict)
+    chosen: dict[str, float] = field(default_factory=dict)
 
     def headline_keys(self, settings: EvalSettings, encoder: str | None = None) -> dict[str, Key]:
         """ "knn" and "probe" to the classifiers of an encoder that one-line figures are about."""
@@ -155,12 +162,14 @@ class GroupPredictor:
 
     def _prepare(self) -> None:
         group, sides = self.group, self.split.sides
-        probe = classifiers.paper_probe if self.settings.protocol == "paper" else classifiers.linear_probe
+        paper = self.settings.protocol == "paper"
+        asked = self._train_questions()
         for number, encoder in enumerate(self._encoders):
             self._near[encoder.name] = classifiers.nearest(encoder, sides, group, max(self.settings.k))
             if self.settings.baselines:
                 train, eval = encoder.some(sides[0], group.train), encoder.matrix(sides[1], group.eval)
-                self._classifiers[_key(number, encoder, "probe")] = probe(train, eval)
+                probe = classifiers.paper_probe(train, eval) if paper else linear_probe(train, eval, asked)
+                self._classifiers[_key(number, encoder, "probe")] = probe
         if self.surface and self.settings.baselines:
             self._add_surface()
 
@@ -175,7 +184,8 @@ class GroupPredictor:
             "declined": tuple(map(_declined, stores, rows, answers)),
             "language": tuple(codes + 1 for codes in languages),
         }
-        self._classifiers[Key(None, "tfidf")] = classifiers.tfidf(*answers)
+        centring = [sparse_centring(*side, self.settings) for side in zip(stores, rows, strict=True)]
+        self._classifiers[Key(None, "tfidf")] = classifiers.tfidf(answers[0], answers[1], centring)
         for name, (train, eval) in categories.items():
             self._classifiers[Key(None, name)] = classifiers.by_category(train, eval)
 
@@ -191,6 +201,10 @@ class GroupPredictor:
                 found.by_key[key] = near.of(slice(None), k).predict(labels, found.truth, n_labels)
             shares = _vote_shares(near.of(slice(None), headline), labels, n_labels)
             scores_of[_key(number, encoder, "knn")] = shares
+        if self.surface and len(self.settings.k) > 1:
+            k = self._chosen_k(labels, n_labels)
+            found.chosen["k"] = k
+            found.by_key[Key(None, "knn_chosen")] = found.by_key[Key(None, "knn", k)]
         return scores_of
 
     def _add_classifiers(
@@ -200,6 +214,8 @@ class GroupPredictor:
         for key, classifier in self._classifiers.items():
             scores = classifier.scores(labels, len(found.names), known, self.settings.seed)
             found.by_key[key] = predict(scores, found.truth)
+            if key == Key(None, "probe") and classifier.chosen is not None:
+                found.chosen["c"] = classifier.chosen
             if key.classifier in ("probe", "tfidf"):
                 scores_of[key] = scores.__getitem__
         return scores_of
@@ -208,8 +224,7 @@ class GroupPredictor:
         """Accuracy with the train labels shuffled: among all, and among the answers to each question."""
         settings, n_labels = self.settings, len(found.names)
         near = self._near[self._encoders[0].name].of(known, settings.headline_k)
-        questions = np.array(self.split.stores[0].text("question_id", self.group.train), dtype=object)
-        strata = np.unique(questions, return_inverse=True)[1]
+        strata = self._train_questions()
         few = min(settings.permutations, WITHIN_QUESTION_SHUFFLES)
         for name, shuffles, within in (
             ("permutation", settings.permutations, None),
@@ -222,6 +237,22 @@ class GroupPredictor:
             levels = self._shuffled_probe(found, labels, known, strata, few)
             found.levels["within_question_probe"] = levels
 
+    def _train_questions(self) -> np.ndarray:
+        """(T,) int64 code of the question of each train row."""
+        names = np.array(self.split.stores[0].text("question_id", self.group.train), dtype=object)
+        return np.unique(names, return_inverse=True)[1]
+
+    def _chosen_k(self, labels: np.ndarray, n_labels: int) -> int:
+        """The number of neighbours that is right most often on train rows, without their own question."""
+        rows = classifiers.sampled_rows(labels, CHOOSING_ROWS, self.settings.seed)
+        near = classifiers.other_questions(
+            self._encoders[0], self.split.sides[0], self.group.train, rows, self._train_questions(),
+            max(self.settings.k),
+        )  # fmt: skip
+        right = {k: near.of(slice(None), k).predict(labels, labels[rows], n_labels).hits.mean()
+                 for k in sorted(self.settings.k)}  # fmt: skip
+        return max(right, key=lambda k: right[k])
+
     def _shuffled_probe(
         self, found: Predictions, labels: np.ndarray, known: np.ndarray, strata: np.ndarray, shuffles: int
     ) -> np.ndarray:
@@ -233,7 +264,8 @@ class GroupPredictor:
         for number in range(shuffles):
             shuffled = classifiers.shuffled_within(labels, strata, rng)
             rows = classifiers.sampled_rows(shuffled, PROBE_SHUFFLE_ROWS, self.settings.seed + number)
-            probe = classifiers.linear_probe(encoder.matrix(sides[0], self.group.train[rows]), eval)
+            train = encoder.matrix(sides[0], self.group.train[rows])
+            probe = linear_probe(train, eval, c=found.chosen.get("c"))
             every = np.arange(len(known))
             scores = probe.scores(shuffled[rows], len(found.names), every, self.settings.seed)
             accuracy[number] = predict(scores, found.truth).hits.mean()

@@ -17,6 +17,7 @@ TARGETS = ("source", "model", "language")
 HEADLINE_K = 50
 PROTOCOLS = ("questions", "paper")
 SIDES = ("train", "eval")
+CENTRES = ("none", "question", "language", "language-question")
 
 SEEN_ROWS = 4000
 """Rows of each group that the split "seen" samples."""
@@ -50,6 +51,8 @@ class EvalSettings:
     permutations: shuffles of the train labels
     baselines:    linear probes, TF-IDF, and what length, declining and language tell (needs scikit-learn)
     seed:         random seed
+    centre:       what other sources' mean answer is taken from each row: by question, language, both, or none
+    folds:        folds of one store that share no question; 0 for two stores
     Raises UsageError for values that make no sense.
     """
 
@@ -64,6 +67,8 @@ class EvalSettings:
     permutations: int = 100
     baselines: bool = True
     seed: int = 0
+    centre: str = "none"
+    folds: int = 0
 
     def __post_init__(self) -> None:
         if not self.k or min(self.k) < 1:
@@ -74,6 +79,12 @@ class EvalSettings:
             raise UsageError(f"unknown protocol {self.protocol!r}: choose {' or '.join(PROTOCOLS)}")
         if self.bootstrap < 1 or self.permutations < 0:
             raise UsageError("bootstrap must be at least 1 and permutations at least 0")
+        if self.centre not in CENTRES:
+            raise UsageError(f"unknown centring {self.centre!r}: choose {', '.join(CENTRES)}")
+        if self.folds < 0 or self.folds == 1:
+            raise UsageError(f"a store is parted into at least 2 folds, got {self.folds}")
+        if self.folds and self.protocol == "paper":
+            raise UsageError("--folds parts by question, --protocol paper by rows: choose one")
         if any(size < 1 for size in self.bags):
             raise UsageError(f"a bag holds at least 1 answer, got {list(self.bags)}")
         if self.non_value and self.within is None:

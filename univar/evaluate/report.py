@@ -97,7 +97,8 @@ class TargetScores:
 
     chance:    1 / labels; majority: accuracy of always naming the most frequent train label
     permutation, within_question_*: levels with labels shuffled among all rows, among answers to one question
-    knn:       by number of neighbours; length, declined, language: what these alone tell
+    knn:       by number of neighbours; knn_chosen: by the number that leave-question-out in train chose
+    length, declined, language: what these alone tell
     """
 
     chance: float
@@ -111,6 +112,7 @@ class TargetScores:
     length: Scores | None = None
     declined: Annotated[Scores | None, Was("refusal")] = None
     language: Scores | None = None
+    knn_chosen: Scores | None = None
     against: dict[str, OtherScores] | None = None
 
     def best(self, k: int) -> Scores:
@@ -153,7 +155,7 @@ class LabelScores:
 
 @dataclass(frozen=True)
 class Target:
-    """One target in one group; skipped: why it has no scores."""
+    """One target in one group; skipped: why it has no scores; chosen: k and C, chosen inside train."""
 
     labels: int
     rows: int
@@ -163,6 +165,7 @@ class Target:
     bags: dict[int, Bags] | None = None
     scores: Annotated[TargetScores | None, Inline()] = None
     per_label: list[LabelScores] | None = None
+    chosen: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -230,6 +233,15 @@ class Counts:
     overlap_questions: Annotated[int | None, Was("leaked_questions")] = None
     rows_without_train_group: int | None = None
     evaluated_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class CentredRows:
+    """Rows of a side that a mean was taken from, by question (or language), by proposition; and the rest."""
+
+    question: int
+    cluster: int
+    none: int
 
 
 @dataclass(frozen=True)
@@ -368,6 +380,8 @@ class Report(SplitReport):
     style_stripped: dict[str, dict[str, StyleScores]] | None = None
     translationese: Translationese | None = None
     compared: Compared | None = None
+    centring: dict[str, CentredRows] | None = None
+    value_content: Fulcra | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What `json.dumps` takes. Keys that were renamed since the last schema have both names."""

@@ -52,6 +52,7 @@ def target_scores(found: Predictions, settings: EvalSettings) -> TargetScores:
         length=scores.get(Key(None, "length")),
         declined=scores.get(Key(None, "declined")),
         language=scores.get(Key(None, "language")),
+        knn_chosen=scores.get(Key(None, "knn_chosen")),
         against=others or None,
     )
 

@@ -33,7 +33,8 @@ NOTES = (
     "labels. In-question: labels shuffled among the answers to each question. TF-IDF is a",
     "linear classifier on the words of the answers alone. @5, F1 (macro) and two sources",
     "(how often the true label beats another one, chance 0.5) are those of the better one",
-    "of k-NN and probe.",
+    "of k-NN and probe. Chosen k: the best on train rows without their own question. The C of",
+    "probes is chosen in folds of train that share no question.",
 )
 SEEN_NOTE = (
     "Questions seen can score below questions new: the nearest rows are then other",
@@ -71,6 +72,7 @@ MAIN: list[Column[Line]] = [
     Column("labels", lambda line: "" if line.labels is None else f"{line.labels:,}"),
     Column("rows", lambda line: f"{line.rows:,}"),
     Column("kNN@1 [95 %]", lambda line: at_1(line.knn)),
+    Column("chosen k@1 [95 %]", lambda line: at_1(line.scores.knn_chosen)),
     Column("probe@1 [95 %]", lambda line: at_1(line.scores.probe)),
     Column("TF-IDF@1 [95 %]", lambda line: at_1(line.tfidf)),
     Column("@5", lambda line: value(line.best.accuracy[5])),
@@ -160,6 +162,11 @@ def _left_out(report: Report) -> str:
         notes.append(
             f"{counts.overlap_rows:,} of {counts.eval_rows:,} rows dropped: their question is in train "
             f"({counts.overlap_questions:,} questions)"
+        )
+    for side, rows in (report.centring or {}).items():
+        notes.append(
+            f"{side} centred by other sources' answers (--centre {report.settings.centre}): "
+            f"{rows.question:,} rows, {rows.cluster:,} by proposition, {rows.none:,} left as they are"
         )
     if counts.rows_without_train_group:
         notes.append(f"{counts.rows_without_train_group:,} rows are in groups without train rows")

@@ -8,6 +8,7 @@ label by label, is the reference in the tests.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +21,17 @@ INNER_FOLDS = 3
 _ITERATIONS = 300
 
 
-def fit(x: np.ndarray, labels: np.ndarray, c: float, start: LinearHead | None = None) -> LinearHead:
+def fit(x: Any, labels: np.ndarray, c: float, start: LinearHead | None = None) -> LinearHead:
     """V logistic regressions: C sum of log-losses + |w|^2 / 2, bias free.
 
-    x: (N, D); labels: (N, V) bool; start: where to begin, e.g. the fit of a nearby C
+    x: (N, D), or a sparse matrix of scipy; labels: (N, V) bool; start: where to begin, e.g. the fit of a
+    nearby C
     """
     from scipy.optimize import minimize
     from scipy.special import expit
 
-    n, dims, values = len(x), x.shape[1], labels.shape[1]
-    rows = np.ascontiguousarray(x, np.float32)
+    (n, dims), values = x.shape, labels.shape[1]
+    rows = x if hasattr(x, "tocsr") else np.ascontiguousarray(x, np.float32)
     wanted = labels.astype(np.float32)
     prior = np.clip(labels.mean(axis=0), 1 / (n + 2), 1 - 1 / (n + 2))
     first = np.zeros((dims + 1, values)) if start is None else np.vstack([start.weights, start.bias])
@@ -50,14 +52,18 @@ def fit(x: np.ndarray, labels: np.ndarray, c: float, start: LinearHead | None = 
     return LinearHead(w[:-1], w[-1])
 
 
-def path(
-    x: np.ndarray, labels: np.ndarray, strengths: tuple[float, ...]
-) -> Iterator[tuple[float, LinearHead]]:
+def path(x: Any, labels: np.ndarray, strengths: tuple[float, ...]) -> Iterator[tuple[float, LinearHead]]:
     """(C, fit) from the least to the greatest C, each started from the one before."""
     head: LinearHead | None = None
     for c in sorted(strengths):
         head = fit(x, labels, c, head)
         yield c, head
+
+
+def _odds(head: LinearHead, x: Any) -> np.ndarray:
+    """Log-odds of dense or sparse rows."""
+    odds: np.ndarray = x @ head.weights + head.bias
+    return odds
 
 
 def group_folds(groups: np.ndarray, folds: int, seed: int) -> np.ndarray:
@@ -71,7 +77,7 @@ Measure = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
 def choose(
-    x: np.ndarray,
+    x: Any,
     labels: np.ndarray,
     groups: np.ndarray,
     measure: Measure,
@@ -88,12 +94,12 @@ def choose(
     for number in range(INNER_FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         for c, head in path(x[train], labels[train], strengths):
-            scores[c][test] = head.log_odds(x[test])
+            scores[c][test] = _odds(head, x[test])
     return max(sorted(strengths), key=lambda c: measure(scores[c], labels, groups))
 
 
 def nested(
-    x: np.ndarray,
+    x: Any,
     labels: np.ndarray,
     groups: np.ndarray,
     measure: Measure,
@@ -114,5 +120,5 @@ def nested(
             continue
         c = choose(x[train], labels[train], groups[train], measure, strengths=strengths, seed=seed + 1)
         chosen.append(c)
-        scores[test] = fit(x[train], labels[train], c).log_odds(x[test])
+        scores[test] = _odds(fit(x[train], labels[train], c), x[test])
     return scores, chosen

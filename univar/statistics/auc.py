@@ -36,6 +36,14 @@ class Pairs:
             left_out = (won.sum() - won) / (total.sum() - total)
             return jackknife_t(float(np.divide(won.sum(), total.sum())), left_out)
 
+    def areas(self) -> tuple[np.ndarray, np.ndarray]:
+        """(V,) shares, and (G, V) the same without each question; NaN for a value without a pair."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            whole = self.won.sum(axis=0) / self.total.sum(axis=0)
+            left_out = (self.won.sum(axis=0) - self.won) / (self.total.sum(axis=0) - self.total)
+        there = self.total.sum(axis=1) > 0
+        return whole, left_out[there]
+
     def macro(self, values: np.ndarray | None = None) -> Interval:
         """Mean over values of their shares, NaN without any; each question left out in turn.
 
@@ -77,31 +85,44 @@ def within_question(scores: np.ndarray, labels: np.ndarray, questions: np.ndarra
 def plain(scores: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> Interval:
     """Area under the ROC curve over all answers, with its jackknife-t interval over clusters.
 
-    scores: (N,) float; labels: (N,) bool; clusters: (N,) of any sortable kind
-    Leaving a cluster out takes its pairs with every other row out: those of its rows with all rows, and with
-    each other only once. NaN where all labels are alike.
+    scores: (N,) float; labels: (N,) bool; clusters: (N,). NaN where labels are all alike.
     """
+    area, left_out = areas(scores[:, None], labels[:, None], clusters)
+    if np.isnan(area[0]):
+        return Interval(float("nan"), None, None, 0)
+    return jackknife_t(float(area[0]), left_out[:, 0])
+
+
+def areas(scores: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(V,) areas under the ROC curve over all answers, and (G, V) the same without each cluster.
+
+    scores: (N, V); labels: (N, V) bool; clusters: (N,). NaN where labels are all alike.
+    Leaving a cluster out takes its rows' pairs with every other row out, and its own pairs once.
+    """
+    names, cluster = np.unique(clusters, return_inverse=True)
+    area, left = np.full(scores.shape[1], np.nan), np.full((len(names), scores.shape[1]), np.nan)
+    own = within_question(scores, labels, cluster).won
+    for v, (score, held) in enumerate(zip(scores.T, labels.T, strict=True)):
+        area[v], left[:, v] = _area(score, held, cluster, own[:, v])
+    return area, left
+
+
+def _area(
+    scores: np.ndarray, labels: np.ndarray, cluster: np.ndarray, own: np.ndarray
+) -> tuple[float, np.ndarray]:
     from scipy.stats import rankdata
 
     positive, negative = np.flatnonzero(labels), np.flatnonzero(~labels)
     pairs = float(len(positive) * len(negative))
     if not pairs:
-        return Interval(float("nan"), None, None, 0)
+        return float("nan"), np.full(len(own), np.nan)
     ranks = rankdata(scores)
-    won_by = np.zeros(len(scores))  # pairs won in which a row takes part, from the carrying side
-    won_by[positive] = ranks[positive] - rankdata(scores[positive])
-    won_by[negative] = len(positive) - (ranks[negative] - rankdata(scores[negative]))
-    whole = won_by[positive].sum()
-    _, cluster = np.unique(clusters, return_inverse=True)
-    own = _pairs_inside(scores, labels, cluster)
-    carrying = np.bincount(cluster, labels)
-    lacking = np.bincount(cluster, ~labels)
-    taken = np.bincount(cluster, won_by) - own
-    left = pairs - carrying * len(negative) - lacking * len(positive) + carrying * lacking
+    won = np.zeros(len(scores))  # pairs won in which a row takes part
+    won[positive] = ranks[positive] - rankdata(scores[positive])
+    won[negative] = len(positive) - (ranks[negative] - rankdata(scores[negative]))
+    whole = won[positive].sum()
+    carrying, lacking = np.bincount(cluster, labels), np.bincount(cluster, ~labels)
+    taken = np.bincount(cluster, won) - own
+    rest = pairs - carrying * len(negative) - lacking * len(positive) + carrying * lacking
     with np.errstate(divide="ignore", invalid="ignore"):
-        return jackknife_t(whole / pairs, (whole - taken) / left)
-
-
-def _pairs_inside(scores: np.ndarray, labels: np.ndarray, cluster: np.ndarray) -> np.ndarray:
-    """(G,) pairs won among the rows of one cluster."""
-    return within_question(scores[:, None], labels[:, None], cluster).won[:, 0]
+        return whole / pairs, (whole - taken) / rest

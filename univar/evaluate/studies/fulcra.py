@@ -12,44 +12,68 @@ import numpy as np
 from univar import schema
 from univar.errors import DataError
 from univar.evaluate import classifiers
-from univar.evaluate.metrics import Difference, estimate
+from univar.evaluate.metrics import Difference, Estimate
 from univar.evaluate.report import Fulcra, ValueContent
+from univar.heads import logistic
+from univar.statistics import auc
+from univar.statistics.intervals import jackknife_t
 
 Embed = Callable[[list[str]], np.ndarray]
 
 COLUMNS = ("question", "answer", "schwartz_types_json")
 FOLDS = 5
+STRENGTHS = (0.1, 1.0, 10.0, 100.0)
+"""C that are tried; TF-IDF wants more than embeddings do."""
 MIN_ROWS = 20
 """Labels of fewer answers are left out: their AUC says nothing."""
 
 
-def fulcra(path: Path, embed: Mapping[str, Embed], bootstrap: int, seed: int) -> Fulcra:
+def fulcra(path: Path, embed: Mapping[str, Embed], seed: int) -> Fulcra:
     """Macro AUC of every representation, with intervals; the first encoder is compared with all others.
 
     path:    Parquet with question, answer and schwartz_types_json: {"benevolence": 1, "power": -1}
     embed:   encoder's name to a function from texts to (n, D) float32
     A label is a value that an answer supports ("power +") or offends ("power -"). Each label has a logistic
-    regression of its own, trained on four fifths of the questions and scored on the rest. TF-IDF of the same
-    texts and the answers' length stand beside the encoders. Raises DataError for another kind of file.
+    regression, trained on four fifths of the questions and scored on the rest; its C is chosen inside them.
+    TF-IDF of the same texts and the answers' length stand beside the encoders. Intervals are jackknife-t over
+    questions. Raises DataError for another kind of file.
     """
     questions, answers, labels, names = read_labelled(path)
     texts = schema.qa_texts(*_as_arrow(questions, answers)).to_pylist()
-    fold = _folds(questions, seed)
-    scores = {name: _embedding_scores(function(texts), labels, fold) for name, function in embed.items()}
-    scores["TF-IDF"] = _tfidf_scores(texts, labels, fold)
-    scores["length"] = _length_scores(answers, labels, fold)
-    drawn = _draws(questions, bootstrap, seed)
-    ones = np.ones((1, len(texts)), dtype=np.float32)
+    clusters = np.unique(np.array(questions, dtype=object), return_inverse=True)[1]
+    scores = {name: _held_out(function(texts), labels, clusters, seed) for name, function in embed.items()}
+    scores["TF-IDF"] = _held_out(tfidf(texts), labels, clusters, seed)
+    scores["length"] = _length_scores(answers, labels, logistic.group_folds(clusters, FOLDS, seed))
+    measured = {name: auc.areas(score, labels, clusters) for name, score in scores.items()}
+    return Fulcra(len(texts), names, compared(measured, names))
+
+
+def compared(
+    measured: Mapping[str, tuple[np.ndarray, np.ndarray]], names: list[str]
+) -> dict[str, ValueContent]:
+    """Each representation's macro AUC, and how far it lies behind the first.
+
+    measured: name to areas (V,) and (G, V) without each cluster, the same clusters for all
+    """
     found: dict[str, ValueContent] = {}
     lead: tuple[float, np.ndarray] | None = None
-    for name, score in scores.items():
-        value, around = auc(score, labels, ones)[0], auc(score, labels, drawn).mean(axis=1)
-        mean = float(value.mean())
-        difference = None if lead is None else _difference(lead[0] - mean, lead[1] - around)
-        lead = lead or (mean, around)
-        of_label = dict(zip(names, value.tolist(), strict=True))
-        found[name] = ValueContent(estimate(mean, around), of_label, difference)
-    return Fulcra(len(texts), names, found)
+    for name, (area, left_out) in measured.items():
+        mean, without = float(np.nanmean(area)), np.nanmean(left_out, axis=1)
+        difference = None if lead is None else _difference(lead[0] - mean, lead[1] - without)
+        lead = lead or (mean, without)
+        interval = jackknife_t(mean, without)
+        of_label = dict(zip(names, area.tolist(), strict=True))
+        found[name] = ValueContent(Estimate(mean, interval.low, interval.high), of_label, difference)
+    return found
+
+
+def _difference(value: float, left_out: np.ndarray) -> Difference:
+    """With the two-sided p-value of the jackknife's t."""
+    from scipy.stats import t
+
+    found = jackknife_t(value, left_out)
+    p = 1.0 if found.se is None else float(2 * t.sf(abs(value) / found.se, found.clusters - 1))
+    return Difference(value, found.low, found.high, p)
 
 
 def read_labelled(path: Path) -> tuple[list[str], list[str], np.ndarray, list[str]]:
@@ -77,65 +101,29 @@ def read_labelled(path: Path) -> tuple[list[str], list[str], np.ndarray, list[st
     return table["question"], table["answer"], labels, names
 
 
-def auc(scores: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve of each label in each draw, (draws, V); equal scores count one half.
-
-    scores, labels: (n, V); weights: (draws, n) how often each row counts. 0.5 where a draw lacks a side.
-    """
-    areas = np.empty((len(weights), labels.shape[1]))
-    for column, (score, label) in enumerate(zip(scores.T, labels.T, strict=True)):
-        order = np.argsort(score, kind="stable")
-        starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf) > 0)
-        drawn, held = weights[:, order].astype(np.float64), label[order]
-        positive = np.add.reduceat(drawn * held, starts, axis=1)
-        negative = np.add.reduceat(drawn * ~held, starts, axis=1)
-        below = np.cumsum(negative, axis=1) - negative / 2
-        pairs = positive.sum(axis=1) * negative.sum(axis=1)
-        won = (positive * below).sum(axis=1)
-        areas[:, column] = np.where(pairs > 0, won / np.maximum(pairs, 1e-12), 0.5)
-    return areas
-
-
 def _as_arrow(*columns: list[str]) -> list[Any]:
     import pyarrow as pa
 
     return [pa.array(column, pa.large_string()) for column in columns]
 
 
-def _folds(questions: list[str], seed: int) -> np.ndarray:
-    """(n,) fold of each row; a question is in one fold."""
-    names, number = np.unique(np.array(questions, dtype=object), return_inverse=True)
-    return (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[number]
+def _held_out(x: Any, labels: np.ndarray, clusters: np.ndarray, seed: int) -> np.ndarray:
+    """(n, V) log-odds by fits that saw none of a row's question, C chosen inside the others."""
+    return logistic.nested(x, labels, clusters, _macro, folds=FOLDS, strengths=STRENGTHS, seed=seed)[0]
 
 
-def _draws(questions: list[str], bootstrap: int, seed: int) -> np.ndarray:
-    """(draws, n) how often each row's question was drawn."""
-    names, number = np.unique(np.array(questions, dtype=object), return_inverse=True)
-    drawn = np.random.default_rng(seed).integers(0, len(names), (bootstrap, len(names)))
-    return np.stack([np.bincount(draw, minlength=len(names)) for draw in drawn])[:, number].astype(np.float32)
+def _macro(scores: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> float:
+    area = auc.areas(scores, labels, clusters)[0]
+    return float(np.nanmean(area)) if np.isfinite(area).any() else 0.5
 
 
-def _embedding_scores(features: Any, labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Out-of-fold decision values (n, V) of a logistic regression for each label."""
-    linear_model = classifiers.scikit_learn("sklearn.linear_model")
-    scores = np.zeros(labels.shape)
-    for number in range(FOLDS):
-        train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        for column, held in enumerate(labels.T):
-            if len(test) and len(np.unique(held[train])) == 2:
-                model = linear_model.LogisticRegression(
-                    C=classifiers.PROBE_C, max_iter=classifiers.PROBE_ITERATIONS, class_weight="balanced"
-                )
-                with classifiers.quiet_about_convergence():
-                    model.fit(features[train], held[train])
-                scores[test, column] = model.decision_function(features[test])
-    return scores
-
-
-def _tfidf_scores(texts: list[str], labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
+def tfidf(texts: list[str]) -> Any:
+    """(n, F) sparse TF-IDF of words and pairs of words."""
     text = classifiers.scikit_learn("sklearn.feature_extraction.text")
-    vectorizer = text.TfidfVectorizer(analyzer=classifiers.one_and_two_grams, min_df=2, sublinear_tf=True)
-    return _embedding_scores(vectorizer.fit_transform(texts).tocsr(), labels, fold)
+    vectorizer = text.TfidfVectorizer(
+        analyzer=classifiers.one_and_two_grams, min_df=2, sublinear_tf=True, dtype=np.float32
+    )
+    return vectorizer.fit_transform(texts).tocsr()
 
 
 def _length_scores(answers: list[str], labels: np.ndarray, fold: np.ndarray) -> np.ndarray:
@@ -150,11 +138,3 @@ def _length_scores(answers: list[str], labels: np.ndarray, fold: np.ndarray) -> 
             share = (np.bincount(bins, held[train], classifiers.LENGTH_BINS) + held[train].mean()) / counts
             scores[test, column] = share[of_test]
     return scores
-
-
-def _difference(value: float, draws: np.ndarray) -> Difference:
-    """With a bootstrap p-value: twice the share of draws on the rarer side of 0."""
-    share = min((draws <= 0).mean(), (draws >= 0).mean())
-    found = estimate(value, draws)
-    p = min(1.0, 2 * max(float(share), 1 / (1 + len(draws))))
-    return Difference(found.value, found.low, found.high, p)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from univar.evaluate.cells import at_1, interval, signed
-from univar.evaluate.report import Change, Compared, Report, StyleScores, ValueContent, ValueGap
+from univar.evaluate.report import Change, Compared, Fulcra, Report, StyleScores, ValueContent, ValueGap
 from univar.tables import Column, Table
 
 
@@ -12,6 +12,7 @@ def study_tables(report: Report) -> list[Table]:
     return [
         gap(report),
         fulcra(report),
+        value_content(report),
         culture(report),
         style(report),
         translationese(report),
@@ -42,7 +43,17 @@ def gap(report: Report) -> Table:
 
 
 def fulcra(report: Report) -> Table:
-    if report.fulcra is None:
+    return _values(report.fulcra, "Schwartz values in {rows:,} labelled answers, {labels} labels", ())
+
+
+def value_content(report: Report) -> Table:
+    title = "value content where topic tells nothing: {rows:,} labelled answers, {labels} values"
+    note = "Macro AUC over pairs of answers to one question that was kept aside; the question alone has 0.5."
+    return _values(report.value_content, title, (note,))
+
+
+def _values(found: Fulcra | None, title: str, notes: tuple[str, ...]) -> Table:
+    if found is None:
         return Table([], [])
     columns: list[Column[tuple[str, ValueContent]]] = [
         Column("representation", lambda it: it[0]),
@@ -50,9 +61,8 @@ def fulcra(report: Report) -> Table:
         Column("behind the first by [95 %]", lambda it: signed(it[1].difference)),
         Column("p", lambda it: f"{it[1].difference.p:.4f}" if it[1].difference else ""),
     ]
-    found = report.fulcra
-    title = f"Schwartz values in {found.rows:,} labelled answers, {len(found.labels)} labels"
-    return Table.of(found.representations.items(), columns, title)
+    title = title.format(rows=found.rows, labels=len(found.labels))
+    return Table.of(found.representations.items(), columns, title, notes=notes)
 
 
 def culture(report: Report) -> Table:

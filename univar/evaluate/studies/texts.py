@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from univar.answers.labelled import read_labelled as read_answers
 from univar.errors import DataError, UsageError
 from univar.evaluate.against import Encoded
 from univar.evaluate.protocol import EvalSettings, Split
@@ -14,6 +15,7 @@ from univar.evaluate.report import Fulcra, StyleScores, Translationese
 from univar.evaluate.studies.fulcra import fulcra, read_labelled
 from univar.evaluate.studies.style import style_control
 from univar.evaluate.studies.translationese import read_sides, translationese
+from univar.evaluate.studies.value_content import value_content
 from univar.search.attribute import check_encoder, store_encoder
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Found:
     """Their parts of the report, None for what was not asked for."""
 
     fulcra: Fulcra | None
+    value_content: Fulcra | None
     style_stripped: dict[str, dict[str, StyleScores]] | None
     translationese: Translationese | None
 
@@ -33,8 +36,9 @@ class Found:
 class TextStudies:
     """The studies that were asked for, with every encoder loaded; none is loaded if nothing was.
 
-    fulcra: Parquet file of labelled answers; style_rows: rows of each group and side, 0 for none;
-    translationese: folder of CSV files; stores: encoder's name to a store that it made
+    fulcra: Parquet file of labelled answers; labels: file of labelled answers, several to a question
+    style_rows: rows of each group and side, 0 for none; translationese: folder of CSV files
+    stores: encoder's name to a store that it made
     encoders: encoders, or where they are; one that is not among them is found by its id
     Raises UsageError for an encoder that is not found or made none of the stores.
     """
@@ -42,6 +46,7 @@ class TextStudies:
     def __init__(
         self,
         fulcra: Path | None,
+        labels: Path | None,
         style_rows: int,
         translationese: Path | None,
         stores: Mapping[str, Store],
@@ -51,11 +56,14 @@ class TextStudies:
             raise UsageError(f"style_rows is a number of rows, got {style_rows}")
         if fulcra is not None:
             read_labelled(fulcra)  # a wrong file is told before anything is measured
+        if labels is not None:
+            read_answers(labels)
         if translationese is not None:
             read_sides(translationese)
-        self.fulcra, self.style_rows, self.translationese = fulcra, style_rows, translationese
+        self.fulcra, self.labels = fulcra, labels
+        self.style_rows, self.translationese = style_rows, translationese
         self._embed: dict[str, Callable[..., Any]] = {}
-        if fulcra is not None or style_rows or translationese is not None:
+        if fulcra is not None or labels is not None or style_rows or translationese is not None:
             self._embed = {name: _encoder_of(store, encoders).encode for name, store in stores.items()}
 
     def run(
@@ -63,17 +71,20 @@ class TextStudies:
     ) -> Found:
         """Run them one after the other."""
         embed = self._embed
-        values = style = translations = None
+        values = content = style = translations = None
         if self.fulcra is not None:
             on_progress(f"values in {self.fulcra}")
-            values = fulcra(self.fulcra, embed, settings.bootstrap, settings.seed)
+            values = fulcra(self.fulcra, embed, settings.seed)
+        if self.labels is not None:
+            on_progress(f"value content of {self.labels}")
+            content = value_content(self.labels, embed, settings.seed)
         if self.style_rows:
             on_progress(f"{self.style_rows:,} rows of each group and side without style")
             style = style_control(split, encoded, embed, self.style_rows, settings)
         if self.translationese is not None:
             on_progress(f"translations in {self.translationese}")
             translations = translationese(self.translationese, embed, settings)
-        return Found(values, style, translations)
+        return Found(values, content, style, translations)
 
 
 def _encoder_of(store: Store, encoders: Sequence[Encoder | str]) -> Encoder:
