@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from univar.errors import DataError, StoreCorrupt
 FORMAT = "univar-index/1"
 FOLDER = "index"
 FACTS_FILE = "index.json"
+SOURCES_FOLDER = "sources"
+"""Where `univar.search.source_files` keeps what was fitted to tell sources apart."""
 _MAX_JSON_BYTES = 1 << 20
 _FIELDS: dict[str, tuple[type, ...]] = {
     "type": (str,),
@@ -49,7 +52,9 @@ def write(store_path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]
         with files.new_file(path) as file:
             file.write(content)
     for other in files.list_folder(folder):
-        if other not in (name, FACTS_FILE):
+        if other == SOURCES_FOLDER:  # heads of another state of the index
+            shutil.rmtree(folder / other, ignore_errors=True)
+        elif other not in (name, FACTS_FILE):
             files.remove(folder / other)
     return facts
 
