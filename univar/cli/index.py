@@ -123,8 +123,8 @@ def _lines(heads: dict[str, Any]) -> list[str]:
     for route, head in heads["heads"].items():
         lines.append(
             f"head for {route} rows: {head['kind']}, words x {head['words_weight']:g}, "
-            f"{head['rows']:,} rows, {heads['n_sources']} sources; held-out NLL {head['nll']:.3f} over {head['propositions']:,} "
-            f"propositions (vote {_nll_of(head, 'vote')})"
+            f"{head['rows']:,} rows, {heads['n_sources']} sources; held-out NLL {head['nll']:.3f} over "
+            f"{head['propositions']:,} propositions (vote {_nll_of(head, 'vote')})"
         )
     lines.append(
         f"fit: {heads['seconds']:.1f} s, at most {heads['peak_memory_bytes'] / 2**30:.1f} GiB of memory; "

@@ -1,4 +1,4 @@
-"""The vote of nearest neighbours as log-odds, so that it can be calibrated and compared with discriminants."""
+"""The vote of nearest neighbours as log-odds, so that it can be calibrated beside other heads."""
 
 from __future__ import annotations
 

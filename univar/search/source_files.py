@@ -155,7 +155,10 @@ def _model(store: Store, folder: Path, facts: dict[str, Any]) -> SourceModel:
     codes, names = store.codes("source")
     if len(names) != len(labels):
         raise ValueError(f"{len(labels)} labels, but the store has {len(names)} sources")
-    mapped = files.map_file(folder / _ROWS, n * dims * 2)
+    try:
+        mapped = files.map_file(folder / _ROWS, n * dims * 2)
+    except StoreCorrupt as error:
+        raise ValueError(f"{_ROWS} is missing or has another size") from error
     tables = [
         (
             _expect(arrays[f"{name}.keys"], np.uint64, (-1,)),
