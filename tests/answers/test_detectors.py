@@ -46,6 +46,19 @@ REFUSALS = {
     "fin": "Pahoittelen, mutta en voi auttaa tässä.",
     "kor": "죄송하지만 도와드릴 수 없습니다.",
     "ita": "Mi dispiace, non posso aiutarti con questo.",
+    "msa": "Maaf, saya tidak dapat membantu dengan permintaan itu.",
+    "nld": "Het spijt me, maar ik kan je daar niet bij helpen.",
+    "pol": "Przepraszam, ale nie mogę w tym pomóc.",
+    "tur": "Üzgünüm, bu konuda size yardımcı olamam.",
+    "vie": "Xin lỗi, tôi không thể giúp bạn việc đó.",
+    "ukr": "Вибачте, але я не можу з цим допомогти.",
+    "ell": "Λυπάμαι, αλλά δεν μπορώ να βοηθήσω με αυτό.",
+    "heb": "אני מצטער, אבל אני לא יכול לעזור בזה.",
+    "fas": "متأسفم، نمی‌توانم در این مورد کمک کنم.",
+    "urd": "معذرت، میں اس میں مدد نہیں کر سکتا۔",
+    "ben": "দুঃখিত, আমি এই বিষয়ে সাহায্য করতে পারছি না।",
+    "tam": "மன்னிக்கவும், இதில் என்னால் உதவ முடியாது.",
+    "tha": "ขออภัย ฉันไม่สามารถช่วยเรื่องนี้ได้",
 }
 
 

@@ -65,7 +65,8 @@ PATTERNS = {
         r"programad\w+))|me niego a)\b"
         r".{0,50}\b(?:ayud|respond|proporcion|ofrec|opin|particip|cumpl|escrib|gener|contest|expres|tomar|"
         r"dar|hacer|asist)",
-        r"\b(?:lo siento|disculpa|lamento|lamentablemente)\b.{0,60}\bno\b.{0,30}\b(?:puedo|podr|poseo|tengo)",
+        r"\b(?:lo siento|disculpa|lamento|lamentablemente)\b.{0,60}\bno\b.{0,30}\b(?:puedo|podr|"
+        r"poseo|tengo)",
         r"\bno (?:tengo|poseo|mantengo|expreso) (?:la capacidad|opini\w+|creencias|preferencias|posturas?|"
         r"ideolog\w+)",
     ],
@@ -78,7 +79,8 @@ PATTERNS = {
         r"\bje n['’]ai pas d['’](?:opinions?|avis|croyances|préférences)",
     ],
     "deu": [
-        r"\bich (?:kann|darf|möchte|werde|bin)(?: \w+){0,5} (?:nicht|keine|kein|keinen|leider nicht)\b.{0,60}"
+        r"\bich (?:kann|darf|möchte|werde|bin)(?: \w+){0,5} (?:nicht|keine|kein|keinen|"
+        r"leider nicht)\b.{0,60}"
         r"\b(?:helfen|beantworten|antworten|unterstützen|bereitstellen|geben|schreiben|erstellen|äußern|"
         r"in der Lage|teilnehmen)",
         r"\b(?:tut mir leid|entschuldigung|bedaure)\b.{0,60}\b(?:kann|darf|nicht)",
@@ -141,7 +143,75 @@ PATTERNS = {
         r"\bmi dispiace\b.{0,50}\bnon\b",
         r"\bnon ho (?:opinioni|convinzioni|preferenze)",
     ],
+    "nld": [
+        r"\bik (?:kan|mag|zal|wil)(?: \w+){0,5} (?:niet|geen)\b.{0,60}\b(?:help|antwoord|"
+        r"beantwoord|gev|schrijv|verstrek|"
+        r"bijst)",
+        r"\b(?:het spijt me|sorry)\b.{0,60}\b(?:kan|mag) (?:ik )?(?:\w+ ){0,4}(?:niet|geen)",
+        r"\bik heb geen (?:persoonlijke )?(?:mening|meningen|overtuigingen|voorkeuren)",
+    ],
+    "pol": [
+        r"\bnie (?:mogę|jestem w stanie|będę)\b.{0,50}\b(?:pom|odpowie|udziel|napisa|stworzy|"
+        r"dostarcz|wyrazi|uczestnicz)",
+        r"\b(?:przepraszam|przykro mi|niestety)\b.{0,60}\bnie (?:mogę|jestem)",
+        r"\bnie mam (?:\w+ )?(?:opinii|poglądów|przekonań|preferencji)",
+    ],
+    "tur": [
+        r"\b(?:üzgünüm|özür dilerim|maalesef|ne yazık ki)\b.{0,80}\b\w*(?:amam|emem|amıyorum|"
+        r"emiyorum|amayacağım|"
+        r"emeyeceğim)",
+        r"\b(?:yardımcı olama|yardım edeme|yanıt vereme|cevap vereme|yanıtlayama|cevaplayama|"
+        r"yazama|sağlayama)",
+        r"\bkişisel (?:görüş|fikir|inanç)\w* (?:yok|sahip değil)",
+    ],
+    "vie": [
+        r"\btôi (?:rất tiếc|xin lỗi|không thể|không được phép|từ chối)\b.{0,60}\b(?:giúp|trả lời|"
+        r"cung cấp|viết|hỗ trợ|tạo|"
+        r"thảo luận)",
+        r"\b(?:xin lỗi|rất tiếc)\b.{0,60}\bkhông thể",
+        r"\btôi không có (?:ý kiến|quan điểm|niềm tin|sở thích)",
+    ],
+    "ukr": [
+        r"\bя? ?(?:не (?:можу|буду|маю права)|відмовляюся)\b.{0,50}"
+        r"(?:допомо|відпов|надат|обговор|напис|створ|висловл)",
+        r"\b(?:вибачте|перепрошую|на жаль)\b.{0,50}\bне (?:можу|буду|маю)",
+        r"\bу мене немає (?:\w+ )?(?:думк|перекон|уподобан)",
+    ],
+    "ell": [
+        r"(?:λυπάμαι|συγγνώμη|ζητώ συγγνώμη|δυστυχώς).{0,60}δεν (?:μπορώ|είμαι σε θέση)",
+        r"δεν (?:μπορώ|είμαι σε θέση) να.{0,40}(?:βοηθήσ|απαντήσ|παράσχ|γράψ|δώσ|εκφράσ)",
+        r"δεν έχω (?:προσωπικ\w+ )?(?:απόψεις|άποψη|γνώμη|πεποιθήσεις)",
+    ],
+    "heb": [
+        r"(?:מצטער|מצטערת|סליחה|לצערי).{0,60}(?:לא (?:יכול|יכולה|אוכל)|איני יכול|אין באפשרותי)",
+        r"(?:לא (?:יכול|יכולה|אוכל)|איני יכול|אין באפשרותי).{0,40}(?:לעזור|לענות|לספק|לכתוב|לסייע|להשיב)",
+        r"אין לי (?:דעה|דעות|אמונות|העדפות)",
+    ],
+    "fas": [
+        r"(?:متأسفم|متاسفم|ببخشید|عذر می.?خواهم|پوزش).{0,80}(?:نمی.?توانم|قادر نیستم|نمی.?تونم)",
+        r"(?:نمی.?توانم|قادر نیستم).{0,50}(?:کمک|پاسخ|ارائه|بنویسم|جواب)",
+        r"(?:پاسخ|کمک|ارائه|جواب|بنویسم).{0,30}(?:نمی.?توانم|قادر نیستم)",
+        r"(?:نظر|عقیده|باور) شخصی ندارم",
+    ],
+    "urd": [
+        r"(?:معذرت|معاف کیجیے|افسوس|معافی).{0,80}نہیں (?:کر|دے|لکھ|بتا) (?:سکتا|سکتی)",
+        r"میں.{0,60}(?:مدد|جواب|فراہم).{0,20}نہیں.{0,8}(?:سکتا|سکتی)",
+    ],
+    "ben": [
+        r"(?:দুঃখিত|ক্ষমা|মাফ).{0,80}(?:পারছি না|পারি না|পারব না|অক্ষম)",
+        r"(?:সাহায্য|উত্তর|প্রদান).{0,30}(?:পারছি না|পারি না|পারব না)",
+    ],
+    "tam": [
+        r"(?:மன்னிக்கவும்|வருந்துகிறேன்).{0,80}(?:முடியாது|இயலாது|முடியவில்லை)",
+        r"(?:உதவ|பதிலளிக்க|வழங்க).{0,20}(?:முடியாது|இயலாது)",
+    ],
+    "tha": [
+        r"(?:ขออภัย|ขอโทษ|เสียใจ).{0,60}ไม่(?:สามารถ|อาจ|ได้)",
+        r"ไม่สามารถ.{0,40}(?:ช่วย|ตอบ|ให้ข้อมูล|เขียน|สร้าง|แสดงความคิดเห็น)",
+        r"ไม่มีความ(?:คิดเห็น|เชื่อ)ส่วนตัว",
+    ],
 }
+PATTERNS["msa"] = PATTERNS["ind"]
 _COMPILED = {
     language: re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE | re.DOTALL)
     for language, patterns in PATTERNS.items()

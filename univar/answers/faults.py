@@ -13,21 +13,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from univar.answers.endings import has_no_end
+from univar.answers.loops import is_loop
 from univar.answers.reasoning import split_reasoning
 from univar.errors import DataError
 from univar.schema import language_family, normalize_language
 
 SHORT_ANSWER = 12
 """A shorter answer says too little to be attributed."""
-
-CUT_CHARS = 200
-"""A shorter answer without end punctuation may just be a title or a list."""
-
-LOOP_CHARS = 60
-"""A shorter repetition at the end may be meant."""
-LOOP_TIMES = 5
-_LOOP_TAIL = 800
-_LONGEST_UNIT = 150
 
 ECHO_CHARS = 15
 """A shorter question is repeated by chance."""
@@ -36,7 +29,6 @@ DETECTABLE_CHARS = 25
 SURE_ENOUGH = 0.7
 """The language of shorter texts, or one detected with a lower probability, is not called wrong."""
 
-_ENDS = tuple(".!?…。！？।؟۔:;)]}>\"'»”’」』*`|_~")
 _SPACES = re.compile(r"\s+")
 _DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
 
@@ -71,21 +63,8 @@ def short(answers: pa.Array) -> np.ndarray:
 
 
 def loops(answers: pa.Array) -> np.ndarray:
-    """(n,) bool: the end repeats one stretch of text again and again."""
+    """(n,) bool: the answer repeats itself, as in `univar.answers.loops`."""
     return _mask(map(is_loop, answers.to_pylist()), len(answers))
-
-
-def is_loop(text: str) -> bool:
-    """Whether the end of `text` is one stretch of at most 150 characters, at least LOOP_TIMES in a row."""
-    tail = text.rstrip()[-_LOOP_TAIL:]
-    dense = sum("\u2e80" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7af" for c in tail[-100:]) > 50
-    least = LOOP_CHARS // 3 if dense else LOOP_CHARS
-    for unit in range(1, min(_LONGEST_UNIT, len(tail) // LOOP_TIMES) + 1):
-        size = max(unit * LOOP_TIMES, least)
-        end = tail[-size:]
-        if len(end) == size and end[unit:] == end[:-unit] and any(map(str.isalnum, end[:unit])):
-            return True
-    return False
 
 
 def reasoning(answers: pa.Array) -> np.ndarray:
@@ -104,7 +83,7 @@ def cut_off(answers: pa.Array, finishes: pa.Array | None) -> np.ndarray:
     """
     told = finishes.to_pylist() if finishes is not None else [""] * len(answers)
     found = (
-        finish == "length" if finish else _has_no_end(answer)
+        finish == "length" if finish else has_no_end(answer)
         for answer, finish in zip(answers.to_pylist(), told, strict=True)
     )
     return _mask(found, len(answers))
@@ -149,14 +128,6 @@ def _close_to(found: str) -> frozenset[str]:
     """The languages that a detector takes for the one that it found."""
     near = (frozenset(map(_detected, tags)) for tags in _CLOSE_LANGUAGES)
     return frozenset().union(*(labels for labels in near if found in labels))
-
-
-def _has_no_end(answer: str) -> bool:
-    text = answer.rstrip()
-    if text.endswith(_ENDS) or len(text) < CUT_CHARS // 3:
-        return False
-    whole, last = letters(pa.array([text, text.rpartition("\n")[2]])).tolist()
-    return whole >= CUT_CHARS and last >= 40
 
 
 def _is_echo(question: str, answer: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from univar.answers.faults import is_loop
+from univar.answers.loops import is_loop
 
 EMPTY = "the translation is empty"
 LOOPS = "the translation repeats itself"
