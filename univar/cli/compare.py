@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from univar.cli.output import FORMATS, Output, output_options, table_text
+from univar.cli.output import Output, table_options
 from univar.errors import UsageError
+
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -43,14 +45,10 @@ from univar.errors import UsageError
 @click.option("--test", is_flag=True, help="Also test each pair, with p-values corrected for all pairs.")
 @click.option("--all-pairs", is_flag=True, help="List all pairs, however many.")
 @click.option(
-    "--as",
-    "form",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Format of the printed tables.",
+    "--picture", type=NEW_FILE, help="Draw a heat map with its tree into a .png, .svg or .pdf file."
 )
-@output_options
+@click.option("--force", is_flag=True, help="Overwrite the picture.")
+@table_options
 def compare(
     store: Path,
     sources: tuple[str, ...],
@@ -61,7 +59,8 @@ def compare(
     floor: str,
     test: bool,
     all_pairs: bool,
-    form: str,
+    picture: Path | None,
+    force: bool,
     output: Output,
 ) -> None:
     """Measure how far the sources of STORE are apart, beside how far each is from itself.
@@ -74,11 +73,14 @@ def compare(
         univar compare runs/answers --by source --test
         univar compare runs/answers model-0 model-1
     """
+    from univar import files
     from univar.compare.as_json import comparison_json
     from univar.compare.compare import compare as run
     from univar.compare.text import tables
     from univar.store import Store
 
+    if picture is not None:
+        files.refuse_existing(picture, force)
     if len(sources) == 1:
         raise UsageError(f"{sources[0]!r} alone cannot be compared: name two sources or none")
     found = run(
@@ -91,10 +93,14 @@ def compare(
         floor=floor,
         test=test or len(sources) == 2,
     )
-    blocks = tables(found, all_pairs=all_pairs or form == "csv")
-    if form == "csv":
+    blocks = tables(found, all_pairs=all_pairs or output.form == "csv")
+    if output.form == "csv":
         blocks = blocks[-1:]
-    output.result(comparison_json(found), "\n\n".join(table_text(block, form) for block in blocks))
+    if picture is not None:
+        from univar.compare.picture import draw_comparison
+
+        draw_comparison(found, picture)
+    output.result(comparison_json(found), blocks)
 
 
 def parse_columns(text: str) -> list[str]:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from univar.cli.output import FORMATS, Output, output_options, table_text
+from univar.cli.output import Output, table_options
 
+NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 STORE = click.Path(path_type=Path)
 
 
@@ -44,14 +45,10 @@ STORE = click.Path(path_type=Path)
 @click.option("--encoder", help="Embed all stores again with this encoder.")
 @click.option("--work", type=STORE, metavar="FOLDER", help="Where stores are embedded again.")
 @click.option(
-    "--as",
-    "form",
-    type=click.Choice(FORMATS),
-    default="table",
-    show_default=True,
-    help="Format of the printed tables.",
+    "--picture", type=NEW_FILE, help="Draw the releases on a time line into a .png, .svg or .pdf file."
 )
-@output_options
+@click.option("--force", is_flag=True, help="Overwrite the picture.")
+@table_options
 def track(
     baseline: Path,
     candidates: tuple[Path, ...],
@@ -63,7 +60,8 @@ def track(
     part: str,
     encoder: str | None,
     work: Path | None,
-    form: str,
+    picture: Path | None,
+    force: bool,
     output: Output,
 ) -> None:
     """Test whether CANDIDATES, stores of later releases in order, moved away from BASELINE.
@@ -76,11 +74,14 @@ def track(
         univar track runs/a runs/b
         univar track runs/a runs/b --tolerance 0.01 --json
     """
+    from univar import files
     from univar.compare.releases import Releases, of_one_encoder
     from univar.compare.track import track as run
     from univar.compare.track_text import tables, tracking_json
     from univar.store import Store
 
+    if picture is not None:
+        files.refuse_existing(picture, force)
     stores = of_one_encoder([Store(path) for path in (baseline, *candidates)], encoder, work, output.note)
     found = run(
         Releases(stores),
@@ -91,7 +92,11 @@ def track(
         looks=looks,
         alpha=alpha,
     )
-    blocks = tables(found)[: 1 if form == "csv" else None]
-    output.result(tracking_json(found), "\n\n".join(table_text(block, form) for block in blocks))
+    blocks = tables(found)[: 1 if output.form == "csv" else None]
+    if picture is not None:
+        from univar.compare.picture import draw_tracking
+
+        draw_tracking(found, picture)
+    output.result(tracking_json(found), blocks)
     if found.exit_code:
         raise SystemExit(found.exit_code)

@@ -6,7 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 from univar.compare.compare import Comparison, Pair
+from univar.compare.detail import Detail
 from univar.compare.floor import Floor
+from univar.compare.probes import ProbeShift
 from univar.statistics.intervals import Interval
 
 FORMAT = "univar-comparison/1"
@@ -27,8 +29,32 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
         "floor": floor_json(found.floor),
         "floors": [floor_json(floor) for floor in found.floors],
         "pairs": [_pair(pair) for pair in found.pairs],
+        "variance": None if found.shares is None else found.shares.shares,
+        "consistency": [
+            {"model": each.model, "languages": [each.one, each.other], **interval_json(each.value)}
+            for each in found.consistencies
+        ],
+        "detail": None if found.detail is None else _detail(found.detail),
         "notes": list(found.notes),
     }
+
+
+def _detail(found: Detail) -> dict[str, Any]:
+    return {
+        "questions": [asdict(each) for each in found.questions],
+        "values": [
+            {"name": name, **interval_json(d2), "p": p, "p_holm": p_holm}
+            for name, d2, p, p_holm in found.values
+        ],
+        "probes": [probe_json(each) for each in found.probes],
+        "declined": asdict(found.flips),
+    }
+
+
+def probe_json(found: ProbeShift) -> dict[str, Any]:
+    """A value's change with its interval, propositions up and down, p and t."""
+    own = {"up": found.up, "down": found.down, "p": found.p, "p_holm": found.p_holm, "t": found.t}
+    return {"name": found.value, **interval_json(found.change), **own}
 
 
 def _pair(pair: Pair) -> dict[str, Any]:

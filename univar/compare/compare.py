@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from univar.compare.cells import PAIRINGS, Cells, cells_of, distances, matched
+from univar.compare.detail import Detail, detail
 from univar.compare.floor import Floor, floors, largest
 from univar.compare.rows import Rows, rows_of
+from univar.compare.variance import Consistency, Shares, consistencies, factors_of, variance_shares
 from univar.errors import DataError, UsageError
 from univar.statistics.centring import centre
 from univar.statistics.distances import DistanceMatrix
@@ -44,6 +46,7 @@ class Comparison:
     sources: names; rows: answers of each; propositions: answered by each
     pairs:   every pair, in the order of the sources
     floors:  what the data allow; floor: the one that counts, None: unknown
+    shares:  of the variance; consistencies: of each model's languages; detail: where two sources differ
     notes:   how answers were paired, what was left out
     """
 
@@ -58,6 +61,9 @@ class Comparison:
     floors: tuple[Floor, ...]
     floor: Floor | None
     notes: tuple[str, ...]
+    shares: Shares | None = None
+    consistencies: tuple[Consistency, ...] = ()
+    detail: Detail | None = None
 
     def matrix(self) -> np.ndarray:
         """(S, S) float64 D2, 0 on the diagonal, NaN where unknown."""
@@ -90,13 +96,15 @@ def compare(
     test:    also give the sign-flip p-value of each pair, corrected for all
     Raises DataError for fewer than two sources, UsageError for names that the store lacks.
     """
-    rows = kept(rows_of(store, by, cluster=cluster, part=part), only)
-    embeddings, note = centred(rows, store, centre)
-    rows = _with_embeddings(rows, embeddings)
+    whole = rows_of(store, by, cluster=cluster, part=part)
+    shares = variance_shares(whole.embeddings, factors_of(store, whole))
+    alike, unlike = ([], None) if only else consistencies(store, whole)
+    embeddings, note = centred(whole, store, centre)
+    rows, taken = kept(_with_embeddings(whole, embeddings), only)
     cells = cells_of(rows)
     found, pairing = distances(cells)
     pairs = _pairs(rows.sources, found, pairing)
-    notes = [*rows.notes, *([note] if note else []), *_coverage(found, pairing)]
+    notes = [*rows.notes, *(it for it in (note, unlike) if it), *_coverage(found, pairing)]
     if test:
         pairs, tested = _tested(pairs, cells)
         notes += tested
@@ -113,11 +121,14 @@ def compare(
         tuple(known),
         largest(known, None if floor == "auto" else floor),
         tuple(notes),
+        shares,
+        tuple(alike),
+        detail(store, rows, part, taken) if len(rows.sources) == 2 and centre == "none" else None,
     )
 
 
-def kept(rows: Rows, only: Sequence[str]) -> Rows:
-    """The rows of some sources.
+def kept(rows: Rows, only: Sequence[str]) -> tuple[Rows, np.ndarray]:
+    """The rows of some sources, and which rows they are, (N,).
 
     Raises UsageError for unknown names, DataError where fewer than two are left.
     """
@@ -132,7 +143,7 @@ def kept(rows: Rows, only: Sequence[str]) -> Rows:
             f"there is one source, {names[0]!r}: a comparison needs two; choose other columns with --by"
         )
     if len(names) == len(rows.sources):
-        return rows
+        return rows, np.arange(len(rows))
     numbers = np.full(len(rows.sources), -1, np.int64)
     for number, name in enumerate(names):
         numbers[rows.sources.index(name)] = number
@@ -141,7 +152,7 @@ def kept(rows: Rows, only: Sequence[str]) -> Rows:
         name: getattr(rows, name)[here]
         for name in ("embeddings", "cluster", "prompt", "wording", "rest", "text")
     }
-    return replace(rows, sources=names, source=numbers[rows.source[here]], **arrays)
+    return replace(rows, sources=names, source=numbers[rows.source[here]], **arrays), here
 
 
 def centred(rows: Rows, store: Store, how: str) -> tuple[np.ndarray, str | None]:
@@ -156,8 +167,6 @@ def centred(rows: Rows, store: Store, how: str) -> tuple[np.ndarray, str | None]
     groups = rows.cluster
     if how == "language":
         languages, names = store.codes("language")
-        if len(languages) != len(rows):
-            raise UsageError("--centre language needs all sources: name none")
         groups = rows.cluster * max(len(names), 1) + languages
     found = centre(rows.embeddings, rows.source, groups)
     return found.embeddings, found.note()

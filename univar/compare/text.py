@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from univar.compare.compare import Comparison, Pair
+from univar.compare.detail import Detail, QuestionPair
 from univar.compare.floor import Floor
+from univar.compare.probes import ProbeShift
+from univar.compare.variance import Consistency
 from univar.statistics.intervals import Interval
 from univar.tables import Column, Table
 
@@ -24,6 +29,8 @@ def distance_text(distance: Interval, floor: Floor | None) -> str:
 def tables(found: Comparison, *, all_pairs: bool = False) -> list[Table]:
     """The matrix and the pairs: all of them where they are few or asked for, else the ends."""
     blocks = [] if len(found.sources) < 3 else [_matrix(found)]
+    blocks += [_consistencies(found)] if found.consistencies else []
+    blocks += _details(found.detail) if found.detail else []
     if all_pairs or len(found.pairs) <= FEW_PAIRS:
         return [*blocks, _pairs(found, found.pairs, "Pairs")]
     order = sorted(
@@ -77,4 +84,64 @@ def notes(found: Comparison) -> tuple[str, ...]:
     known = [floor.note() for floor in found.floors] or [
         "floor unknown: no source was asked in two wordings or sampled twice"
     ]
-    return (first, *known, *found.notes)
+    shares = (found.shares.note(),) if found.shares else ()
+    return (first, *known, *shares, *found.notes)
+
+
+def _consistencies(found: Comparison) -> Table:
+    columns: list[Column[Consistency]] = [
+        Column("model", lambda each: each.model),
+        Column("languages", lambda each: f"{each.one}, {each.other}"),
+        Column("consistency", lambda each: each.value.text(2)),
+        Column("propositions", lambda each: str(each.value.clusters)),
+    ]
+    known = [each for each in found.consistencies if each.value.estimate == each.value.estimate]
+    left = len(found.consistencies) - len(known)
+    note = "1: the model differs from the others in the same way in both languages; 0: in unrelated ways"
+    few = (f"{left} pairs of languages left out: the model does not differ from the others there",)
+    return Table.of(
+        known, columns, "Languages of each model, least alike first", 2, (note, *few * bool(left))
+    )
+
+
+def _details(found: Detail) -> list[Table]:
+    flips = found.flips
+    asked: list[Column[QuestionPair]] = [
+        Column("proposition", lambda each: each.proposition),
+        Column("squared", lambda each: f"{each.squared:.3f}"),
+        Column(found.a, lambda each: _start(each.a)),
+        Column(found.b, lambda each: _start(each.b)),
+    ]
+    note = (
+        f"declined by {found.a} alone {flips.only_a}, by {found.b} alone {flips.only_b}, by both "
+        f"{flips.both}, by neither {flips.neither} propositions"
+    )
+    blocks = [Table.of(found.questions, asked, "Questions, farthest to nearest", 1, (note, *found.notes))]
+    if found.values:
+        rows = [
+            [name, d2.text(DIGITS), str(d2.clusters), *("" if it is None else f"{it:.4f}" for it in both)]
+            for name, d2, *both in found.values
+        ]
+        headers = ["value asked about", "distance", "propositions", "p", "p (Holm)"]
+        blocks.append(Table(headers, rows, "By the value that a question is about"))
+    if found.probes:
+        blocks.append(probe_table(found.probes, f"Values, {found.b} minus {found.a}"))
+    return blocks
+
+
+def probe_table(probes: Sequence[ProbeShift], title: str) -> Table:
+    """One line a value, in standard deviations of its score."""
+    columns: list[Column[ProbeShift]] = [
+        Column("value", lambda each: each.value),
+        Column("change (sd)", lambda each: each.change.text(2)),
+        Column("up", lambda each: str(each.up)),
+        Column("down", lambda each: str(each.down)),
+        Column("p", lambda each: "" if each.p is None else f"{each.p:.4f}"),
+        Column("p (Holm)", lambda each: "" if each.p_holm is None else f"{each.p_holm:.4f}"),
+    ]
+    return Table.of(probes, columns, title, 1)
+
+
+def _start(text: str, limit: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -9,6 +9,7 @@ import numpy as np
 
 from univar.compare.cells import Cells, cells_of, distance, matched
 from univar.compare.floor import Floor, floors, largest
+from univar.compare.probes import ProbeShift, by_probe, probes_of
 from univar.compare.releases import RELEASE, Releases
 from univar.compare.rows import Rows, rows_of
 from univar.compare.traits import TRAITS, Trait, by_value, traits, value_of_cluster
@@ -41,6 +42,7 @@ class Shift:
     detectable: D2 that this study would find with 80 % power; None: unknown
     traits:     change of the share of declined answers, and of the answers' length
     values:     the same by the value that the questions are about
+    probes:     change of the score of each value that the encoder's probes can tell
     """
 
     model: str
@@ -57,6 +59,7 @@ class Shift:
     detectable: float | None
     traits: tuple[Trait, ...]
     values: tuple[ValueShift, ...] = ()
+    probes: tuple[ProbeShift, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def track(
         raise UsageError(f"--looks {planned}, but {given} releases are given: each is a look")
     by, notes = _sources(releases)
     rows = rows_of(releases, by, cluster=cluster, part=part, beside=("language",))
-    study = _Study(releases, rows, floor, tolerance, alpha / planned)
+    study = _Study(releases, rows, part, floor, tolerance, alpha / planned)
     found = []
     for number in range(1, given + 1):
         baseline = study.shifts(0, number)
@@ -144,7 +147,7 @@ def track(
         planned,
         tuple(found),
         {model: _first(found, model) for model in models},
-        (*rows.notes, *notes),
+        (*rows.notes, *notes, *((study.note,) if study.note else ())),
     )
 
 
@@ -170,7 +173,13 @@ class _Study:
     """All sources' answers, made once; `shifts` compares two releases."""
 
     def __init__(
-        self, releases: Releases, rows: Rows, floor: str, tolerance: float | None, alpha: float
+        self,
+        releases: Releases,
+        rows: Rows,
+        part: str | None,
+        floor: str,
+        tolerance: float | None,
+        alpha: float,
     ) -> None:
         self._rows, self._tolerance, self._alpha = rows, tolerance, alpha
         self._kind = None if floor == "auto" else floor
@@ -178,6 +187,7 @@ class _Study:
         self._cells = cells_of(rows)
         self._traits: Cells = cells_of(rows, traits(releases))
         self._values = value_of_cluster(releases, rows)
+        self._probes, self.note = probes_of(releases, part)
         self._number = {name: number for number, name in enumerate(rows.sources)}
 
     def shifts(self, old: int, new: int) -> tuple[Shift, ...]:
@@ -233,4 +243,5 @@ class _Study:
             smallest_detectable(found),
             tuple(Trait.of(name, *(side[:, n] for side in features)) for n, name in enumerate(TRAITS)),
             tuple(ValueShift(*each) for each in by_value(left, right, codes, self._values)),
+            tuple(by_probe(self._probes, left, right)) if self._probes is not None and len(codes) else (),
         )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from univar.compare.as_json import floor_json, interval_json
-from univar.compare.text import DIGITS, distance_text
+from univar.compare.as_json import floor_json, interval_json, probe_json
+from univar.compare.text import DIGITS, distance_text, probe_table
 from univar.compare.track import Look, Shift, Tracking, ValueShift
 from univar.compare.traits import Trait
 from univar.compare.verdict import BEYOND, UNSURE, WITHIN
@@ -29,6 +29,11 @@ def tables(found: Tracking) -> list[Table]:
     last = [(shift, value) for shift in found.looks[-1].baseline for value in shift.values]
     if last:
         blocks.append(Table.of(last, _VALUES, f"Values, {found.looks[-1].release}", keys=1))
+    blocks += [
+        probe_table(shift.probes, f"Values by their probes, {found.looks[-1].release} {shift.model}".strip())
+        for shift in found.looks[-1].baseline
+        if shift.probes
+    ]
     return blocks
 
 
@@ -133,6 +138,7 @@ def _shift(shift: Shift) -> dict[str, Any]:
         "verdict": shift.verdict,
         "why": shift.why,
         "detectable": shift.detectable,
+        "probes": [probe_json(each) for each in shift.probes],
         **{trait.name: _trait(trait) for trait in shift.traits},
         "values": [
             {"name": each.value, **interval_json(each.distance), "p": each.p, "p_holm": each.p_holm}

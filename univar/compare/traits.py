@@ -55,11 +55,15 @@ def traits(store: Store | Releases) -> np.ndarray:
     return np.stack([np.array(declined, np.float32), lengths.astype(np.float32)], axis=1)
 
 
-def value_of_cluster(store: Store | Releases, rows: Rows) -> dict[int, str]:
-    """The value that each proposition is about, from the column `value`; empty without it."""
+def value_of_cluster(store: Store | Releases, rows: Rows, taken: np.ndarray | None = None) -> dict[int, str]:
+    """The value that each proposition is about, from the column `value`; empty without it.
+
+    taken: (N,) the store's rows that `rows` holds; None: all
+    """
     if "value" not in store.columns:
         return {}
     codes, names = store.codes("value")
+    codes = codes if taken is None else codes[taken]
     clusters, first = np.unique(rows.cluster, return_index=True)
     values = [names[code] for code in codes[first].tolist()]
     return {cluster: value for cluster, value in zip(clusters.tolist(), values, strict=True) if value}
