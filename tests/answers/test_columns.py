@@ -288,3 +288,21 @@ def test_optional_columns_are_still_checked_when_they_say_something(tmp_path: Pa
     )
     assert list(reading.reasons) == [1, 2]
     assert [row["language"] for row in reading.rows] == ["fin", ""]
+
+
+@pytest.mark.parametrize(
+    ("stem", "language"),
+    [
+        ("answers_zh-TW", "zho_Hant"),
+        ("gpt4_zho_Hant", "zho_Hant"),
+        ("paper-sr-Latn_v2", "srp_Latn"),
+        ("answers-pt-BR", "por"),
+        ("fin_answers_EN", "eng"),
+        ("model-x_arb_Arab", "arb"),
+    ],
+)
+def test_a_language_in_a_file_s_name_keeps_its_script(tmp_path: Path, stem: str, language: str) -> None:
+    path = written(tmp_path / f"{stem}.csv", [{"model": "m", "question": "why?", "answer": "because"}])
+    assert [row["language"] for row in read(path, reading=Reading(constant={"language": "@name"})).rows] == [
+        language
+    ]

@@ -50,3 +50,21 @@ def test_another_text_in_another_script_is_asked(project: Project, fake: Fake) -
     assert project.run()[0] == 0
     assert fake.requests == 2
     assert {row["language"] for row in project.rows()} == {"srp", "srp_Latn"}
+
+
+def test_a_persona_under_an_older_label_is_the_same_persona(project: Project, fake: Fake) -> None:
+    row = {"question_id": "q1", "wording": 1, "language": "ar", "question": "one?"}
+    (project.folder / "questions.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    entry = f'[[models]]\nname = "m"\nurl = "{fake.url}"\npersonas = ["rebel"]\n'
+    project.models(f'[personas.rebel]\nar = "Be bold."\n{entry}')
+    assert project.run()[0] == 0
+    as_an_earlier_version(project, "ara")
+    with sqlite3.connect(project.folder / "answers.jsonl.state") as state:
+        state.execute("UPDATE sources SET settings = replace(settings, '\"arb\"', '\"ara\"')")
+    state.close()
+    assert project.run()[0] == 0
+    assert fake.requests == 1
+    project.models(f'[personas.rebel]\nar = "Be shy."\n{entry}')
+    code, _, error = project.run()
+    assert code == 2
+    assert "asked before with other settings" in error

@@ -141,18 +141,28 @@ def _constants(constant: Mapping[str, str], source: Input) -> dict[str, str]:
     for column, value in constant.items():
         if value != "@name":
             continue
-        stem = os.path.basename(source.label).split(".")[0]
-        parts = re.split(r"[_\s-]+", stem)
-        codes = [part for part in parts[::-1] if _is_language(part)]
+        codes = _languages_of_name(os.path.basename(source.label).split(".")[0])
         if not codes:
             raise DataError(f"{source.label}: no part of the file's name is a language code")
-        values[column] = codes[0]
+        values[column] = codes[-1]
     return values
 
 
+_TAG = re.compile(r"(?<![^\W_])[A-Za-z]{2,3}(?:[-_][A-Z][a-z]{3})?(?:[-_][A-Z]{2})?(?![^\W_])")
+
+
+def _languages_of_name(stem: str) -> list[str]:
+    """The language codes in a file's name, with their scripts and regions: `zh-TW` of `answers_zh-TW`."""
+    import langcodes
+
+    found = []
+    for tag in _TAG.findall(stem):
+        whole = langcodes.tag_is_valid(tag.replace("_", "-"))
+        found += [code for code in ([tag] if whole else re.split("[-_]", tag)) if _is_language(code)]
+    return found
+
+
 def _is_language(code: str) -> bool:
-    if not 2 <= len(code) <= 3:
-        return False
     try:
         normalize_language(code)
     except DataError:

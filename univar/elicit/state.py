@@ -223,7 +223,7 @@ class State:
             found = self._db.execute(
                 "INSERT INTO sources (name, settings) VALUES (?, ?) RETURNING id, settings", (name, settings)
             ).fetchone()
-        if found[1] != settings:
+        if found[1] != settings and _facts(found[1]) != _facts(settings):
             raise UsageError(
                 f"{name!r} was asked before with other settings ({self.path}): give the model another name, "
                 "or choose another --out"
@@ -387,3 +387,10 @@ class State:
                 "created": created,
                 **({"reasoning": reasoning} if reasoning else {}),
             }
+
+
+def _facts(settings: str) -> dict[str, Any]:
+    """A respondent's settings; languages by the labels of today, without scripts."""
+    facts = json.loads(settings)
+    texts = facts.get("system", {})
+    return {**facts, "system": {base_language(current_language(code)): text for code, text in texts.items()}}

@@ -14,6 +14,7 @@ import numpy as np
 from univar.errors import DataError
 from univar.evaluate.against import Encoded
 from univar.evaluate.report import Mantel
+from univar.schema import base_language
 
 if TYPE_CHECKING:
     from univar.store import Store
@@ -128,7 +129,8 @@ def _language_centres(store: Store, encoder: Encoded, rows: np.ndarray) -> dict[
     for code in range(len(labels)):
         own = rows[sources[rows] == code]
         if len(own):
-            language = _SAME.get(languages[own[0]], languages[own[0]])
+            spoken = base_language(languages[own[0]])
+            language = _SAME.get(spoken, spoken)
             centres.setdefault(language, []).append(encoder.matrix("eval", own).mean(axis=0))
     return {language: np.mean(found, axis=0) for language, found in centres.items()}
 
