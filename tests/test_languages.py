@@ -192,3 +192,13 @@ def test_the_core_questions_are_found_by_any_code_of_their_language(tmp_path: Pa
         "zho",
         "ind",
     }
+
+
+def test_python_callers_may_use_any_code(tmp_path: Path) -> None:
+    from univar.elicit.elicitation import gather_questions
+    from univar.questions import load_bank, select
+
+    assert {q.language for q in select(load_bank(), languages=["ar", "zh"])} == {"arb", "zho"}
+    assert {q.language for q in gather_questions("core", ["sw"])} == {"swh"}
+    assert is_declined("عذرا، لا أستطيع المساعدة في ذلك.", "ar")
+    assert is_declined("Samahani, siwezi kusaidia na hilo.", "sw")

@@ -6,6 +6,7 @@ the released encoders were trained on).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import re
@@ -100,15 +101,13 @@ def base_language(label: str) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def language_family(label: str) -> tuple[str, ...]:
-    """The labels under which to look something up for a language, nearest first.
+    """The labels under which to look something up for a language (label or code), nearest first.
 
     `zho_Hant` gives `zho_Hant`, `zho`; Egyptian Arabic, `arz`, gives `arz`, `arb`.
     """
-    from langcodes.data_dicts import MACROLANGUAGES
-
-    base = base_language(label)
-    macro = MACROLANGUAGES.get(base) or MACROLANGUAGES.get(_tag_language(base))
-    return tuple(dict.fromkeys((label, base, _label(macro) if macro else base)))
+    with contextlib.suppress(DataError):  # else a label of its own
+        label = normalize_language(label)
+    return _family(label)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -196,6 +195,14 @@ def _tag_language(iso: str) -> str:
     return LANGUAGE_REPLACEMENTS.get(iso, iso)
 
 
+def _family(label: str) -> tuple[str, ...]:
+    from langcodes.data_dicts import MACROLANGUAGES
+
+    base = base_language(label)
+    macro = MACROLANGUAGES.get(base) or MACROLANGUAGES.get(_tag_language(base))
+    return tuple(dict.fromkeys((label, base, _label(macro) if macro else base)))
+
+
 @functools.lru_cache(maxsize=1024)
 def _usual_script(language: str) -> str:
     """The script of most texts in a language, by CLDR; that of its macrolanguage where it lacks one."""
@@ -204,7 +211,7 @@ def _usual_script(language: str) -> str:
 
     if language in _SCRIPTS:
         return _SCRIPTS[language]
-    family = language_family(language)
+    family = _family(language)
     codes = (code for label in family for code in (label, *former_languages(label)))
     known = next((code for code in map(_tag_language, codes) if code in LIKELY_SUBTAGS), None)
     return (Language.get(known).maximize().script if known else None) or "Latn"

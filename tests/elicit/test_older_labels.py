@@ -68,3 +68,23 @@ def test_a_persona_under_an_older_label_is_the_same_persona(project: Project, fa
     code, _, error = project.run()
     assert code == 2
     assert "asked before with other settings" in error
+
+
+def test_a_question_planned_under_both_labels_is_not_asked_again(project: Project, fake: Fake) -> None:
+    rows = [
+        {"question_id": "q1", "wording": 1, "language": code, "question": "one?"} for code in ("ar", "fa")
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (project.folder / "questions.jsonl").write_text(text, encoding="utf-8")
+    project.models(f'[[models]]\nname = "m"\nurl = "{fake.url}"\n')
+    assert project.run()[0] == 0
+    with sqlite3.connect(project.folder / "answers.jsonl.state") as state:
+        (pending,) = state.execute("SELECT MAX(question) FROM requests").fetchone()
+        state.execute("UPDATE requests SET status = 0, answer = NULL WHERE question = ?", (pending,))
+        state.execute("UPDATE questions SET language = 'arb' WHERE id != ?", (pending,))
+        state.execute("UPDATE questions SET language = 'ara' WHERE id = ?", (pending,))
+    state.close()
+    project.answers.unlink()  # it held the answer that is pending now
+    ask(project, fake, "arb")
+    assert fake.requests == 2
+    assert [row["language"] for row in project.rows()] == ["arb"]

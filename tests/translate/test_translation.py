@@ -17,7 +17,7 @@ from tests.elicit.conftest import Fake
 from univar.elicit.config import read_models
 from univar.errors import UsageError
 from univar.translate import load_translator, translate_file
-from univar.translate.outcome import NO_END, Untranslated, repeats
+from univar.translate.outcome import NO_END, TOO_LONG, Untranslated, repeats
 from univar.translate.sentences import MAX_CHARS, split
 
 
@@ -216,6 +216,22 @@ def test_nllb_through_transformers_starts_with_the_target_language(tiny_nllb: Pa
     together = translator.translate(texts, "eng", "spa")
     assert together == [translator.translate([text], "eng", "spa")[0] for text in texts]
     assert together != translator.translate(texts, "eng", "zho")
+
+
+def test_nllb_knows_a_language_by_any_of_its_codes(tiny_nllb: Path) -> None:
+    translator = load_translator(f"nllb:{tiny_nllb}")
+    for origin, target in (("en", "es"), ("eng_Latn", "spa_Latn"), ("English", "cmn")):
+        translator.check_pair(origin, target)
+    expected = translator.translate(["yes"], "eng", "zho")
+    assert translator.translate(["yes"], "en", "zho_Hans") == expected
+    assert translator.translate(["yes"], "en", "zh-TW") == translator.translate(["yes"], "eng", "zho_Hant")
+
+
+def test_a_sentence_that_nllb_does_not_read_to_its_end_is_not_translated(tiny_nllb: Path) -> None:
+    translator = load_translator(f"nllb:{tiny_nllb}")
+    whole, long = translator.translate(["yes", "a " * 300], "eng", "spa")
+    assert long == Untranslated(TOO_LONG)
+    assert whole == translator.translate(["yes"], "eng", "spa")[0]
 
 
 def test_nllb_refuses_unknown_languages_with_the_known_ones(tiny_nllb: Path) -> None:

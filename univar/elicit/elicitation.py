@@ -17,6 +17,7 @@ from univar.elicit.state import BATCHED, DONE, FAILED, PENDING, State
 from univar.errors import DataError, UsageError
 from univar.files import WriterLock, new_file, reported
 from univar.questions import Question, gather, select
+from univar.schema import language_family
 
 if TYPE_CHECKING:
     from univar.elicit.batch import ImportReport
@@ -49,7 +50,7 @@ def gather_questions(
     if not languages:
         return questions
     wanted = {question.question_id for question in questions}
-    for language in languages:
+    for language in (language_family(code)[0] for code in languages):
         missing = sorted(wanted - {q.question_id for q in questions if q.language == language})
         if missing:
             raise UsageError(

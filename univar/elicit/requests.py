@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from univar.errors import UsageError
+from univar.schema import base_language, current_language
 
 if TYPE_CHECKING:
     from univar.elicit.config import Key
@@ -198,3 +200,14 @@ class Permanent(RequestFailed):
 
 class ModelGone(RequestFailed):
     """No request to this model can be answered: a wrong key, an unknown model, a redirect."""
+
+
+def same_settings(one: str, other: str) -> bool:
+    """Whether two settings (JSON) are the same, where languages may have labels of earlier versions."""
+
+    def current(settings: str) -> dict[str, Any]:
+        facts = json.loads(settings)
+        texts = facts.get("system", {}).items()
+        return {**facts, "system": {base_language(current_language(code)): text for code, text in texts}}
+
+    return one == other or current(one) == current(other)

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from univar.elicit.requests import ModelEntry, Outcome, Persona, Request, Respondent
+from univar.elicit.requests import ModelEntry, Outcome, Persona, Request, Respondent, same_settings
 from univar.errors import DataError, UsageError
 from univar.questions import Question
 from univar.schema import base_language, current_language
@@ -104,6 +104,12 @@ class State:
             " WHERE language = ? AND id = COALESCE(?, id)",
             (label, old, number),
         )
+        if number is None:  # what is left of `old` was planned under both labels
+            self._db.execute(
+                "DELETE FROM requests WHERE status = ? AND question IN"
+                " (SELECT id FROM questions WHERE language = ?)",
+                (PENDING, old),
+            )
 
     def close(self) -> None:
         """Close the file; SQLite folds its log into it."""
@@ -223,7 +229,7 @@ class State:
             found = self._db.execute(
                 "INSERT INTO sources (name, settings) VALUES (?, ?) RETURNING id, settings", (name, settings)
             ).fetchone()
-        if found[1] != settings and _facts(found[1]) != _facts(settings):
+        if not same_settings(found[1], settings):
             raise UsageError(
                 f"{name!r} was asked before with other settings ({self.path}): give the model another name, "
                 "or choose another --out"
@@ -375,7 +381,7 @@ class State:
             yield {
                 "id": f"{question_id}/{wording}/{name}/{asked_as}/{sample}",
                 "model": name,
-                "language": language,
+                "language": current_language(language),
                 "question_id": question_id,
                 "question": question,
                 "answer": answer,
@@ -387,10 +393,3 @@ class State:
                 "created": created,
                 **({"reasoning": reasoning} if reasoning else {}),
             }
-
-
-def _facts(settings: str) -> dict[str, Any]:
-    """A respondent's settings; languages by the labels of today, without scripts."""
-    facts = json.loads(settings)
-    texts = facts.get("system", {})
-    return {**facts, "system": {base_language(current_language(code)): text for code, text in texts.items()}}

@@ -17,6 +17,7 @@ from typing import Any
 
 from univar.errors import DataError, UsageError, did_you_mean
 from univar.files import read_toml
+from univar.schema import language_family
 
 FOLDER = Path(__file__).parent
 CORE_LANGUAGES = ("eng", "zho", "spa", "fra", "arb", "hin", "por", "rus", "jpn", "deu", "ind", "swh")
@@ -77,6 +78,7 @@ def select(
     for an unknown kind, and for a language or value that no question has.
     """
     questions = tuple(questions)
+    languages = {language_family(language)[0] for language in languages}
     if kind is not None and kind not in KINDS:
         raise UsageError(f"unknown kind {kind!r}: use value or control")
     for what, asked, there in (

@@ -14,6 +14,7 @@ from univar.answers.inputs import Reading
 from univar.answers.rows import RowBatch
 from univar.errors import UsageError
 from univar.files import new_file
+from univar.schema import normalize_language
 from univar.translate.engines import Translator
 from univar.translate.memory import Memory, Outcomes
 from univar.translate.outcome import Untranslated
@@ -64,6 +65,8 @@ def translate_file(
     Translations are kept in `out`.memory, so that the same call continues an interrupted one. Raises
     UsageError for a pair that the translator does not know, and what `read_rows` raises.
     """
+    targets = [normalize_language(target) for target in targets]
+    round_trip = None if round_trip is None else normalize_language(round_trip)
     path = Path(out)
     if path.suffix != ".jsonl":
         raise UsageError(f"{path} does not end in .jsonl: choose such a name for the output")

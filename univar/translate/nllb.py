@@ -10,7 +10,7 @@ from typing import Any
 from univar.errors import DataError, ProviderError, UsageError
 from univar.schema import language_family, normalize_language
 from univar.translate.engines import Translator, unknown_pair
-from univar.translate.outcome import NO_END, Outcome, Untranslated
+from univar.translate.outcome import NO_END, TOO_LONG, Outcome, Untranslated
 
 BATCH_TOKENS = 2048
 MAX_TOKENS = 256
@@ -50,17 +50,23 @@ class _Nllb:
 
     def check_pair(self, origin: str, target: str) -> None:
         """Raise UsageError for a language without a token in the model."""
-        if origin not in self._codes or target not in self._codes or origin == target:
+        codes = [self._codes.get(language_family(language)[0]) for language in (origin, target)]
+        if None in codes or codes[0] == codes[1]:
             languages = ", ".join(sorted(self._codes))
             raise unknown_pair(self.name, origin, target, {"each of these": [languages]})
 
     def translate(self, texts: Sequence[str], origin: str, target: str) -> list[Outcome]:
         """The translation of each sentence; one that does not end within `_longest` tokens is none."""
         self.check_pair(origin, target)
+        origin, target = language_family(origin)[0], language_family(target)[0]
         self._tokenizer.src_lang = self._codes[origin]
-        ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        ids = self._tokenizer(list(texts), truncation=True, max_length=MAX_TOKENS + 1)["input_ids"]
         translations: list[Outcome] = [None] * len(texts)
-        for rows in _batches([len(row) for row in ids]):
+        read = [row for row, tokens in enumerate(ids) if len(tokens) <= MAX_TOKENS]
+        for row in set(range(len(ids))).difference(read):
+            translations[row] = Untranslated(TOO_LONG)
+        for batch in _batches([len(ids[row]) for row in read]):
+            rows = [read[place] for place in batch]
             done = self._translate([ids[row] for row in rows], self._codes[target])
             for row, tokens in zip(rows, done, strict=True):
                 own = tokens[: _longest([ids[row]])]  # whatever the batch contains

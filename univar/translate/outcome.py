@@ -10,6 +10,7 @@ from univar.answers.loops import is_loop
 EMPTY = "the translation is empty"
 LOOPS = "the translation repeats itself"
 NO_END = "the translation has no end"
+TOO_LONG = "a sentence is longer than the translator reads"
 NONE = "the translator gave none"
 
 LOOP_CHARS = 24
