@@ -65,6 +65,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path
         wanted = {f"q{number}" for number in questions}
         part = write_jsonl(tmp_path / "part.jsonl", [row for row in rows if row["question_id"] in wanted])
         assert univar("embed", part, "-o", f"runs/{store}", "-q").exit_code == 0
+    spoken = [
+        {
+            "model": "m",
+            "language": code,
+            "question_id": f"q{q}",
+            "question": f"why {q} ?",
+            "answer": answer,
+        }
+        for q in range(6)
+        for code, answer in (("eng", f"so {q}"), ("spa", f"pues {q}"), ("deu", f"darum {q}"))
+    ]
+    part = write_jsonl(tmp_path / "part.jsonl", spoken)
+    assert univar("embed", part, "-o", "runs/languages", "-q").exit_code == 0
+    (tmp_path / "culture").mkdir()
+    scores = "USA,2018,1,2\nSpain,2018,2,1\nGermany,2018,3,3\n"
+    (tmp_path / "culture" / "inglehart_welzel_by_year.csv").write_text(
+        f"country,year,tradagg,self_expression\n{scores}"
+    )
     for copy in ("train", "a", "b"):
         shutil.copytree("runs/answers", f"runs/{copy}")
     for index in range(2):

@@ -33,6 +33,7 @@ COMMANDS = {
     "index": "Build the search index of a store.",
     "attribute": "Identify the model and language that answers came from.",
     "profile": "Say which values each source puts first.",
+    "culture": "Compare languages with kinship and human values.",
     "evaluate": "Measure attribution accuracy, with confidence intervals.",
     "compare": "Measure how far sources are apart.",
     "track": "Test whether a release moved.",

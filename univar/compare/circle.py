@@ -33,7 +33,7 @@ def draw_circles(profile: Profile, path: str | Path) -> None:
     languages = sorted({source.language for source in profile.sources})
     columns = min(3, len(languages))
     rows = -(-len(languages) // columns)
-    with _figure(CELL[0] * columns, CELL[1] * rows + 0.6, path) as figure:
+    with figure_file(CELL[0] * columns, CELL[1] * rows + 0.6, path) as figure:
         low, high = _range(profile)
         top = 1 - 0.6 / (CELL[1] * rows + 0.6)
         for number, language in enumerate(languages):
@@ -113,7 +113,7 @@ def draw_maps(profile: Profile, store: Store, path: str | Path) -> None:
     columns, kept = 5, _kept(profile)
     found = np.array([[source.scores[v].estimate for v in range(n)] for source in profile.sources])
     reach = max(1e-6, float(np.nanmax(np.abs(found[:, kept] - _middle(found[:, kept]))))) if kept else 1.0
-    with _figure(2.5 * columns, 2.5 * -(-n // columns) + 0.6, path) as figure:
+    with figure_file(2.5 * columns, 2.5 * -(-n // columns) + 0.6, path) as figure:
         for v, name in enumerate(profile.probes.values):
             axes = figure.add_subplot(-(-n // columns), columns, v + 1)
             axes.set(xticks=[], yticks=[])
@@ -166,7 +166,7 @@ def _places(profile: Profile, store: Store) -> np.ndarray:
 
 
 @contextmanager
-def _figure(width: float, height: float, path: str | Path) -> Iterator[Any]:
+def figure_file(width: float, height: float, path: str | Path) -> Iterator[Any]:
     """A figure that is written to `path` at the end."""
     try:
         import matplotlib

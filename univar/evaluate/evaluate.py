@@ -19,9 +19,9 @@ from univar.evaluate.predictions import GroupPredictor, Predictions, together
 from univar.evaluate.protocol import EvalSettings
 from univar.evaluate.report import Counts, Group, Overall, Report, SplitReport, StoreFacts, Target
 from univar.evaluate.studies.culture import culture as human_cultures
-from univar.evaluate.studies.culture import tables as culture_tables
 from univar.evaluate.studies.texts import TextStudies
 from univar.evaluate.studies.value_content import stored_values
+from univar.questions.cultures import tables as culture_tables
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder

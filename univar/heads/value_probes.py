@@ -135,7 +135,10 @@ class ValueProbes:
                 tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
             if facts["format"] != FORMAT:
                 raise DataError(f"{path} has the format {facts['format']}, this version reads {FORMAT}")
-            values, dim = list(facts["values"]), int(facts["encoder"]["dim"])
+            values, dim = (
+                list(facts["values"]),
+                len(tensors["weights"]),
+            )  # a part may be narrower than the encoder
             shapes = {"weights": (dim, len(values)), "anchors": (dim, len(values))}
             for name in ("weights", "anchors", "bias", *_VECTORS):
                 if tensors[name].shape != shapes.get(name, (len(values),)):
