@@ -13,6 +13,7 @@ from tests.search.planted import planted, planted_rows, planted_vectors
 from tests.search.stores import write_store
 from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.search import source_files
+from univar.search.cache import has_sources
 from univar.search.fit_sources import fit_sources
 from univar.search.sources import CENTRED, UNCENTRED, SourceModel
 from univar.store import Store
@@ -128,4 +129,4 @@ def test_the_command_prints_words_heads_time_and_memory(univar, tmp_path: Path) 
     assert list(facts["heads"]) == ["uncentred"]
     assert facts["words"] == {"dims": 0}
     assert json.loads(univar("index", path, "--json", "--no-head").stdout)["sources"] is None
-    assert not source_files.exists(path)
+    assert not has_sources(path)

@@ -116,3 +116,16 @@ def test_processes_that_share_the_rows_give_the_same_block() -> None:
     words = fit_words(texts, dims=16, sample=500)
     assert words is not None
     np.testing.assert_array_equal(words.encode(texts, threads=2), words.encode(texts))
+
+
+def test_a_question_s_own_words_are_left_out() -> None:
+    texts, _ = answers(200)
+    clusters = np.arange(200) // 4
+    own = [f"{text} topic{cluster} topic{cluster}x" for text, cluster in zip(texts, clusters, strict=True)]
+    words = fit_words(own, clusters, dims=16)
+    assert words is not None
+    assert not any(term.startswith("topic") for term in words.terms)
+    assert "however" in words.terms
+    without = fit_words(own, dims=16)
+    assert without is not None
+    assert any(term.startswith("topic") for term in without.terms)

@@ -37,7 +37,7 @@ class SourceHead:
 
     kind:        "lda", "probe" or "knn": what gives the log-odds
     linear:      the discriminant (or probe) over all blocks, the words' weight within it
-    geometry:    of the discriminant, which also gives distances where another kind gives the log-odds
+    distance:    the discriminant, whatever gives the log-odds; geometry: of its class means
     temperature: of single answers; nll: held out, over questions
     tried:       each candidate's name and its nll, best first
     held_out:    calibration answers; strange: their products in `geometry`, (m, K) float32
@@ -46,6 +46,7 @@ class SourceHead:
 
     kind: str
     linear: LinearHead
+    distance: LinearHead
     geometry: Geometry
     temperature: float
     words_weight: float
@@ -124,6 +125,7 @@ def fit_source_head(
     return SourceHead(
         best.kind,
         LinearHead((linear.weights * scale[:, None]).astype(np.float32), linear.bias),
+        LinearHead((discriminant.weights * scale[:, None]).astype(np.float32), discriminant.bias),
         geometry,
         best.temperature,
         lda.words_weight,

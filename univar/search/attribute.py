@@ -60,7 +60,7 @@ def attribute(index: Index, embeddings: np.ndarray, k: int = 50, by: str = "sour
 
 def attribute_answers(
     store: Store,
-    inputs: str | Sequence[str],
+    inputs: str | Sequence[Any],
     *,
     k: int = 50,
     by: str = "source",
@@ -69,33 +69,79 @@ def attribute_answers(
     on_rejected: Callable[[Any], Any],
     reading: Reading | None = None,
     encoder: Encoder | str | None = None,
+    bag: str | None = None,
+    with_columns: bool = False,
+    on_note: Callable[[str], object] = lambda note: None,
 ) -> Iterator[dict[str, Any]]:
     """Rank the sources, models and languages that each answer most likely came from.
 
-    inputs:   files or "-"; `answer` is required, `question` and `id` are used if present
+    Where the store's index has source heads, and `by` is one of LEVELS, the heads judge
+    (`univar.search.judged`); else the neighbours vote, which is told.
+
+    inputs:   files or "-", or a list of `RowBatch`; `answer` is required, `question`, `question_id`,
+              `language` and `id` are used if present
     k:        number of neighbours that vote
     by:       a column to rank in addition to source, model and language
     top:      number of labels in each ranking; evidence: number of nearest rows to return
     encoder:  the store's, or where it is; default: found by its id
+    bag:      a column that names the bags, or "all": one verdict a bag, by heads only
+    with_columns: keep the columns of the input in `columns`
     Yields one dict per answer: row, id, sources [{label, model, language, share}], models and languages
     [{label, share}], evidence [{row, score, model, language, question, answer}], and the column `by` if it is
     another one. Rejected rows go to on_rejected as in `read_rows`.
     """
     from univar.answers import read_rows
 
-    batches = read_rows(inputs, required=("answer",), on_rejected=on_rejected, reading=reading)
-    attributor = Attributor(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
+    batches: Any = inputs
+    if isinstance(inputs, str) or all(isinstance(one, str) for one in inputs):
+        batches = read_rows(inputs, required=("answer",), on_rejected=on_rejected, reading=reading)
+    model = _heads(store, by, bag, on_note)
+    attributor = None if model else Attributor(Index.open(store), k, list(dict.fromkeys([*LEVELS, by])))
     if encoder is None or isinstance(encoder, str):
         encoder = store_encoder(store, encoder)
     else:
         check_encoder(store, encoder)
+    if model:
+        from univar.search.judged import judge_answers
+
+        yield from judge_answers(
+            store, model, batches, encoder, top=top, evidence=evidence, bag=bag, with_columns=with_columns
+        )
+        return
+    assert attributor is not None
     for batch in batches:
-        questions, answers = batch.table.column("question"), batch.table.column("answer")
-        texts = schema.qa_texts(questions.combine_chunks(), answers.combine_chunks())
-        found = attributor.attribute(encoder.encode(texts.to_pylist()), top, evidence)
+        questions, answers = (batch.table.column(c).combine_chunks() for c in ("question", "answer"))
+        found = attributor.attribute(embedded(store, encoder, questions, answers), top, evidence)
         ids = batch.table.column("id").to_pylist()
-        for row, own_id, facts in zip(batch.rows.tolist(), ids, found, strict=True):
-            yield {"row": row, "id": own_id, **facts}
+        columns = batch.table.to_pylist() if with_columns else []
+        for n, (row, own_id, facts) in enumerate(zip(batch.rows.tolist(), ids, found, strict=True)):
+            yield {"row": row, "id": own_id, **facts, **({"columns": columns[n]} if with_columns else {})}
+
+
+def _heads(store: Store, by: str, bag: str | None, on_note: Callable[[str], object]) -> Any:
+    """The index's source heads, None where neighbours are to vote. UsageError for a bag without heads."""
+    from univar.search import cache
+
+    if by in LEVELS and cache.has_sources(store.path):
+        from univar.search.source_files import load
+
+        return load(store)
+    missing = f"{store.path} has no source heads: fit them with `univar index {store.path}`"
+    if bag is not None:
+        why = missing if by in LEVELS else f"heads know sources, models and languages, not {by}"
+        raise UsageError(f"bags are judged by source heads only: {why}")
+    if by in LEVELS:
+        on_note(f"{missing}; until then the shares are votes of neighbours, not probabilities")
+    return None
+
+
+def embedded(store: Store, encoder: Encoder, questions: Any, answers: Any) -> np.ndarray:
+    """(n, D) float32 of answers, read as the store's were."""
+    if store.text_format == schema.TEXT_FORMAT:
+        return encoder.encode(schema.qa_texts(questions, answers).to_pylist())
+    from univar.encoder.reading import ReadOptions
+
+    return encoder.encode_qa(questions, answers, read=ReadOptions.from_text_format(store.text_format))
 
 
 def store_encoder(store: Store, spec: str | None = None) -> Encoder:
@@ -145,7 +191,7 @@ class Attributor:
         columns = {
             LEVELS.get(level, level): self._rankings(level, scores, indices, top) for level in self._codes
         }
-        columns["evidence"] = self._evidence(scores[:, :evidence], indices[:, :evidence])
+        columns["evidence"] = evidence_of(self._store, scores[:, :evidence], indices[:, :evidence])
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def _rankings(
@@ -165,21 +211,6 @@ class Attributor:
             for query in range(len(best))
         ]
 
-    def _evidence(self, scores: np.ndarray, indices: np.ndarray) -> list[list[dict[str, Any]]]:
-        """The nearest rows of each query, with their texts."""
-        rows, place = np.unique(indices[indices >= 0], return_inverse=True)
-        columns = [self._store.text(name, rows) for name in ("model", "language", "question", "answer")]
-        facts = [
-            {"row": row, "model": model, "language": language, "question": question, "answer": answer}
-            for row, model, language, question, answer in zip(rows.tolist(), *columns, strict=True)
-        ]
-        found: list[list[dict[str, Any]]] = [[] for _ in range(len(indices))]
-        queries, near = np.nonzero(indices >= 0)
-        for query, score, number in zip(queries.tolist(), scores[queries, near].tolist(), place, strict=True):
-            row, *rest = facts[number].items()
-            found[query].append(dict([row, ("score", round(score, 6)), *rest]))
-        return found
-
     def _columns_of_sources(self) -> list[dict[str, str]]:
         """Model and language of each source."""
         if "source" not in self._codes:
@@ -189,6 +220,22 @@ class Attributor:
         first[codes[::-1]] = np.arange(len(codes))[::-1]
         models, languages = self._store.text("model", first), self._store.text("language", first)
         return [{"model": m, "language": g} for m, g in zip(models, languages, strict=True)]
+
+
+def evidence_of(store: Store, scores: np.ndarray, indices: np.ndarray) -> list[list[dict[str, Any]]]:
+    """The nearest rows of each query, with their texts. scores, indices: (Q, k), -1 for none."""
+    rows, place = np.unique(indices[indices >= 0], return_inverse=True)
+    columns = [store.text(name, rows) for name in ("model", "language", "question", "answer")]
+    facts = [
+        {"row": row, "model": model, "language": language, "question": question, "answer": answer}
+        for row, model, language, question, answer in zip(rows.tolist(), *columns, strict=True)
+    ]
+    found: list[list[dict[str, Any]]] = [[] for _ in range(len(indices))]
+    queries, near = np.nonzero(indices >= 0)
+    for query, score, number in zip(queries.tolist(), scores[queries, near].tolist(), place, strict=True):
+        row, *rest = facts[number].items()
+        found[query].append(dict([row, ("score", round(score, 6)), *rest]))
+    return found
 
 
 def neighbour_labels(codes: np.ndarray, indices: np.ndarray) -> np.ndarray:

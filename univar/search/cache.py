@@ -59,6 +59,11 @@ def write(store_path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]
     return facts
 
 
+def has_sources(store_path: Path) -> bool:
+    """Whether source heads are kept beside the index, fresh or stale."""
+    return "sources.json" in files.list_folder(Path(store_path) / FOLDER / SOURCES_FOLDER)
+
+
 def read_facts(store_path: Path) -> dict[str, Any] | None:
     """What index.json says, None where no index was saved. Raises StoreCorrupt if the file is broken."""
     folder = Path(store_path) / FOLDER

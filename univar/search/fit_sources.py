@@ -55,7 +55,7 @@ def fit_sources(
     rows = _rows_to_fit(groups.clusters)
     if len(rows) < len(store):
         on_note(f"heads are fitted on {len(rows):,} of {len(store):,} rows, drawn by whole questions")
-    fitted_words, block, words_facts = _words(store, words, threads, on_note)
+    fitted_words, block, words_facts = _words(store, words, groups.clusters, threads, on_note)
     blocks, x = _side_by_side(store, block)
     columns = blocks.slices.get("words")
     moved = _centred(x, sources, groups, centre_by)
@@ -105,7 +105,7 @@ def _rows_to_fit(clusters: np.ndarray) -> np.ndarray:
 
 
 def _words(
-    store: Store, wanted: bool, threads: int, on_note: Callable[[str], object]
+    store: Store, wanted: bool, clusters: np.ndarray, threads: int, on_note: Callable[[str], object]
 ) -> tuple[Words | None, np.ndarray | None, dict[str, Any]]:
     """The words block of the index's own answers, of every row, and what is told of it."""
     if not wanted:
@@ -114,9 +114,9 @@ def _words(
 
     answers = [str(text) for text in store.column("answer")]
     started = time.perf_counter()
-    fitted = fit_words(answers)
+    fitted = fit_words(answers, clusters)
     if fitted is None:
-        on_note("no words: fewer than nine terms occur in two answers")
+        on_note("no words: fewer than nine terms occur in answers to several questions")
         return None, None, {"dims": 0}
     fit_seconds, started = time.perf_counter() - started, time.perf_counter()
     block = fitted.encode(answers, threads=threads)

@@ -45,9 +45,13 @@ def cluster_texts(store: Store, spec: str) -> list[str]:
     if fields_kept and not (fields_kept.isdecimal() and int(fields_kept)):
         raise UsageError(f"--cluster {spec!r} is not COLUMN or COLUMN:N, such as question_id:2")
     texts = [str(text) for text in store.column(column)]
-    if not fields_kept:
-        return texts
-    return [":".join(text.split(":")[: int(fields_kept)]) for text in texts]
+    return [cluster_of(text, spec) for text in texts]
+
+
+def cluster_of(text: str, spec: str) -> str:
+    """The cluster that a column's text stands for: the text, or its first fields with COLUMN:N."""
+    fields_kept = spec.partition(":")[2]
+    return ":".join(text.split(":")[: int(fields_kept)]) if fields_kept else text
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from univar.heads.bags import BagFactors, HeldOut
 from univar.heads.geometry import Geometry
 from univar.heads.lda import LinearHead
 from univar.heads.source import SourceHead
-from univar.search.cache import FOLDER, SOURCES_FOLDER, broken, remedy
+from univar.search.cache import FOLDER, SOURCES_FOLDER, broken, has_sources, remedy
 from univar.search.panel import QuestionMeans
 from univar.search.sources import Blocks, SourceModel
 
@@ -66,11 +66,6 @@ def save(model: SourceModel, store_path: Path) -> int:
         return sum(path.stat().st_size for path in new.iterdir())
 
 
-def exists(store_path: Path) -> bool:
-    """Whether the store's index has source heads, fresh or stale."""
-    return _FACTS in files.list_folder(Path(store_path) / FOLDER / SOURCES_FOLDER)
-
-
 def load(store: Store) -> SourceModel | None:
     """The model in the store's index; None where there is none.
 
@@ -78,7 +73,7 @@ def load(store: Store) -> SourceModel | None:
     written.
     """
     folder = Path(store.path) / FOLDER / SOURCES_FOLDER
-    if not exists(store.path):
+    if not has_sources(store.path):
         return None
     try:
         facts = json.loads(files.read_file(folder / _FACTS, _MAX_BYTES))
@@ -111,6 +106,8 @@ def _arrays(model: SourceModel) -> dict[str, np.ndarray]:
         own = {
             "weights": head.linear.weights,
             "bias": head.linear.bias,
+            "distance.weights": head.distance.weights,
+            "distance.bias": head.distance.bias,
             "classes": head.geometry.classes,
             "gram": head.geometry.gram,
             "offset": head.geometry.offset,
@@ -200,9 +197,8 @@ def _head(route: str, facts: dict[str, Any], arrays: dict[str, np.ndarray], dims
     return SourceHead(
         **{name: facts[name] for name in _HEAD_FACTS if name != "thresholds"},
         thresholds=thresholds,
-        linear=LinearHead(
-            _expect(own["weights"], np.float32, (dims, n)), _expect(own["bias"], np.float32, (n,))
-        ),
+        linear=_linear(own, "", dims, n),
+        distance=_linear(own, "distance.", dims, n),
         geometry=Geometry(
             classes,
             _expect(own["gram"], np.float32, (len(classes), len(classes))),
@@ -216,6 +212,11 @@ def _head(route: str, facts: dict[str, Any], arrays: dict[str, np.ndarray], dims
             list(factors["sizes"]), [float(t) for t in factors["factors"]], float(factors["icc"])
         ),
     )
+
+
+def _linear(own: dict[str, np.ndarray], prefix: str, dims: int, n: int) -> LinearHead:
+    weights = _expect(own[f"{prefix}weights"], np.float32, (dims, n))
+    return LinearHead(weights, _expect(own[f"{prefix}bias"], np.float32, (n,)))
 
 
 def _checked(folder: Path, name: str, facts: dict[str, Any]) -> bytes:

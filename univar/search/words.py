@@ -116,10 +116,20 @@ class Words:
         return cls(names, idf, axes)
 
 
-def fit_words(texts: Sequence[str], *, dims: int = DIMS, sample: int = SAMPLE, seed: int = 0) -> Words | None:
+def fit_words(
+    texts: Sequence[str],
+    clusters: np.ndarray | None = None,
+    *,
+    dims: int = DIMS,
+    sample: int = SAMPLE,
+    seed: int = 0,
+) -> Words | None:
     """The block of these texts; None where they have fewer terms or rows than the block needs.
 
-    texts: answers of the index, at most `sample` of which are read, drawn with `seed`
+    texts:    answers of the index, at most `sample` of which are read, drawn with `seed`
+    clusters: (n,) propositions that they answer. A term then counts only where answers to several of them use
+              it (`least_propositions`): a question's own words say nothing of a source, and answers to new
+              questions, which lack them, would all lie apart from those that the heads were calibrated on
     """
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.utils.extmath import randomized_svd
@@ -127,6 +137,7 @@ def fit_words(texts: Sequence[str], *, dims: int = DIMS, sample: int = SAMPLE, s
     if len(texts) > sample:
         rows = np.sort(np.random.default_rng(seed).choice(len(texts), sample, replace=False))
         texts = [texts[row] for row in rows.tolist()]
+        clusters = None if clusters is None else clusters[rows]
     counter = CountVectorizer(analyzer=terms, min_df=2, max_features=MAX_TERMS, dtype=np.float32)
     try:
         counts = counter.fit_transform(texts)
@@ -135,12 +146,32 @@ def fit_words(texts: Sequence[str], *, dims: int = DIMS, sample: int = SAMPLE, s
     if min(counts.shape) <= 8:
         return None
     names = [str(name) for name in counter.get_feature_names_out()]
+    if clusters is not None:
+        kept = np.flatnonzero(_spread(counts, clusters) >= least_propositions(len(np.unique(clusters))))
+        counts, names = counts[:, kept], [names[place] for place in kept.tolist()]
+        if min(counts.shape) <= 8:
+            return None
     documents = np.bincount(counts.indices, minlength=len(names))
     idf = (np.log((1 + len(texts)) / (1 + documents)) + 1).astype(np.float32)
     weighted = _tfidf(counts, idf)
     rank = min(dims, min(counts.shape) - 1)
     _, _, axes = randomized_svd(weighted, rank, n_iter=3, random_state=seed)
     return Words(names, idf, np.ascontiguousarray(axes.T, np.float32))
+
+
+def least_propositions(n: int) -> int:
+    """How many of n propositions must have a term in their answers: a tenth, between 2 and 5."""
+    return min(5, max(2, n // 10))
+
+
+def _spread(counts: csr_matrix, clusters: np.ndarray) -> np.ndarray:
+    """(V,) number of clusters in which each term occurs. counts: (n, V); clusters: (n,)."""
+    from scipy.sparse import csr_matrix as sparse
+
+    codes, place = np.unique(clusters, return_inverse=True)
+    ones = np.ones(len(place), np.float32)
+    members = sparse((ones, (place, np.arange(len(place)))), shape=(len(codes), len(place)))
+    return np.asarray(((members @ counts) > 0).sum(axis=0)).ravel()
 
 
 def rate(words: Words, texts: Sequence[str]) -> float:
