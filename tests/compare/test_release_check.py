@@ -1,4 +1,4 @@
-"""examples/release_check: two system prompts of a small local model, asked, compared and told apart or not."""
+"""examples/release_check: two system prompts of a small local model, asked and compared."""
 
 from __future__ import annotations
 
