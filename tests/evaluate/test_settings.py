@@ -35,7 +35,7 @@ def test_more_answers_of_a_source_are_easier_to_attribute(pair):
 def test_a_bag_of_one_answer_is_the_answer():
     scores = np.random.default_rng(0).random((60, 3))
     truth = np.arange(60) % 3
-    found = bag_accuracy({Key(None, "knn"): scores}, truth, np.arange(60) // 3, (1,), draws=20, seed=0)[1]
+    found = bag_accuracy({Key(None, "knn"): scores}, truth, np.arange(60) // 3, (1,), seed=0)[1]
     assert found.knn.value == pytest.approx((scores.argmax(axis=1) == truth).mean())
     assert found.bags == 60
 
@@ -46,7 +46,7 @@ def test_a_bag_holds_answers_of_one_label():
     scores = np.zeros((80, 2))
     scores[np.arange(80), truth] = 1.0
     scores[::3, 1] += 1.2
-    found = bag_accuracy({Key(None, "knn"): scores}, truth, np.arange(80), (1, 40), draws=20, seed=0)
+    found = bag_accuracy({Key(None, "knn"): scores}, truth, np.arange(80), (1, 40), seed=0)
     assert found[1].knn.value < 1.0
     assert found[40].knn.value == 1.0
 
@@ -207,3 +207,19 @@ def test_shuffling_keeps_the_labels_of_each_stratum():
     assert (shuffled != labels).any()
     for stratum in range(3):
         assert set(shuffled[strata == stratum]) == set(labels[strata == stratum])
+
+
+def test_intervals_of_bags_cover_the_truth():
+    """Scores of a bag's answers share their question's luck; the truth is the mean of many corpora."""
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng([8, seed])
+        question = np.repeat(np.arange(30), 4)
+        truth = np.tile([0, 1], 60)
+        luck = 0.8 * rng.standard_normal((30, 2))[question]
+        scores = luck + rng.standard_normal((120, 2)) + 0.5 * np.eye(2)[truth]
+        found.append(bag_accuracy({Key(None, "knn"): scores}, truth, question, (5,), seed=seed)[5].knn)
+    middle = np.mean([it.value for it in found])
+    covered = sum(it.low <= middle <= it.high for it in found)
+    assert covered >= 53  # 95 % of 60 are 57; 53 is 2.4 standard errors below
+    assert np.mean([it.high - it.low for it in found]) < 0.4

@@ -113,8 +113,8 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--bootstrap",
     default=1000,
-    show_default=True,
-    help="Number of times that questions are drawn for the intervals of bags.",
+    hidden=True,
+    help="Has no effect any more: intervals are jackknife-t.",
 )
 @click.option(
     "--permutations", default=100, show_default=True, help="Number of shuffles of the train labels."

@@ -47,7 +47,7 @@ class EvalSettings:
     non_value:    values of `within` that are not about values; the gain over other encoders is compared there
     bags:         numbers of answers of one source that are attributed together
     cluster:      what intervals are over: a column, or "question_id:2", its first two fields between colons
-    bootstrap:    draws of questions for intervals of bags and of labelled values
+    bootstrap:    without effect since intervals are jackknife-t; kept for callers that give it
     permutations: shuffles of the train labels
     baselines:    linear probes, TF-IDF, and what length, declining and language tell (needs scikit-learn)
     seed:         random seed
