@@ -26,10 +26,14 @@ def question_weights(questions: np.ndarray) -> np.ndarray:
     return weights
 
 
-def fit_temperature(log_odds: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> float:
+def fit_temperature(
+    log_odds: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, *, pull: float = 0.0
+) -> float:
     """The temperature under which the true classes are likeliest (least weighted NLL), in [0.01, 1000].
 
     log_odds: (n, C) of rows that the head did not see; y: (n,) true classes; weights: (n,) that sum to 1
+    pull: pull / 2 (log temperature)^2 is added to the NLL, e.g. one over the number of questions: rows
+    without an error would else ask for a temperature of 0, and the first new error would cost without bound
     Rows whose true class has no finite log-odds cannot be made likelier and are left out. Raises ValueError
     where no row is left.
     """
@@ -44,7 +48,7 @@ def fit_temperature(log_odds: np.ndarray, y: np.ndarray, weights: np.ndarray | N
 
     def nll(log_temperature: float) -> float:
         log_p = log_softmax(odds, float(np.exp(log_temperature)))
-        return float(-(shares * log_p[np.arange(len(labels)), labels]).sum())
+        return float(-(shares * log_p[np.arange(len(labels)), labels]).sum()) + pull * log_temperature**2 / 2
 
     found = minimize_scalar(nll, bounds=(np.log(0.01), np.log(1000.0)), method="bounded")
     return float(np.exp(found.x))

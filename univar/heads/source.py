@@ -41,6 +41,7 @@ class SourceHead:
     temperature: of single answers; nll: held out, over questions
     tried:       each candidate's name and its nll, best first
     held_out:    calibration answers; strange: their products in `geometry`, (m, K) float32
+    rows:        that the head was fitted on; propositions: that it was chosen and calibrated on
     thresholds:  level -> threshold of `calibration.set_scores`; empty below 20 propositions
     """
 
@@ -89,12 +90,19 @@ def folds_of(clusters: np.ndarray, folds: int = FOLDS) -> np.ndarray:
 
 
 def fit_source_head(
-    x: np.ndarray, y: np.ndarray, clusters: np.ndarray, n_classes: int, words: slice | None
+    x: np.ndarray,
+    y: np.ndarray,
+    clusters: np.ndarray,
+    n_classes: int,
+    words: slice | None,
+    judged: np.ndarray | None = None,
 ) -> SourceHead | None:
     """Fit and choose the head of these rows; None where fewer than two sources or propositions answered.
 
-    x: (N, D) float32, learnt parts of length 1 each and the words block of length 1; y: (N,) sources
+    x: (N, D) float32, learnt parts and the words block, each of length 1; y: (N,) sources
     clusters: (N,) codes of the proposition, which is left out whole; words: columns of the words block
+    judged:   (N,) bool, rows that choose and calibrate; None: all. Rows that words were fitted on lie
+              closer to its axes than any new row, and would make it look better than it is
     """
     folds = folds_of(clusters)
     if len(np.unique(y)) < 2 or folds.max(initial=0) < 1 or len(y) <= len(np.unique(y)):
@@ -106,7 +114,11 @@ def fit_source_head(
         total = total + part
     if any(np.count_nonzero((total - part).counts) < 2 for part in parts):
         return None
-    weights = calibration.question_weights(clusters)
+    at = np.arange(len(y)) if judged is None else np.flatnonzero(judged)
+    if len(np.unique(y[at])) < 2:
+        at = np.arange(len(y))
+    weights = np.zeros(len(y))
+    weights[at] = calibration.question_weights(clusters[at])
     found = [
         _scored(
             f"lda, words {weight:g}, shrinkage {shrinkage:g}", "lda", weight, shrinkage, log_odds, y, weights
@@ -120,7 +132,7 @@ def fit_source_head(
     discriminant = fit_lda(_scaled(total, scale), lda.shrinkage)
     linear = fit_probe(x * scale, y, n_classes) if best.kind == "probe" else discriminant
     geometry = Geometry.of(_scaled(total, scale), discriminant)
-    kept = _calibration_rows(clusters)
+    kept = at[_calibration_rows(clusters[at])]
     held_out = HeldOut(best.log_odds[kept].astype(np.float32), y[kept], clusters[kept])
     return SourceHead(
         best.kind,
@@ -136,7 +148,7 @@ def fit_source_head(
         set_thresholds(held_out, best.temperature),
         fit_factors(held_out, best.temperature),
         len(y),
-        len(np.unique(clusters)),
+        len(np.unique(clusters[kept])),
     )
 
 
@@ -200,7 +212,8 @@ def _scored(
     y: np.ndarray,
     weights: np.ndarray,
 ) -> _Candidate:
-    temperature = calibration.fit_temperature(log_odds, y, weights)
+    pull = float(weights.max())  # about one over the number of questions
+    temperature = calibration.fit_temperature(log_odds, y, weights, pull=pull)
     losses = calibration.nll(calibration.log_softmax(log_odds, temperature), y)
     return _Candidate(
         name, kind, words_weight, shrinkage, log_odds, temperature, float((losses * weights).sum())

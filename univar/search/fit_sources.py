@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from univar.search.words import Words
     from univar.store import Store
 
+WORDS_SHARE = 0.6
+"""Share of the propositions that words are fitted on; heads are chosen and calibrated on the others, whose
+answers the words have not seen either."""
+
 FIT_ROWS = 200_000
 """Rows at most that words and heads are fitted on, drawn by whole propositions."""
 
@@ -55,7 +59,8 @@ def fit_sources(
     rows = _rows_to_fit(groups.clusters)
     if len(rows) < len(store):
         on_note(f"heads are fitted on {len(rows):,} of {len(store):,} rows, drawn by whole questions")
-    fitted_words, block, words_facts = _words(store, words, groups.clusters, threads, on_note)
+    seen = _words_rows(groups.clusters) if words else np.zeros(len(store), bool)
+    fitted_words, block, words_facts = _words(store, words, groups.clusters, seen, threads, on_note)
     blocks, x = _side_by_side(store, block)
     columns = blocks.slices.get("words")
     moved = _centred(x, sources, groups, centre_by)
@@ -63,8 +68,8 @@ def fit_sources(
     own = np.flatnonzero(moved.is_centred)
     fit_own = np.intersect1d(own, rows)
     heads = {
-        "centred": _head(moved.embeddings, sources, groups, fit_own, len(labels), columns),
-        "uncentred": _head(x, sources, groups, rows, len(labels), columns),
+        "centred": _head(moved.embeddings, sources, groups, fit_own, len(labels), columns, seen),
+        "uncentred": _head(x, sources, groups, rows, len(labels), columns, seen),
     }
     if heads["uncentred"] is None:
         on_note("no source heads: they need two sources that answered two questions or propositions each")
@@ -105,7 +110,12 @@ def _rows_to_fit(clusters: np.ndarray) -> np.ndarray:
 
 
 def _words(
-    store: Store, wanted: bool, clusters: np.ndarray, threads: int, on_note: Callable[[str], object]
+    store: Store,
+    wanted: bool,
+    clusters: np.ndarray,
+    seen: np.ndarray,
+    threads: int,
+    on_note: Callable[[str], object],
 ) -> tuple[Words | None, np.ndarray | None, dict[str, Any]]:
     """The words block of the index's own answers, of every row, and what is told of it."""
     if not wanted:
@@ -114,7 +124,8 @@ def _words(
 
     answers = [str(text) for text in store.column("answer")]
     started = time.perf_counter()
-    fitted = fit_words(answers, clusters)
+    rows = np.flatnonzero(seen)
+    fitted = fit_words([answers[row] for row in rows.tolist()], clusters[rows])
     if fitted is None:
         on_note("no words: fewer than nine terms occur in answers to several questions")
         return None, None, {"dims": 0}
@@ -151,14 +162,28 @@ def _centred(x: np.ndarray, sources: np.ndarray, groups: Groups, centre_by: str)
 
 
 def _head(
-    x: np.ndarray, sources: np.ndarray, groups: Groups, rows: np.ndarray, n: int, words: slice | None
+    x: np.ndarray,
+    sources: np.ndarray,
+    groups: Groups,
+    rows: np.ndarray,
+    n: int,
+    words: slice | None,
+    seen: np.ndarray,
 ) -> SourceHead | None:
     if len(rows) < 2:
         return None
-    every = len(rows) == len(x)
-    return fit_source_head(
-        x if every else x[rows], sources[rows].astype(np.int64), groups.clusters[rows], n, words
-    )
+    judged = None if words is None else ~seen[rows]
+    own = x if len(rows) == len(x) else x[rows]
+    return fit_source_head(own, sources[rows].astype(np.int64), groups.clusters[rows], n, words, judged)
+
+
+def _words_rows(clusters: np.ndarray) -> np.ndarray:
+    """(N,) bool, rows of the propositions that words are fitted on, WORDS_SHARE of them."""
+    n = int(clusters.max()) + 1
+    chosen = np.zeros(n, bool)
+    chosen[np.random.default_rng(1).permutation(n)[: max(1, round(WORDS_SHARE * n))]] = True
+    of_row: np.ndarray = chosen[clusters]
+    return of_row
 
 
 def _peak_bytes() -> int:
