@@ -173,3 +173,26 @@ def test_the_command_ends_with_the_code_and_prints_one_object(
 def test_a_missing_store_is_bad_data_and_no_drift(tmp_path: Path, univar: Run) -> None:
     planted_store(tmp_path / "r0", {"m": 0.0})
     assert univar("track", tmp_path / "r0", tmp_path / "nowhere").exit_code == 3
+
+
+def test_the_question_that_moved_is_named_where_wordings_or_samples_allow_it(tmp_path: Path) -> None:
+    for name, settings in (("wordings", {"wordings": 10}), ("samples", {"samples": 8})):
+        pair = []
+        for seed in (1, 2):
+            rows, vectors = planted({"m": 0.0}, 10, seed=seed, **settings)
+            if seed == 2:
+                vectors[["q07" in row["question_id"] for row in rows], 0] += 1.5
+            pair.append(write_store(tmp_path / f"{name}{seed}", rows, vectors))
+        shift = only(track(Releases(pair), cluster="question_id:2"))
+        first, second = shift.questions[:2]
+        assert first.proposition == "set:q07"
+        assert first.p_holm <= 0.05 < second.p_holm
+        assert shift.questions_note is None
+
+
+def test_single_answers_cannot_tell_of_one_question(tmp_path: Path) -> None:
+    shift = only(track(releases(tmp_path / "one", 0.0, 1.0)))
+    assert all(each.p is None for each in shift.questions)
+    assert "no question can be tested by itself" in shift.questions_note
+    few = only(track(releases(tmp_path / "two", 0.0, 1.0, samples=2)))
+    assert "cannot reach 0.05 after Holm" in few.questions_note

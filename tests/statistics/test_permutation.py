@@ -9,7 +9,7 @@ import pytest
 
 from tests.statistics.planted import answers
 from univar.statistics.distances import paired
-from univar.statistics.permutation import block_permutation, holm, sign_flip, unresolvable
+from univar.statistics.permutation import block_permutation, holm, sign_flip, unresolvable, within_strata
 
 
 def test_the_exact_p_value_is_the_share_of_all_signs() -> None:
@@ -98,3 +98,23 @@ def test_holm_is_statsmodels_and_leaves_nan_alone() -> None:
 def test_families_that_permutations_cannot_resolve_say_so() -> None:
     assert unresolvable(10, 1 / 1000) is None
     assert "ask more questions" in str(unresolvable(300, 1 / 1000))
+
+
+def test_labels_permuted_within_strata_give_five_percent_false_alarms_and_find_a_shift() -> None:
+    rng = np.random.default_rng(11)
+    strata, second = np.repeat([0, 1, 2], 6), np.tile([True, False], 9)
+    topics = 5 * rng.standard_normal((3, 4))
+
+    def p(shift: float) -> float:
+        x = topics[strata] + rng.standard_normal((18, 4))
+        x[second, 0] += shift
+        found = within_strata(x, second, strata, n=199)
+        assert found is not None
+        return found[0]
+
+    assert np.mean([p(0.0) <= 0.05 for _ in range(300)]) <= 0.05 + 0.035
+    assert np.mean([p(2.5) <= 0.05 for _ in range(50)]) >= 0.9
+    least = within_strata(np.eye(4), np.array([1, 1, 0, 0], bool), np.zeros(4, int))
+    assert least is not None
+    assert least[1] == pytest.approx(2 / 6)
+    assert within_strata(np.eye(4), np.array([1, 0, 0, 0], bool), np.zeros(4, int)) is None

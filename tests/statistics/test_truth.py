@@ -19,10 +19,11 @@ def test_intervals_cover() -> None:
 
 
 def test_false_alarms_are_few_and_a_shift_of_a_tenth_is_found_with_16_questions() -> None:
-    found = {(row["questions"], row["shift"]): row["significant"] for row in truth.drift(200)}
-    assert max(found[n, 0.0] for n in (8, 16, 31)) <= 0.065 + 0.04
-    assert found[16, 0.1] >= 0.8 - 0.08
-    assert found[8, 0.1] < found[16, 0.1] < found[31, 0.1]
+    rows = truth.drift(150)
+    assert max(row["significant"] for row in rows if not row["shift"]) <= 0.065 + 0.045
+    found = {row["questions"]: row["significant"] for row in rows if row["shift"] and row["dims"] == 384}
+    assert found[16] >= 0.8
+    assert found[8] < found[16] <= found[31]
 
 
 def test_the_planted_value_is_named_first() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from univar.compare.cells import Cells, cells_of, distance, matched
 from univar.compare.floor import Floor, floors, largest
 from univar.compare.probes import ProbeShift, by_probe, probes_of
+from univar.compare.questions import QuestionShift, by_question
 from univar.compare.releases import RELEASE, Releases
 from univar.compare.rows import Rows, rows_of
 from univar.compare.traits import TRAITS, Trait, by_value, traits, value_of_cluster
@@ -43,6 +44,7 @@ class Shift:
     traits:     change of the share of declined answers, and of the answers' length
     values:     the same by the value that the questions are about
     probes:     change of the score of each value that the encoder's probes can tell
+    questions:  each proposition, the surest first, and what cannot be told of them
     """
 
     model: str
@@ -60,6 +62,8 @@ class Shift:
     traits: tuple[Trait, ...]
     values: tuple[ValueShift, ...] = ()
     probes: tuple[ProbeShift, ...] = ()
+    questions: tuple[QuestionShift, ...] = ()
+    questions_note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,7 @@ class _Study:
         floor = self._counting(known)
         p = sign_flip(left, right) if len(codes) > 1 and pairing != "unpaired" else None
         tolerance = self._tolerance if self._tolerance is not None else floor.value if floor else None
+        questions, told = by_question(self._rows, old, new, sides, codes) if len(codes) else ([], None)
         features = matched(self._traits.of(old), self._traits.of(new))[:2]
         return Shift(
             model,
@@ -244,4 +249,6 @@ class _Study:
             tuple(Trait.of(name, *(side[:, n] for side in features)) for n, name in enumerate(TRAITS)),
             tuple(ValueShift(*each) for each in by_value(left, right, codes, self._values)),
             tuple(by_probe(self._probes, left, right)) if self._probes is not None and len(codes) else (),
+            tuple(questions),
+            told,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from univar.compare.as_json import floor_json, interval_json, probe_json
 from univar.compare.text import DIGITS, distance_text, probe_table
-from univar.compare.track import Look, Shift, Tracking, ValueShift
+from univar.compare.track import ALPHA, Look, Shift, Tracking, ValueShift
 from univar.compare.traits import Trait
 from univar.compare.verdict import BEYOND, UNSURE, WITHIN
 from univar.tables import Column, Table
@@ -29,6 +29,7 @@ def tables(found: Tracking) -> list[Table]:
     last = [(shift, value) for shift in found.looks[-1].baseline for value in shift.values]
     if last:
         blocks.append(Table.of(last, _VALUES, f"Values, {found.looks[-1].release}", keys=1))
+    blocks += [_questions(found.looks[-1].release, shift) for shift in found.looks[-1].baseline]
     blocks += [
         probe_table(shift.probes, f"Values by their probes, {found.looks[-1].release} {shift.model}".strip())
         for shift in found.looks[-1].baseline
@@ -67,6 +68,22 @@ _VALUES: list[Column[tuple[Shift, ValueShift]]] = [
     Column("p", lambda line: _p(line[1].p)),
     Column("p (Holm)", lambda line: _p(line[1].p_holm)),
 ]
+
+
+QUESTIONS = 10
+"""Questions that are listed."""
+
+
+def _questions(release: str, shift: Shift) -> Table:
+    rows = [
+        [each.proposition, f"{each.squared:.4f}", _p(each.p), _p(each.p_holm)]
+        for each in shift.questions[:QUESTIONS]
+    ]
+    moved = sum(each.p_holm is not None and each.p_holm <= ALPHA for each in shift.questions)
+    notes = (f"{moved} of {len(shift.questions)} questions moved by themselves, after Holm's correction",)
+    title = " ".join(filter(None, ("Questions,", release, shift.model)))
+    told = (shift.questions_note,) if shift.questions_note else ()
+    return Table(["question", "squared", "p", "p (Holm)"], rows, title, 1, (*notes, *told))
 
 
 def _p(p: float | None) -> str:
@@ -138,6 +155,7 @@ def _shift(shift: Shift) -> dict[str, Any]:
         "verdict": shift.verdict,
         "why": shift.why,
         "detectable": shift.detectable,
+        "questions": [asdict(each) for each in shift.questions],
         "probes": [probe_json(each) for each in shift.probes],
         **{trait.name: _trait(trait) for trait in shift.traits},
         "values": [

@@ -86,6 +86,38 @@ def block_permutation(
     return (1 + reached) / (1 + n)
 
 
+def within_strata(
+    x: np.ndarray, second: np.ndarray, strata: np.ndarray, *, n: int = 999, seed: int = 0
+) -> tuple[float, float] | None:
+    """(p-value of a difference of two samples, the least p that so few rows can give).
+
+    x: (n, D) rows of both samples; second: (n,) bool, rows of the second; strata: (n,) integer codes, within
+    which labels are exchangeable (one prompt). The statistic is the squared length of the sum
+    of the strata's mean differences. None where no stratum has two rows of each sample.
+    """
+    from math import comb
+
+    kept, ways = [], 1.0
+    for stratum in np.unique(strata).tolist():
+        here = np.flatnonzero(strata == stratum)
+        of_second = int(second[here].sum())
+        if min(of_second, len(here) - of_second) >= 2:
+            kept.append(here)
+            ways *= comb(len(here), of_second)
+    if not kept:
+        return None
+    rng = np.random.default_rng(seed)
+    signs = np.zeros((n + 1, len(x)), np.float32)
+    for here in kept:
+        labels = second[here]
+        for row in range(n + 1):
+            drawn = labels if row == 0 else rng.permutation(labels)
+            signs[row, here] = np.where(drawn, 1 / labels.sum(), -1 / (~labels).sum())
+    sizes = ((signs @ x.astype(np.float32)).astype(np.float64) ** 2).sum(axis=1)
+    reached = int(np.count_nonzero(sizes[1:] >= sizes[0] * (1 - 1e-6)))
+    return (1 + reached) / (1 + n), max(1 / (1 + n), 2 / ways)
+
+
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     """(m,) p-values corrected by Holm's step-down method, for any dependence between the tests.
 
