@@ -204,3 +204,90 @@ def test_packaged_encoders_have_probes(id: str) -> None:
     assert found is not None, f"train the probes of {id} again: its revision is {info['revision']}"
     assert found.values == NAMES
     assert found.measurable.sum() >= 15
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_pictures_are_drawn(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra [map]")
+    from univar.compare.circle import draw_circles, draw_maps
+
+    store = store_of(tmp_path / "s", list("abcd"), languages=("eng", "deu"), loved={"a": 3}, questions=6)
+    found = profile(store, probes(unmeasurable=(5,)))
+    circles, maps = tmp_path / f"c.{ending}", tmp_path / f"m.{ending}"
+    draw_circles(found, circles)
+    draw_maps(found, store, maps)
+    assert min(circles.stat().st_size, maps.stat().st_size) > 5_000
+    if ending == "svg":
+        assert maps.read_text().count("not measurable") == 1
+
+
+def test_a_picture_of_one_source_and_of_many_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra [map]")
+    from univar.compare.circle import draw_circles, draw_maps
+
+    for models in (["a"], [f"m{n}" for n in range(12)]):
+        store = store_of(tmp_path / f"s{len(models)}", models, questions=3)
+        found = profile(store, probes())
+        draw_circles(found, tmp_path / "c.svg")
+        draw_maps(found, store, tmp_path / "m.svg")
+
+
+def test_own_labels_train_probes_of_another_encoder(tmp_path: Path, tiny_bert: Path) -> None:
+    """Words name the value: the probe that the command trains is measurable and ranks it first."""
+    from click.testing import CliRunner
+
+    from univar.bulk import embed
+    from univar.cli import cli
+
+    rng = np.random.default_rng(0)
+    said = {"Tradition": "duty family", "Stimulation": "risk brave"}
+    labelled = tmp_path / "labelled.jsonl"
+    with labelled.open("w") as file:
+        for question in range(20):
+            for number in range(8):
+                value = ("Tradition", "Stimulation")[rng.integers(2)]
+                row = {
+                    "question": f"question {question} ?",
+                    "answer": f"{said[value]} {number}",
+                    "values": [value],
+                }
+                file.write(json.dumps(row) + "\n")
+    answers = tmp_path / "answers.jsonl"
+    with answers.open("w") as file:
+        for question in range(8):
+            for model, value in (("old", "Tradition"), ("young", "Stimulation")):
+                row = {"model": model, "language": "eng", "question_id": f"q{question}"}
+                row |= {"question": f"question {question} ?", "answer": f"{said[value]} {question}"}
+                file.write(json.dumps(row) + "\n")
+    embed([answers], tmp_path / "store", encoder=str(tiny_bert))
+    arguments = ["profile", str(tmp_path / "store"), "--labels", str(labelled), "-e", str(tiny_bert)]
+    saved = ["--save-probes", str(tmp_path / "p.safetensors"), "--json", "-q"]
+    done = CliRunner().invoke(cli, [*arguments, *saved], catch_exceptions=False)
+    facts = json.loads(done.stdout)
+    assert {value["value"]: value["measurable"] for value in facts["values"]} == dict.fromkeys(said, True)
+    for source in facts["sources"]:
+        first = next(value["value"] for value in source["values"] if value["rank"] == 1)
+        assert first == {"old": "Tradition", "young": "Stimulation"}[source["name"].split("/")[0]]
+    again = ["profile", str(tmp_path / "store"), "--probes", str(tmp_path / "p.safetensors"), "--json", "-q"]
+    assert json.loads(CliRunner().invoke(cli, again).stdout)["sources"][0]["values"][0]["value"] in said
+    without = CliRunner().invoke(cli, ["profile", str(tmp_path / "store")])
+    assert "no value probes ship for" in str(without.exception)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"question": "q", "answer": "a"}', "has no columns question, answer and values"),
+        ('{"question": "q", "answer": " ", "values": []}', "row 1: question and answer must be texts"),
+        ('{"question": "q", "answer": "a", "values": "Tradition"}', "row 1: values must be a JSON list"),
+        ('{"question": "q", "answer": "a", "values": ["Tradition"]}', "no value has 20 answers"),
+        ("[1", "cannot read"),
+        ("", "holds no rows"),
+    ],
+)
+def test_labels_of_another_kind_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    from univar.answers.labelled import read_labelled
+
+    (tmp_path / "l.jsonl").write_text(text + "\n")
+    with pytest.raises(DataError, match=message):
+        read_labelled(tmp_path / "l.jsonl")

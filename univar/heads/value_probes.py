@@ -16,7 +16,7 @@ import numpy as np
 from univar import files
 from univar.errors import DataError
 from univar.heads.lda import LinearHead
-from univar.statistics.intervals import Interval
+from univar.statistics.intervals import MIN_CLUSTERS, Interval
 
 FOLDER = Path(__file__).with_name("probes")
 ANCHORS = Path(__file__).with_name("anchors.toml")
@@ -58,8 +58,13 @@ class Validity:
 
     @property
     def measurable(self) -> bool:
-        """Whether the score does better than the question alone: the interval lies above one half."""
-        return self.within.low is not None and self.within.low > 0.5
+        """Whether the score does better than the question alone: the interval lies above one half.
+
+        A score that is right in every pair of five questions or more has no interval, and is measurable.
+        """
+        if self.within.low is None:
+            return self.within.estimate >= 1.0 and self.within.clusters >= MIN_CLUSTERS
+        return self.within.low > 0.5
 
 
 @dataclass(frozen=True)
