@@ -7,6 +7,7 @@ fail. What the operating system refuses becomes a ProviderError that names the p
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import mmap
@@ -232,6 +233,20 @@ def refuse_irregular(path: Path) -> None:
     """Raise DataError for a pipe, a folder or a device, which may never end; OSError where nothing is."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise DataError(f"{path} is not a regular file: put the file itself there")
+
+
+def file_sha256(path: Path) -> str:
+    """Checksum of a file's bytes."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def text_sha256(content: Any) -> str:
+    """Checksum of what is written as JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def remove(path: Path) -> None:

@@ -43,7 +43,14 @@ LINES = {
     "evaluate": "evaluate store --protocol paper --target model --no-baseline --permutations 5",
     "train": "train answers.jsonl -o out-{form} --base {encoder} --steps 1 --batch 8 --set validate_every=0",
 }
-ELSEWHERE = {"demo": "tests/cli/test_demo.py", "translate": "tests/translate/test_translation.py"}
+ELSEWHERE = {
+    "demo": "tests/cli/test_demo.py",
+    "translate": "tests/translate/test_translation.py",
+    "compare": "tests/compare",
+    "track": "tests/compare",
+    "profile": "tests/heads",
+    "culture": "tests/compare",
+}
 """Commands whose results are made by what only these tests have; they print by the same function."""
 
 

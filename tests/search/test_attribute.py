@@ -106,7 +106,7 @@ def faked(monkeypatch):
 
 
 def test_json_is_one_object_a_line_and_refused_rows_exit_4(univar, small, faked):  # noqa: F811
-    done = univar("attribute", small.path, "-k", "3", "--json", stdin=ANSWERS.encode())
+    done = univar("attribute", small.path, "-e", "tiny", "-k", "3", "--json", stdin=ANSWERS.encode())
     assert done.exit_code == 4
     assert "stdin:3: answer is empty" in done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -125,7 +125,7 @@ def test_text_has_shares_and_evidence_and_no_control_characters(univar, tmp_path
         }
     ]
     path = write_store(tmp_path / "hostile", rows, np.eye(3)[:1]).path
-    done = univar("attribute", path, "--by", "model", stdin=b'{"answer": "x"}\n')
+    done = univar("attribute", path, "-e", "tiny", "--by", "model", stdin=b'{"answer": "x"}\n')
     assert done.exit_code == 0
     assert "100.0%  m" in done.stdout
     assert "\x1b" not in done.stdout
@@ -133,7 +133,9 @@ def test_text_has_shares_and_evidence_and_no_control_characters(univar, tmp_path
 
 
 def test_another_column_is_ranked_beside_the_three(univar, small, faked):  # noqa: F811
-    done = univar("attribute", small.path, "--by", "question-id", "--json", stdin=b'{"answer": "x"}\n')
+    done = univar(
+        "attribute", small.path, "-e", "tiny", "--by", "question-id", "--json", stdin=b'{"answer": "x"}\n'
+    )
     assert json.loads(done.stdout)["question_id"] == [{"label": "q", "share": 1.0}]
 
 
@@ -165,3 +167,18 @@ def test_the_same_encoder_with_other_weights_is_refused(univar, embedded, other_
     done = univar("attribute", embedded, "-e", other_tiny_bert, stdin=b'{"answer": "x"}\n')
     assert done.exit_code == 3
     assert "was embedded with tiny-bert, whose" in done.stderr
+
+
+@pytest.mark.parametrize("named", ["/etc", "org/model", "minilm+/tmp/adapter", "tiny"])
+def test_what_a_strangers_store_names_is_not_loaded(tmp_path, monkeypatch, univar, named):  # noqa: F811
+    loaded = []
+    monkeypatch.setattr("univar.encoder.encoder.Encoder", lambda *given, **options: loaded.append(given))
+    rows = [{"id": "r", "model": "m", "language": "eng", "question_id": "q", "question": "w", "answer": "a"}]
+    store = write_store(tmp_path / "store", rows, np.eye(3)[:1], id=named)
+    done = univar("attribute", store.path, stdin=b'{"answer": "x"}\n')
+    assert done.exit_code == 2
+    assert done.stderr.endswith(
+        f"needs the encoder {named}, which univar does not ship: give its folder or hub id with -e "
+        "(--encoder)\n"
+    )
+    assert loaded == []

@@ -184,25 +184,29 @@ def answers(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("faked")
 def test_json_has_a_row_or_a_bag_a_line(univar, store: Store, answers: Path) -> None:  # noqa: F811
-    done = univar("attribute", store.path, answers, "--json")
+    done = univar("attribute", store.path, "-e", "tiny", answers, "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["row"] for line in lines] == list(range(1, 13))
     assert list(lines[0]) == ["row", "id", *KEYS]
     bags = [
         json.loads(x)
-        for x in univar("attribute", store.path, answers, "--bag", "run", "--json").stdout.splitlines()
+        for x in univar(
+            "attribute", store.path, "-e", "tiny", answers, "--bag", "run", "--json"
+        ).stdout.splitlines()
     ]
     assert [(bag["bag"], bag["n"]) for bag in bags] == [("r0", 6), ("r1", 6)]
-    (whole,) = univar("attribute", store.path, answers, "--bag-all", "--json").stdout.splitlines()
+    (whole,) = univar(
+        "attribute", store.path, "-e", "tiny", answers, "--bag-all", "--json"
+    ).stdout.splitlines()
     assert (json.loads(whole)["bag"], json.loads(whole)["propositions"]) == ("all", 3)
 
 
 @pytest.mark.usefixtures("faked")
 def test_text_says_what_a_verdict_assumes(univar, store: Store, answers: Path) -> None:  # noqa: F811
-    done = univar("attribute", store.path, answers, "--evidence", "1")
+    done = univar("attribute", store.path, "-e", "tiny", answers, "--evidence", "1")
     assert done.stdout.count("assumes that nobody tried to write like another source") == 12
     assert "whether the source is unknown cannot be said of one answer" in done.stdout
-    one = univar("attribute", store.path, "--text", "yeah well word1", "--evidence", "0")
+    one = univar("attribute", store.path, "-e", "tiny", "--text", "yeah well word1", "--evidence", "0")
     assert one.stdout.startswith("row 1\n")
 
 
@@ -216,7 +220,7 @@ def test_a_table_keeps_the_columns_of_the_input(
     ending: str,
 ) -> None:
     out = tmp_path / f"out.{ending}"
-    done = univar("attribute", store.path, answers, "-o", out)
+    done = univar("attribute", store.path, "-e", "tiny", answers, "-o", out)
     assert (done.exit_code, done.stdout) == (0, "")
     if ending == "csv":
         rows = list(csv.DictReader(out.open()))
@@ -231,7 +235,7 @@ def test_a_table_keeps_the_columns_of_the_input(
     ]
     assert {row["source_model"] for row in rows} <= {"m0", "m1", "m2", "m3"}
     assert all(0 < float(row["probability"]) <= 1 for row in rows)
-    again = univar("attribute", store.path, answers, "-o", out)
+    again = univar("attribute", store.path, "-e", "tiny", answers, "-o", out)
     assert again.exit_code == 2
     assert "--force" in again.stderr
 
@@ -243,13 +247,13 @@ def test_bags_without_heads_and_unknown_columns_are_refused(
     answers: Path,
     tmp_path: Path,
 ) -> None:
-    done = univar("attribute", store.path, answers, "--bag", "nope")
+    done = univar("attribute", store.path, "-e", "tiny", answers, "--bag", "nope")
     assert done.exit_code == 2
     assert "no column 'nope'" in done.stderr
     plain = write_store(tmp_path / "plain", planted_rows(range(3)), planted_vectors(planted_rows(range(3))))
     with pytest.raises(UsageError, match="univar index"):
         list(attribute_answers(plain, str(answers), on_rejected=print, encoder=FakeEncoder(), bag="all"))
-    votes = univar("attribute", plain.path, answers)
+    votes = univar("attribute", plain.path, "-e", "tiny", answers)
     assert "not probabilities" in votes.stderr
 
 
@@ -260,6 +264,6 @@ def test_heads_of_other_rows_stop_the_command(univar, tmp_path: Path, answers: P
     assert fitted is not None
     source_files.save(fitted, made.path)
     planted(tmp_path / "grown", range(12, 14))
-    done = univar("attribute", made.path, answers)
+    done = univar("attribute", made.path, "-e", "tiny", answers)
     assert done.exit_code == 3
     assert "out of date" in done.stderr

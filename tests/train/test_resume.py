@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from tests.train.conftest import losses, metrics, quick, run, weights_of
-from univar.errors import UsageError
+from univar.errors import DataError, UsageError
+from univar.train.metrics import MetricsFile
+from univar.train.run_folder import RunFolder
 
 STEPS = 30
 SCRIPT = f"""
@@ -90,3 +92,92 @@ def test_unfinished_run_is_neither_overwritten_nor_mixed_up(
     finished = run(corpus_file, out, settings, resume=True)
     assert finished.facts["steps"] == 6
     assert [line["step"] for line in metrics(out)] == list(range(6))
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "inverse_sqrt"])
+def test_resuming_after_the_last_step_takes_none(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    settings = quick(tiny_bert, steps=6, schedule=schedule)
+    run(corpus_file, tmp_path / "whole", settings)
+
+    def cut(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt  # killed after the checkpoint of the last step
+
+    with monkeypatch.context() as patch:
+        patch.setattr("univar.train.run.write_encoder", cut)
+        with pytest.raises(KeyboardInterrupt):
+            run(corpus_file, tmp_path / "broken", settings, checkpoint_every=3)
+    finished = run(corpus_file, tmp_path / "broken", settings, resume=True)
+    assert finished.facts["steps"] == 6
+    assert losses(tmp_path / "broken") == losses(tmp_path / "whole")
+    ours, theirs = weights_of(tmp_path / "broken"), weights_of(tmp_path / "whole")
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+def damaged(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "cut":
+        del data[len(data) // 2 :]
+    elif how == "emptied":
+        data.clear()
+    else:
+        data[len(data) * 3 // 4] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["cut", "emptied", "flipped"])
+def test_a_damaged_token_cache_is_made_anew(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path, how: str
+) -> None:
+    settings = quick(tiny_bert, steps=4)
+    run(corpus_file, tmp_path / "whole", settings)
+    out = tmp_path / "out"
+    stopped = run(corpus_file, out, settings, should_stop=lambda: True)
+    assert stopped.folder is None
+    (cache,) = (tmp_path / "out.run" / "tokens").iterdir()
+    names = sorted(path.name for path in cache.iterdir())
+    assert {"ids.bin", "meta.json"} < set(names)
+    for name in names:
+        damaged(cache / name, how)
+    run(corpus_file, out, settings, resume=True)
+    ours, theirs = weights_of(out), weights_of(tmp_path / "whole")
+    assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
+
+
+@pytest.mark.parametrize("name", ["state.safetensors", "state.json"])
+@pytest.mark.parametrize("how", ["cut", "emptied", "flipped"])
+def test_a_damaged_checkpoint_is_refused(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path, name: str, how: str
+) -> None:
+    settings = quick(tiny_bert, steps=6)
+    run(corpus_file, tmp_path / "out", settings, should_stop=lambda: True)
+    (checkpoint,) = (tmp_path / "out.run" / "checkpoints").iterdir()
+    damaged(checkpoint / name, how)
+    with pytest.raises(DataError, match=r"cannot be read .*: remove it, and --resume continues"):
+        run(corpus_file, tmp_path / "out", settings, resume=True)
+
+
+@pytest.mark.parametrize("how", ["cut", "emptied", "flipped"])
+def test_damaged_kept_weights_are_refused(
+    tiny_bert: Path, corpus_file: Path, tmp_path: Path, how: str
+) -> None:
+    settings = quick(tiny_bert, steps=6, held_out=0.2, validate_every=2, patience=99)
+    folder = RunFolder(tmp_path / "out.run")
+    run(corpus_file, tmp_path / "out", settings, should_stop=lambda: True)
+    kept = folder.path / "kept.safetensors"
+    damaged(kept, how)
+    with pytest.raises(
+        DataError, match=r"kept.safetensors cannot be read .*: remove .*out.run and train again"
+    ):
+        folder.load_kept(None)  # type: ignore[arg-type]
+
+
+def test_odd_lines_of_metrics_are_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    odd = [b'{"step": 1e999}', b"\xff\xfe", b"[" * 100_000, b'{"step": null}', b"", b'{"step": "x"}', b"3"]
+    path.write_bytes(b"\n".join([b'{"step": 0, "loss": 1.0}', *odd]) + b"\n")
+    file = MetricsFile(path, 5)
+    file.write(5, {"loss": 2.0})
+    file.close()
+    assert path.read_text().splitlines() == ['{"step": 0, "loss": 1.0}', '{"step": 5, "loss": 2.0}']

@@ -147,12 +147,19 @@ def embedded(store: Store, encoder: Encoder, questions: Any, answers: Any) -> np
 def store_encoder(store: Store, spec: str | None = None) -> Encoder:
     """The encoder that made the store, found by its id or at `spec`.
 
-    Raises DataError for any other encoder: embeddings of two encoders cannot be compared. UsageError if it is
-    not found.
+    A store may be a stranger's: what it names is loaded only if univar ships it; a folder or a hub id must be
+    named by the user. Raises DataError for any other encoder: embeddings of two encoders cannot be compared.
+    UsageError if it is not found, or to be named.
     """
     from univar.encoder.encoder import Encoder
+    from univar.encoder.spec import COMPOSITES, PACKAGED
 
     made_by = store.encoder
+    if spec is None and made_by["id"] not in {*PACKAGED, *COMPOSITES}:
+        raise UsageError(
+            f"{store.path} needs the encoder {made_by['id']}, which univar does not ship: "
+            "give its folder or hub id with -e (--encoder)"
+        )
     options = {"max_length": made_by["max_length"], "truncate_dim": made_by["dim"]}
     try:
         encoder = Encoder(spec or made_by["id"], **options)

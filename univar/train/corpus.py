@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from univar.answers.maker_names import mask_names
 from univar.answers.read import read_rows
 from univar.answers.rows import RejectedRow
 from univar.errors import DataError
-from univar.files import new_folder, os_call, reported
+from univar.files import file_sha256, new_folder, os_call, read_json, reported, text_sha256
 from univar.schema import content_hashes, qa_texts, source_label
 
 if TYPE_CHECKING:
@@ -135,10 +136,24 @@ def build_corpus(
     folder = cache / _digest(
         inputs, tokenizer.max_length, tokenizer_id, mask, wanted, reading and asdict(reading)
     )
-    if not (folder / "meta.json").is_file():
+    if not _is_whole(folder):
         with reported("write", cache):
+            shutil.rmtree(folder, ignore_errors=True)
             _write(folder, _Reader(inputs, wanted, reading), tokenizer, mask)
     return _open(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the cache is there as it was written; one that is damaged or older is written anew."""
+    try:
+        meta = read_json(folder / "meta.json")
+        sums = meta.pop("sha256")
+        own = sums.pop("meta.json")
+        names = {"ids.bin", *(f"{name}.npy" for name in _ARRAYS)}
+        is_own = own == text_sha256({**meta, "sha256": sums})
+        return is_own and set(sums) == names and all(file_sha256(folder / n) == sums[n] for n in names)
+    except (DataError, OSError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def _digest(inputs: Sequence[str | os.PathLike[str]], *settings: Any) -> str:
@@ -154,6 +169,7 @@ def _digest(inputs: Sequence[str | os.PathLike[str]], *settings: Any) -> str:
 
 def _open(folder: Path) -> TokenCorpus:
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    del meta["sha256"]
     arrays = {name: np.load(folder / f"{name}.npy") for name in _ARRAYS}
     ids = np.memmap(folder / "ids.bin", np.int32, "r")
     counts = CorpusCounts(**meta.pop("counts"))
@@ -169,7 +185,10 @@ def _write(folder: Path, reader: _Reader, tokenizer: TokenizesTexts, mask: bool)
                 intake.add(table, file, rows)
         for name, array in intake.arrays().items():
             os_call(np.save, temporary / f"{name}.npy", array)
-        (temporary / "meta.json").write_text(json.dumps(intake.meta()), encoding="utf-8")
+        sums = {path.name: file_sha256(path) for path in sorted(temporary.iterdir())}
+        meta = {**intake.meta(), "sha256": sums}
+        sums["meta.json"] = text_sha256(meta)
+        (temporary / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
 
 
 @dataclass(frozen=True)

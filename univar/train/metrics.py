@@ -25,7 +25,7 @@ class MetricsFile:
 
     def __init__(self, path: Path, first_step: int) -> None:
         with reported("write", path):
-            lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
             kept = [line for line in lines if _step_of(line) < first_step]
             with new_text_file(path) as file:
                 file.writelines(f"{line}\n" for line in kept)
@@ -45,7 +45,7 @@ def _step_of(line: str) -> int:
     """Step of a line; very large for a line that is not whole."""
     try:
         return int(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 1 << 62
 
 

@@ -213,6 +213,8 @@ class TrainRun:
         progress = self.progress
         if progress.step == 0:
             self._validate()
+        else:
+            self._decide(should_stop)  # the run may have ended with its last checkpoint
         while not progress.stopped:
             started = time.monotonic()
             facts = self._step()

@@ -6,6 +6,7 @@ Tensors are safetensors, the rest is JSON: `checkpoints/step-N/{state.safetensor
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -17,7 +18,16 @@ import torch
 from torch import Tensor
 
 from univar.errors import DataError, ProviderError
-from univar.files import make_folder, new_file, new_folder, os_call, read_json, reported
+from univar.files import (
+    file_sha256,
+    make_folder,
+    new_file,
+    new_folder,
+    os_call,
+    read_json,
+    reported,
+    text_sha256,
+)
 from univar.train.step import Stepper
 
 CHECKPOINTS_LEFT = 2
@@ -49,7 +59,8 @@ class RunFolder:
         make_folder(self._checkpoints)
         with reported("write", target), new_folder(target, replace=True) as temporary:
             _write_tensors(temporary / "state.safetensors", tensors)
-            text = json.dumps({**state, "step": step}, indent=1)
+            content = {**state, "step": step, "state_sha256": file_sha256(temporary / "state.safetensors")}
+            text = json.dumps({**content, "sha256": text_sha256(content)}, indent=1)
             os_call((temporary / "state.json").write_text, text, "utf-8")
         for old in self.checkpoints()[:-CHECKPOINTS_LEFT]:
             shutil.rmtree(old, ignore_errors=True)
@@ -59,13 +70,21 @@ class RunFolder:
         from safetensors.torch import save
 
         with new_file(self._kept) as file:
-            file.write(save(_on_cpu(_trained(stepper))))
+            tensors = _on_cpu(_trained(stepper))
+            file.write(save(tensors, metadata={"sha256": _sum_of(tensors)}))
 
     def load_kept(self, stepper: Stepper) -> None:
         """Put the weights of the last `keep` back."""
-        from safetensors.torch import load_file
+        from safetensors import SafetensorError, safe_open
 
-        tensors = load_file(self._kept)
+        try:
+            with safe_open(self._kept, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+                told = (file.metadata() or {}).get("sha256", "")
+        except (OSError, SafetensorError) as error:
+            raise _damaged(self._kept, error) from error
+        if told and told != _sum_of(tensors):
+            raise _damaged(self._kept, "its checksum is another")
         for name, parameter in stepper.trained():
             parameter.data.copy_(tensors[f"weight.{name}"])
 
@@ -73,7 +92,11 @@ class RunFolder:
 def read_state(checkpoint: Path) -> dict[str, Any]:
     """What `RunFolder.save` was given, with `step`; DataError where it cannot be read."""
     try:
-        return dict(read_json(checkpoint / "state.json"))
+        state = dict(read_json(checkpoint / "state.json"))
+        told = state.pop("sha256", None)  # none in checkpoints of earlier versions
+        if told is not None and told != text_sha256(state):
+            raise DataError("the checksum of its state.json is another")
+        return state
     except DataError as error:
         raise _unreadable(checkpoint, error) from error
 
@@ -83,7 +106,10 @@ def load_tensors(checkpoint: Path, step: int, stepper: Stepper) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    told = read_state(checkpoint).get("state_sha256")
     try:
+        if told is not None and told != file_sha256(checkpoint / "state.safetensors"):
+            raise RuntimeError("the checksum of its state.safetensors is another")
         tensors = load_file(checkpoint / "state.safetensors")
         for name, parameter in stepper.trained():
             parameter.data.copy_(tensors[f"weight.{name}"])
@@ -99,6 +125,19 @@ def _unreadable(checkpoint: Path, error: Exception) -> DataError:
         f"the checkpoint {checkpoint} cannot be read ({error}): remove it, and --resume continues from "
         "the one before"
     )
+
+
+def _damaged(kept: Path, why: object) -> DataError:
+    return DataError(f"{kept} cannot be read ({why}): remove {kept.parent} and train again")
+
+
+def _sum_of(tensors: Mapping[str, Tensor]) -> str:
+    """Checksum of tensors and their names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _trained(stepper: Stepper) -> dict[str, Tensor]:
