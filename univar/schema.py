@@ -96,7 +96,7 @@ def normalize_language(code: str) -> str:
 
 def base_language(label: str) -> str:
     """The ISO 639-3 code of a label, without its script: `zho` of `zho_Hant`."""
-    return label.partition("_")[0]
+    return label.replace("-", "_").partition("_")[0]
 
 
 @functools.lru_cache(maxsize=1024)
