@@ -30,6 +30,7 @@ def test_the_question_that_differs_most_comes_first_with_both_answers(tmp_path: 
     assert (first.a[:8], first.b[:9]) == ("answer 0", "I'm sorry")
     assert first.squared > 10 * found.questions[-1].squared
     assert (found.flips.only_a, found.flips.only_b, found.flips.neither) == (0, 1, 19)
+    assert abs(found.energy.estimate) < 0.1
     assert any("no value probes are shipped for tiny" in note for note in found.notes)
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.conftest import univar as univar
 from tests.compare.stores import planted, planted_store
+from tests.conftest import answer_rows, write_jsonl
 from tests.search.stores import write_store
 from univar.compare.releases import Releases
 from univar.compare.track import Tracking, track
@@ -196,3 +197,20 @@ def test_single_answers_cannot_tell_of_one_question(tmp_path: Path) -> None:
     assert "no question can be tested by itself" in shift.questions_note
     few = only(track(releases(tmp_path / "two", 0.0, 1.0, samples=2)))
     assert "cannot reach 0.05 after Holm" in few.questions_note
+
+
+def test_stores_of_different_encoders_are_embedded_again_where_asked(
+    tmp_path: Path, univar: Run, tiny_bert: Path, other_tiny_bert: Path
+) -> None:
+    for name, encoder in (("old", tiny_bert), ("new", other_tiny_bert)):
+        answers = write_jsonl(tmp_path / f"{name}.jsonl", answer_rows(12, models=1))
+        assert univar("embed", answers, "-o", tmp_path / name, "-e", encoder, "-q").exit_code == 0
+    pair = ("track", tmp_path / "old", tmp_path / "new", "--tolerance", "0.01")
+    refused = univar(*pair)
+    assert refused.exit_code == 3
+    assert "different encoders" in refused.stderr
+    again = univar(*pair, "--encoder", tiny_bert, "--work", tmp_path / "work")
+    assert again.exit_code == 0, again.stderr  # the answers are the same
+    assert "embedding 12 rows of" in again.stderr
+    assert "embedding" not in univar(*pair, "--encoder", tiny_bert, "--work", tmp_path / "work").stderr
+    assert univar(*pair, "--encoder", tiny_bert).exit_code == 2

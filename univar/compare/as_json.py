@@ -48,6 +48,7 @@ def _detail(found: Detail) -> dict[str, Any]:
         ],
         "probes": [probe_json(each) for each in found.probes],
         "declined": asdict(found.flips),
+        "energy": interval_json(found.energy),
     }
 
 

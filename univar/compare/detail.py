@@ -11,6 +11,7 @@ from univar.compare.cells import cells_of, matched
 from univar.compare.probes import ProbeShift, by_probe, probes_of
 from univar.compare.rows import Rows
 from univar.compare.traits import by_value, traits, value_of_cluster
+from univar.statistics.distances import paired_energy
 from univar.statistics.intervals import Interval
 
 if TYPE_CHECKING:
@@ -46,7 +47,10 @@ class Flips:
 
 @dataclass(frozen=True)
 class Detail:
-    """Two sources in detail: questions from farthest to nearest, values, declined answers."""
+    """Two sources in detail: questions from farthest to nearest, values, declined answers.
+
+    energy: energy distance over the propositions, which also sees differences of spread
+    """
 
     a: str
     b: str
@@ -54,6 +58,7 @@ class Detail:
     values: tuple[tuple[str, Interval, float | None, float | None], ...]
     probes: tuple[ProbeShift, ...]
     flips: Flips
+    energy: Interval
     notes: tuple[str, ...]
 
 
@@ -83,6 +88,6 @@ def detail(store: Store, rows: Rows, part: str | None, codes: np.ndarray) -> Det
     of = value_of_cluster(store, rows, codes)
     values = by_value(left, right, clusters, of)
     return Detail(
-        rows.sources[0], rows.sources[1], tuple(pairs), tuple(values), tuple(found), flips,
+        rows.sources[0], rows.sources[1], tuple(pairs), tuple(values), tuple(found), flips, paired_energy(left, right),
         (note,) if note else (),
     )  # fmt: skip

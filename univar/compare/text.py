@@ -116,7 +116,9 @@ def _details(found: Detail) -> list[Table]:
         f"declined by {found.a} alone {flips.only_a}, by {found.b} alone {flips.only_b}, by both "
         f"{flips.both}, by neither {flips.neither} propositions"
     )
-    blocks = [Table.of(found.questions, asked, "Questions, farthest to nearest", 1, (note, *found.notes))]
+    energy = f"energy distance {found.energy.text(DIGITS)}: also sees differences of spread"
+    notes = (note, energy, *found.notes)
+    blocks = [Table.of(found.questions, asked, "Questions, farthest to nearest", 1, notes)]
     if found.values:
         rows = [
             [name, d2.text(DIGITS), str(d2.clusters), *("" if it is None else f"{it:.4f}" for it in both)]
