@@ -88,6 +88,12 @@ def detail(store: Store, rows: Rows, part: str | None, codes: np.ndarray) -> Det
     of = value_of_cluster(store, rows, codes)
     values = by_value(left, right, clusters, of)
     return Detail(
-        rows.sources[0], rows.sources[1], tuple(pairs), tuple(values), tuple(found), flips, paired_energy(left, right),
+        rows.sources[0],
+        rows.sources[1],
+        tuple(pairs),
+        tuple(values),
+        tuple(found),
+        flips,
+        paired_energy(left, right),
         (note,) if note else (),
-    )  # fmt: skip
+    )
