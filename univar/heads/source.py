@@ -95,13 +95,13 @@ def fit_source_head(
     clusters: np.ndarray,
     n_classes: int,
     words: slice | None,
-    judged: np.ndarray | None = None,
+    unseen: np.ndarray | None = None,
 ) -> SourceHead | None:
     """Fit and choose the head of these rows; None where fewer than two sources or propositions answered.
 
     x: (N, D) float32, learnt parts and the words block, each of length 1; y: (N,) sources
     clusters: (N,) codes of the proposition, which is left out whole; words: columns of the words block
-    judged:   (N,) bool, rows that choose and calibrate; None: all. Rows that words were fitted on lie
+    unseen:   (N,) bool, rows that choose and calibrate; None: all. Rows that words were fitted on lie
               closer to its axes than any new row, and would make it look better than it is
     """
     folds = folds_of(clusters)
@@ -114,7 +114,7 @@ def fit_source_head(
         total = total + part
     if any(np.count_nonzero((total - part).counts) < 2 for part in parts):
         return None
-    at = np.arange(len(y)) if judged is None else np.flatnonzero(judged)
+    at = np.arange(len(y)) if unseen is None else np.flatnonzero(unseen)
     if len(np.unique(y[at])) < 2:
         at = np.arange(len(y))
     weights = np.zeros(len(y))

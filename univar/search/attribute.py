@@ -76,7 +76,7 @@ def attribute_answers(
     """Rank the sources, models and languages that each answer most likely came from.
 
     Where the store's index has source heads, and `by` is one of LEVELS, the heads judge
-    (`univar.search.judged`); else the neighbours vote, which is told.
+    (`univar.search.verdicts`); else the neighbours vote, which is told.
 
     inputs:   files or "-", or a list of `RowBatch`; `answer` is required, `question`, `question_id`,
               `language` and `id` are used if present
@@ -102,7 +102,7 @@ def attribute_answers(
     else:
         check_encoder(store, encoder)
     if model:
-        from univar.search.judged import judge_answers
+        from univar.search.verdicts import judge_answers
 
         yield from judge_answers(
             store, model, batches, encoder, top=top, evidence=evidence, bag=bag, with_columns=with_columns
@@ -129,7 +129,7 @@ def _heads(store: Store, by: str, bag: str | None, on_note: Callable[[str], obje
     missing = f"{store.path} has no source heads: fit them with `univar index {store.path}`"
     if bag is not None:
         why = missing if by in LEVELS else f"heads know sources, models and languages, not {by}"
-        raise UsageError(f"bags are judged by source heads only: {why}")
+        raise UsageError(f"bags need source heads: {why}")
     if by in LEVELS:
         on_note(f"{missing}; until then the shares are votes of neighbours, not probabilities")
     return None

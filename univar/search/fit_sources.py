@@ -172,9 +172,9 @@ def _head(
 ) -> SourceHead | None:
     if len(rows) < 2:
         return None
-    judged = None if words is None else ~seen[rows]
+    unseen = None if words is None else ~seen[rows]
     own = x if len(rows) == len(x) else x[rows]
-    return fit_source_head(own, sources[rows].astype(np.int64), groups.clusters[rows], n, words, judged)
+    return fit_source_head(own, sources[rows].astype(np.int64), groups.clusters[rows], n, words, unseen)
 
 
 def _words_rows(clusters: np.ndarray) -> np.ndarray:

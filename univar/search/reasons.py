@@ -91,7 +91,9 @@ def warnings(
         told.append(f"{_of(named, n)} the name of an assistant or its maker: the verdict may rest on it")
     declined = sum(is_declined(a, g or "eng") for a, g in zip(answers, languages, strict=True))
     if 2 * declined >= n:
-        told.append(f"{declined} of {n} answers decline to answer: refusals of different sources are alike")
+        told.append(
+            f"{declined} of {n} answers decline to answer: such answers of different sources are alike"
+        )
     own = model.labels[best]["language"]
     fellows = [i for i, label in enumerate(model.labels) if label["language"] == own]
     among = probabilities[fellows].sum()

@@ -17,7 +17,7 @@ from univar.store import Store
 
 NO_ADVERSARY = "assumes that nobody tried to write like another source"
 AUDIT = "the index holds this question: compared among the index's answers to it"
-OUTSIDE = "the index lacks this question: judged by the head for uncentred rows"
+OUTSIDE = "the index lacks this question: left to the head for uncentred rows"
 UNKNOWN_BAGS = 999
 """Calibration bags behind a p-value of 'none of these'."""
 

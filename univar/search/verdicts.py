@@ -1,7 +1,7 @@
 """Answer files through an index's source heads: a verdict for each answer as it is read, or one for each bag.
 
-Rows are judged batch by batch in constant memory. Bags are kept until the input ends, since a verdict needs
-all of a bag's answers.
+Rows get their verdicts batch by batch in constant memory. Bags are kept until the input ends, since a verdict
+needs all of a bag's answers.
 """
 
 from __future__ import annotations
