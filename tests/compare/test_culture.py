@@ -13,7 +13,7 @@ from tests.search.stores import write_store
 from univar.compare.culture import culture, kinship_distances, kinship_similarity
 from univar.compare.culture_text import facts, sentences, tables
 from univar.errors import DataError
-from univar.questions.cultures import languages
+from univar.questions.cultures import languages, unread_languages
 from univar.statistics.mantel import agreement
 from univar.store import Store
 
@@ -177,3 +177,10 @@ def null_p(codes: list[str], rng: np.random.Generator) -> float:
     x, y = root @ rng.standard_normal((len(codes), 20)), root @ rng.standard_normal((len(codes), 2))
     apart = np.linalg.norm(x[:, None] - x[None], axis=2)
     return agreement(apart, y, list(kinship_distances(codes).values()), kinship_similarity(codes)).partial_p
+
+
+def test_an_encoder_that_reads_english_only_is_told() -> None:
+    assert unread_languages("univar-2-multilingual", ["eng", "deu"]) is None
+    assert unread_languages("minilm", ["eng"]) is None
+    told = str(unread_languages("minilm", ["fra", "eng", "deu"]))
+    assert "what it makes of deu, fra is not to be trusted" in told

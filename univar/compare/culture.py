@@ -74,6 +74,8 @@ def culture(store: Store, folder: Path | None = None, *, part: str = "values", s
     """
     scores = {} if folder is None else cultures.tables(folder)
     answers, codes, models, dropped, notes = _shared_answers(store, part)
+    if unread := cultures.unread_languages(str(store.encoder["id"]), codes):
+        notes.append(unread)
     distances = all_pairs(answers)
     if not np.any(np.abs(distances.d2) > 1e-12):
         raise DataError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from univar.errors import DataError, UsageError
 from univar.heads.value_probes import ValueProbes
+from univar.questions.cultures import unread_languages
 from univar.statistics import intervals
 from univar.statistics.centring import LEAST, centre
 from univar.statistics.intervals import Interval
@@ -142,6 +143,8 @@ def profile(
     finite: np.ndarray = np.asarray(np.isfinite(x).all(axis=1))
     if not finite.all():
         notes.append(f"{int((~finite).sum()):,} rows left out: their embedding holds NaN or infinity")
+    if unread := unread_languages(str(store.encoder["id"]), store.codes("language")[1]):
+        notes.append(unread)
     rows, done = _centred(store, probes, x, finite, centring, by, cluster, notes)
     codes, names = store.codes(by)
     if not len(rows.source):

@@ -41,8 +41,9 @@ def train(
     values = [by_name[name] for name in by_name if name in labelled.values]
     if not values:
         raise DataError(
-            "none of the 20 values is labelled: their names are those of `univar profile --list`, "
-            f"the file has {', '.join(labelled.values[:5])}"
+            "none of the 20 values is labelled: use names such as 'Tradition' or 'Security: personal' "
+            "(the table that `univar profile` prints has all 20); the file has "
+            f"{', '.join(labelled.values[:5])}"
         )
     names = [value.name for value in values]
     labels, questions = labelled.select(names), labelled.clusters

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,9 @@ _SAME = {
 }
 _EARTH_KM = 6371.0
 
+ENGLISH_ONLY = frozenset({"minilm", "univar-mini", "univar-2"})
+"""Packaged encoders that turn other languages mostly into unknown words."""
+
 
 @dataclass(frozen=True)
 class Language:
@@ -75,8 +79,19 @@ def languages() -> dict[str, Language]:
     }
 
 
+def unread_languages(encoder: str, codes: Iterable[str]) -> str | None:
+    """A sentence where a packaged encoder of English alone embedded other languages; None elsewhere."""
+    others = sorted({code for code in codes if base_language(code) != "eng"})
+    if encoder not in ENGLISH_ONLY or not others:
+        return None
+    return (
+        f"{encoder} reads English only: what it makes of {', '.join(others)} is not to be trusted; "
+        "embed them with a multilingual encoder"
+    )
+
+
 def table_code(code: str) -> str:
-    """The code that the table has of a language: `cmn` and `zho-Hant` are `zho`."""
+    """The code that the table has of a language: `cmn` and `zho_Hant` are `zho`."""
     spoken = base_language(code)
     return _SAME.get(spoken, spoken)
 
