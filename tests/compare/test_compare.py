@@ -193,3 +193,12 @@ def test_one_name_alone_is_refused(tmp_path: Path, univar: Run) -> None:
     done = univar("compare", tmp_path / "s", "a")
     assert done.exit_code == 2
     assert "'a' alone cannot be compared" in done.stderr
+
+
+def test_a_store_with_the_part_source_alone_is_compared_with_a_warning(tmp_path: Path) -> None:
+    rows, vectors = planted({"a": 0.0, "b": 1.0})
+    store = write_store(tmp_path / "s", rows, vectors, parts={"source": [0, vectors.shape[1]]})
+    assert set(store.parts) == {"source"}
+    found = compare(store)
+    assert any("its only part, 'source', is compared: distances are of style" in note for note in found.notes)
+    assert compare(store, part=None).pairs[0].distance == found.pairs[0].distance

@@ -65,7 +65,8 @@ def part_of(store: Store, part: str | None) -> tuple[np.ndarray, str | None]:
         found = np.asarray(opened.embeddings_of_part(part), dtype=np.float32)
     elif len(parts) == 1:
         only = next(iter(parts))
-        note = f"{store.path} has no part {part!r}; its only part {only!r} is compared, which is not the same"
+        style = ": distances are of style more than of values" if only == "source" else ""
+        note = f"{store.path} has no part {part!r}; its only part, {only!r}, is compared{style}"
         found = np.asarray(opened.embeddings_of_part(only), dtype=np.float32)
     else:
         raise UsageError(f"{store.path} has no part {part!r}: its parts are {', '.join(parts)}")

@@ -114,7 +114,7 @@ def within_strata(
             drawn = labels if row == 0 else rng.permutation(labels)
             signs[row, here] = np.where(drawn, 1 / labels.sum(), -1 / (~labels).sum())
     sizes = ((signs @ x.astype(np.float32)).astype(np.float64) ** 2).sum(axis=1)
-    reached = int(np.count_nonzero(sizes[1:] >= sizes[0] * (1 - 1e-6)))
+    reached = int(np.count_nonzero(sizes[1:] >= sizes[0] * (1 - 1e-6) - 1e-12))
     return (1 + reached) / (1 + n), max(1 / (1 + n), 2 / ways)
 
 
