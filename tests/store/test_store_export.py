@@ -1,5 +1,7 @@
 """Exports hold every row, in order, and open with the tools that people have."""
 
+import csv
+import json
 import tracemalloc
 
 import faiss
@@ -7,8 +9,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.cli.conftest import univar as univar
 from tests.store.store_rows import DIM, ENCODER, rows, write
-from univar.errors import UsageError
+from univar.errors import DataError, UsageError
 from univar.store import Store, StoreWriter, export
 
 
@@ -106,12 +109,87 @@ def test_what_exists_is_not_overwritten_unless_asked(store, tmp_path):
     assert pq.read_table(tmp_path / "e.rows.parquet").num_rows == 9
 
 
-@pytest.mark.parametrize(("name", "format_"), [("e.csv", None), ("e", None), ("e.npy", "csv")])
+@pytest.mark.parametrize(("name", "format_"), [("e.xml", None), ("e", None), ("e.npy", "xml")])
 def test_an_unknown_format_is_answered_with_those_there_are(store, tmp_path, name, format_):
-    with pytest.raises(UsageError, match="parquet, npy, faiss"):
+    with pytest.raises(UsageError, match="parquet, csv, npy, faiss"):
         export(store, tmp_path / name, format_)
 
 
 def test_the_format_can_be_given_for_any_ending(store, tmp_path):
     assert export(store, tmp_path / "e.bin", "parquet")["format"] == "parquet"
     assert pq.read_table(tmp_path / "e.bin").num_rows == 9
+
+
+def test_csv_holds_the_columns(store, tmp_path):
+    facts = export(store, tmp_path / "e.csv")
+    assert (facts["format"], facts["rows"]) == ("csv", len(store))
+    with open(tmp_path / "e.csv", encoding="utf-8", newline="") as file:
+        found = list(csv.DictReader(file))
+    for name in store.columns:
+        assert [row[name] for row in found] == store.column(name).tolist()
+    assert [row["truncated"] for row in found] == [str(bool(flag & 1)).lower() for flag in store.flags]
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "npy", "faiss"])
+def test_columns_and_rows_are_chosen(store, tmp_path, ending):
+    wanted = np.flatnonzero(store.column("topic") == "a")
+    assert 0 < len(wanted) < len(store)
+    out = tmp_path / f"e.{ending}"
+    facts = export(store, out, columns=["topic", "source", "answer"], where={"topic": ["a"]}, text=False)
+    assert facts["rows"] == len(wanted)
+    if ending == "csv":
+        assert out.read_text().splitlines()[0].replace('"', "") == "topic,source,n_tokens,truncated,reused"
+        return
+    rows = pq.read_table(out if ending == "parquet" else tmp_path / "e.rows.parquet")
+    assert rows.column("topic").to_pylist() == ["a"] * len(wanted)
+    assert rows.column("source").to_pylist() == store.column("source")[wanted].tolist()
+    assert "answer" not in rows.column_names
+    vectors = np.asarray(store.embeddings[wanted], dtype=np.float32)
+    if ending == "parquet":
+        found = np.stack(rows.column("embedding").to_numpy(zero_copy_only=False))
+    elif ending == "npy":
+        found = np.load(out).astype(np.float32)
+    else:
+        found = faiss.read_index(str(out)).reconstruct_n(0, len(wanted))
+    np.testing.assert_array_equal(found, vectors)
+
+
+def test_wrong_columns_and_rows_are_told(store, tmp_path):
+    out = tmp_path / "e.parquet"
+    with pytest.raises(UsageError, match="no column 'nope': its columns are source, id"):
+        export(store, out, columns=["nope"])
+    with pytest.raises(UsageError, match="no column is left"):
+        export(store, out, columns=["answer"], text=False)
+    with pytest.raises(DataError, match="no row in which topic is x or y"):
+        export(store, out, where={"topic": ["x", "y"]})
+    assert not out.exists()
+
+
+def test_an_index_is_written_beside_a_matrix_of_the_same_rows(store, tmp_path):
+    export(store, tmp_path / "e.npy")
+    export(store, tmp_path / "e.faiss")
+    check_rows(pq.read_table(tmp_path / "e.rows.parquet"), store)
+    with pytest.raises(UsageError, match=r"e.rows.parquet already exists"):
+        export(store, tmp_path / "e.index", where={"topic": ["a"]})
+    with pytest.raises(UsageError, match=r"e.faiss already exists"):
+        export(store, tmp_path / "e.faiss")
+
+
+def test_a_store_as_a_table_and_as_a_data_frame(store):
+    table = store.to_arrow()
+    check_rows(table, store)
+    assert store.to_arrow(["source"], embeddings=False).column_names == [
+        "source", "n_tokens", "truncated", "reused"
+    ]  # fmt: skip
+    frame = store.to_pandas(["model"])
+    assert frame["model"].tolist() == store.column("model").tolist()
+    np.testing.assert_array_equal(
+        np.stack(frame["embedding"]), np.asarray(store.embeddings, dtype=np.float32)
+    )
+
+
+def test_export_of_the_command_line(store, univar, tmp_path):
+    out = tmp_path / "e.csv"
+    done = univar("export", store.path, "-o", out, "--columns", "id, topic", "--where", "topic=a", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["rows"]) == (0, 2)
+    assert univar("export", store.path, "-o", out, "--where", "topic").exit_code == 2

@@ -20,6 +20,7 @@ import numpy as np
 from univar import __version__
 from univar.answers import read_rows
 from univar.answers.inputs import Reading, escaped
+from univar.answers.memory import as_file, in_memory
 from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
@@ -79,7 +80,7 @@ class EmbedOptions:
 
 
 def embed(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path] | Any,
     store: str | Path,
     options: EmbedOptions | None = None,
     *,
@@ -91,7 +92,8 @@ def embed(
 ) -> EmbedReport:
     """Embed every answer row of `inputs` into the store at `store`; the same call again continues.
 
-    inputs:      JSONL, CSV, TSV or Parquet files, plain, .gz or .zst; "-" is stdin
+    inputs:      JSONL, CSV, TSV or Parquet files, plain, .gz or .zst; "-" is stdin; or the rows themselves: a
+                 DataFrame, an Arrow table or a list of dicts
     options:     see EmbedOptions; its fields may be given by name instead: embed(..., encoder="minilm")
     on_rejected: called with one sentence for every row that cannot be embedded
     on_note:     called with a sentence on each column left out or read under another name; default: log
@@ -99,6 +101,12 @@ def embed(
     stop:        when set, the current batch is finished and everything done so far is stored
     Raises DataError for an input or a store that cannot be used, StoreLocked when another process writes.
     """
+    if in_memory(inputs):
+        with as_file(inputs) as file:
+            return embed(
+                [file], store, options, on_rejected=on_rejected, on_note=on_note, on_progress=on_progress,
+                stop=stop, **changes,
+            )  # fmt: skip
     on_rejected = changes.pop("on_refused", on_rejected)  # its name before
     options = (options or EmbedOptions()).changed(**changes)
     encoder, worker = options.loaded(), options.worker

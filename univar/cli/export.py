@@ -1,4 +1,4 @@
-"""`univar export`: a store as Parquet, npy or FAISS."""
+"""`univar export`: a store as Parquet, CSV, npy or FAISS."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import click
 
 from univar.cli.options import RenamedOption
 from univar.cli.output import Output, table_options
+from univar.errors import UsageError
 
 
 @click.command()
@@ -16,14 +17,32 @@ from univar.cli.output import Output, table_options
     "format",
     cls=RenamedOption,
     was=("--format",),
-    type=click.Choice(["parquet", "npy", "faiss"]),
-    help="Output format. Default: from the ending of OUT (.parquet, .npy, .faiss or .index).",
+    type=click.Choice(["parquet", "csv", "npy", "faiss"]),
+    help="Output format. Default: from the ending of OUT (.parquet, .csv, .npy, .faiss or .index).",
 )
+@click.option("--columns", metavar="NAMES", help="Columns to write, separated by commas. Default: all.")
+@click.option(
+    "--where",
+    multiple=True,
+    metavar="COLUMN=VALUE",
+    help="Write only these rows; repeatable. Values of one column are alternatives.",
+)
+@click.option("--no-text", is_flag=True, help="Leave out the questions and answers.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @table_options
-def export(store: str, out: str, format: str | None, force: bool, output: Output) -> None:
-    """Write STORE as one Parquet file, or as a matrix (npy, FAISS) and the columns beside it.
+def export(
+    store: str,
+    out: str,
+    format: str | None,
+    columns: str | None,
+    where: tuple[str, ...],
+    no_text: bool,
+    force: bool,
+    output: Output,
+) -> None:
+    """Write STORE as one Parquet file, as CSV, or as a matrix (npy, FAISS) and the columns beside it.
 
+    CSV holds the columns without the embeddings.
     With npy and FAISS, the columns go to a file named like OUT that ends in .rows.parquet, in the same order.
 
     \b
@@ -31,10 +50,31 @@ def export(store: str, out: str, format: str | None, force: bool, output: Output
         univar export runs/answers -o answers.parquet
         univar export runs/answers -o vectors.npy
         univar export runs/answers -o index.faiss
+        univar export runs/answers -o rows.csv --columns id,model,language --where language=eng
     """
     from univar.store import Store
     from univar.store import export as export_store
 
-    facts = export_store(Store(store, check="blocks"), out, format, force=force)
+    names = [name.strip() for name in columns.split(",") if name.strip()] if columns is not None else None
+    facts = export_store(
+        Store(store, check="blocks"),
+        out,
+        format,
+        force=force,
+        columns=names,
+        where=parse_where(where),
+        text=not no_text,
+    )
     files = " and ".join(facts["files"])
     output.result(facts, f"{facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB -> {files}")
+
+
+def parse_where(entries: tuple[str, ...]) -> dict[str, list[str]]:
+    """`("language=eng", "language=fra")` as {"language": ["eng", "fra"]}."""
+    wanted: dict[str, list[str]] = {}
+    for entry in entries:
+        name, equals, value = entry.partition("=")
+        if not (name.strip() and equals):
+            raise UsageError(f"--where {entry!r} is not COLUMN=VALUE, such as language=eng")
+        wanted.setdefault(name.strip().replace("-", "_"), []).append(value)
+    return wanted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Index:
     def __len__(self) -> int:
         return len(self.store)
 
+    def __repr__(self) -> str:
+        return f"Index({self.type}, {len(self)} rows x {self.store.dim}, recall@10 {self.recall:.3f})"
+
     @property
     def recall(self) -> float:
         """Measured share of the true 10 nearest rows that a search finds; 1.0 if every row is compared."""
@@ -62,13 +65,17 @@ class Index:
         }
 
     @classmethod
-    def build(cls, store: Store, type: str = "auto", threads: int | None = None) -> Index:
-        """An index over all rows of the store.
+    def build(cls, store: Store | np.ndarray, type: str = "auto", threads: int | None = None) -> Index:
+        """An index over all rows of a store, or of a matrix (N, D), which has no columns and cannot be saved.
 
         type:    "auto" (exact below 200,000 rows, else ivf), "exact", "flat", "ivf" or "hnsw"
         threads: number of threads that FAISS builds and searches with; None for one per core
         """
         started = time.perf_counter()
+        if isinstance(store, np.ndarray):
+            from univar.search.matrix import Matrix
+
+            store = cast("Store", Matrix(store))
         type = resolve(type, len(store))
         search: Search
         if type == "exact":

@@ -117,7 +117,7 @@ class Store:
         if name == schema.DERIVED_COLUMN or any(shard.is_coded(name) for shard in self.shards):
             codes, labels = self.codes(name)
             return np.array([*labels, None], dtype=object)[:-1][codes]
-        parts = [self._strings_of(shard, name).to_numpy(zero_copy_only=False) for shard in self.shards]
+        parts = [self.strings_of(shard, name).to_numpy(zero_copy_only=False) for shard in self.shards]
         return np.concatenate([np.empty(0, dtype=object), *parts])
 
     def codes(self, name: str) -> tuple[np.ndarray, list[str]]:
@@ -159,17 +159,18 @@ class Store:
         for name in names:
             self._check_column(name)
         for shard in self.shards:
-            strings = [self._strings_of(shard, name) for name in names]
+            strings = [self.strings_of(shard, name) for name in names]
             table = pa.table(strings, names=list(names))
             for row in range(0, len(shard), max_rows):
                 yield table.slice(row, max_rows)
 
-    def _strings_of(self, shard: ShardFile, name: str) -> pa.Array:
+    def strings_of(self, shard: ShardFile, name: str) -> pa.Array:
+        """A column of one shard, large_string; `source` is made of model and language."""
         if name == "language":
             return current_languages(shard.strings(name))
         if name != schema.DERIVED_COLUMN:
             return shard.strings(name)
-        parts = (self._strings_of(shard, part).to_pylist() for part in ("model", "language"))
+        parts = (self.strings_of(shard, part).to_pylist() for part in ("model", "language"))
         pairs = zip(*parts, strict=True)
         return pa.array([schema.source_label(*pair) for pair in pairs], pa.large_string())
 
@@ -177,6 +178,22 @@ class Store:
     def _present(name: str, texts: list[str]) -> list[str]:
         """A column's strings; languages by the labels that this version gives them."""
         return [schema.current_language(label) for label in texts] if name == "language" else texts
+
+    def to_arrow(self, columns: Sequence[str] | None = None, embeddings: bool = True) -> pa.Table:
+        """All rows as a table: the columns, `embedding` (float32 lists), `n_tokens`, `truncated`, `reused`.
+
+        columns: names, by default all; the whole table is in memory
+        """
+        from univar.store.exporting import select, tables
+
+        return pa.concat_tables(list(tables(select(self, columns), embeddings)))
+
+    def to_pandas(self, columns: Sequence[str] | None = None, embeddings: bool = True) -> Any:
+        """The same as a pandas DataFrame. Raises UsageError where pandas is not installed."""
+        try:
+            return self.to_arrow(columns, embeddings).to_pandas()
+        except ImportError:
+            raise UsageError("a DataFrame needs pandas: pip install pandas, or use to_arrow()") from None
 
     def _source_codes(self) -> tuple[np.ndarray, list[str]]:
         models, model_labels = self.codes("model")
