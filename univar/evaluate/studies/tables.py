@@ -59,10 +59,14 @@ def _values(found: Fulcra | None, title: str, notes: tuple[str, ...]) -> Table:
         Column("representation", lambda it: it[0]),
         Column("macro AUC [95 %]", lambda it: interval(it[1].macro_auc)),
         Column("behind the first by [95 %]", lambda it: signed(it[1].difference)),
-        Column("p", lambda it: f"{it[1].difference.p:.4f}" if it[1].difference else ""),
+        Column("p", lambda it: _p(it[1].difference.p) if it[1].difference else ""),
     ]
     title = title.format(rows=found.rows, labels=len(found.labels))
     return Table.of(found.representations.items(), columns, title, notes=notes)
+
+
+def _p(value: float) -> str:
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def culture(report: Report) -> Table:
