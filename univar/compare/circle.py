@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from univar.errors import ProviderError, UsageError
+from univar.compare.figure import figure_file, short
 
 if TYPE_CHECKING:
     from univar.compare.profile import Profile, SourceProfile
     from univar.store import Store
 
-DPI = 160
 INK, FAINT, LINE, GREY = "#222222", "#6b6b6b", "#c9c9c9", "#9a9a9a"
 CELL = (5.0, 5.8)
 """Inches of one circle with its names and legend."""
@@ -80,7 +77,7 @@ def _circle(axes: Any, profile: Profile, sources: list[SourceProfile], low: floa
         values = [source.scores[v].estimate for v in kept]
         closed = np.append(angles[kept], angles[kept][:1]), np.append(values, values[:1])
         style = {"lw": 1.3, "marker": "o", "ms": 3} if named else {"lw": 0.6, "alpha": 0.6}
-        axes.plot(*closed, color=colour, label=_short(source.name), **style)
+        axes.plot(*closed, color=colour, label=short(source.name), **style)
     if not named and kept:
         middle = np.median([[source.scores[v].estimate for v in kept] for source in sources], axis=0)
         closed = np.append(angles[kept], angles[kept][:1]), np.append(middle, middle[:1])
@@ -130,7 +127,7 @@ def draw_maps(profile: Profile, store: Store, path: str | Path) -> None:
             shade = found[:, v] - _middle(found[:, [v]])[0]
             axes.scatter(*places.T, s=22, c=shade, cmap="RdBu_r", vmin=-reach, vmax=reach, ec=INK, lw=0.3)
             for end in {int(np.argmax(shade)), int(np.argmin(shade))}:
-                label = _short(profile.sources[end].name, 22)
+                label = short(profile.sources[end].name, 22)
                 side = -1 if places[end, 0] > places[:, 0].mean() else 1
                 away = {"xytext": (3 * side, 3), "textcoords": "offset points"}
                 ha = "right" if side < 0 else "left"
@@ -163,28 +160,3 @@ def _places(profile: Profile, store: Store) -> np.ndarray:
     u, s, _ = np.linalg.svd(centred, full_matrices=False)
     flat = (u * s)[:, :2]
     return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
-
-
-@contextmanager
-def figure_file(width: float, height: float, path: str | Path) -> Iterator[Any]:
-    """A figure that is written to `path` at the end."""
-    try:
-        import matplotlib
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UsageError("drawing needs matplotlib: install the extra univar-embed[map]") from error
-    with matplotlib.rc_context({"font.family": "sans-serif", "text.parse_math": False, "font.size": 8}):
-        figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
-        FigureCanvasAgg(figure)
-        yield figure
-        try:
-            figure.savefig(path)
-        except (OSError, ValueError) as error:
-            raise ProviderError(f"cannot write the picture {path}: {error}") from error
-
-
-def _short(text: str, limit: int = 30) -> str:
-    """A name that fits, without line breaks or control characters."""
-    line = "".join(character if character.isprintable() else "?" for character in text)
-    return line if len(line) <= limit else line[: limit - 1] + "…"

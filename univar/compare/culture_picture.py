@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from univar.compare.circle import FAINT, INK, LINE, figure_file
+from univar.compare.circle import FAINT, INK, LINE
 from univar.compare.culture import Culture
+from univar.compare.figure import figure_file
 from univar.questions.cultures import languages
 from univar.statistics.mantel import principal_coordinates
 

@@ -13,7 +13,7 @@ DPI = 160
 
 
 @contextmanager
-def figure(width: float, height: float, path: str | Path) -> Iterator[Any]:
+def figure_file(width: float, height: float, path: str | Path) -> Iterator[Any]:
     """A white figure of so many inches, saved as PNG, SVG or PDF by the ending of `path`.
 
     Raises UsageError where matplotlib is not installed, ProviderError where the file can't be written.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from univar.compare.compare import Comparison
-from univar.compare.figure import figure, short
+from univar.compare.figure import figure_file, short
 from univar.compare.track import Shift, Tracking
 from univar.errors import DataError
 
@@ -38,7 +38,7 @@ def draw_comparison(found: Comparison, path: str | Path) -> None:
     if n < 2:
         raise DataError("a heat map needs two sources")
     size = float(np.clip(2.5 + 0.24 * n, 4.0, 18.0))
-    with figure(size + 3.2, size + 0.6, path) as page:
+    with figure_file(size + 3.2, size + 0.6, path) as page:
         grid = page.add_gridspec(1, 3, width_ratios=(1.1, 4, 0.12), wspace=0.02)
         branches, cells = page.add_subplot(grid[0]), page.add_subplot(grid[1])
         with np.errstate(invalid="ignore"):
@@ -84,7 +84,7 @@ def _title(found: Comparison) -> str:
 def draw_tracking(found: Tracking, path: str | Path) -> None:
     """D2 of each release from the baseline, with intervals, and the tolerance as a dashed line."""
     names = [look.release for look in found.looks]
-    with figure(max(4.5, 1.6 + 0.9 * len(names)), 3.4, path) as page:
+    with figure_file(max(4.5, 1.6 + 0.9 * len(names)), 3.4, path) as page:
         axes = page.add_subplot()
         models = list(dict.fromkeys(shift.model for look in found.looks for shift in look.baseline))
         for number, model in enumerate(models):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from univar.errors import DataError, UsageError
 from univar.evaluate.protocol import SIDES
 
 if TYPE_CHECKING:
-    from univar.encoder.encoder import Encoder
     from univar.store import Store
 
 
@@ -118,40 +116,11 @@ def other_stores(
             f"{given!r} is not a univar store. To embed the rows with the encoder of that name, "
             "add --work FOLDER for its stores"
         )
+    from univar.bulk.again import embedded_again
     from univar.encoder.encoder import Encoder
 
     encoder = Encoder(given)
     if encoder.info["id"] == stores[0].encoder["id"]:
         raise UsageError(f"{given} has the same name as the encoder under evaluation: rename its folder")
-    made = [_embedded(store, encoder, folder, on_progress) for store in stores]
+    made = [embedded_again(store, encoder, folder, on_progress) for store in stores]
     return encoder.info["id"], (made[0], made[1])
-
-
-def _embedded(
-    store: Store, encoder: Encoder, folder: Path, on_progress: Callable[[str], Any] | None
-) -> Store:
-    """The store's rows embedded with another encoder; continues or reuses what is in `folder`."""
-    import pyarrow.parquet as pq
-
-    from univar import files
-    from univar.bulk import embed
-    from univar.store import Store, encoder_differences
-
-    made_by = [f"{name}={value!r}" for name, value, _ in encoder_differences(encoder.info, {})]
-    identity = "\n".join([*made_by, store.fingerprint])
-    name = hashlib.blake2b(identity.encode(), digest_size=8).hexdigest()
-    target, texts = folder / name, folder / f"{name}.parquet"
-    if Store.exists(target) and len(Store(target)) == len(store):
-        return Store(target)
-    if on_progress is not None:
-        on_progress(f"embedding {len(store):,} rows of {store.path} with {encoder.info['id']} into {target}")
-    files.make_folder(folder)
-    with files.new_file(texts) as file:
-        tables = store.iter_tables()
-        first = next(tables)
-        with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
-            for table in (first, *tables):
-                writer.write_table(table)
-    embed([texts], target, encoder=encoder)
-    files.remove(texts)
-    return Store(target)
