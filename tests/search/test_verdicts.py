@@ -16,7 +16,7 @@ from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from tests.search.planted import DIMS, planted, planted_rows, planted_vectors
 from tests.search.stores import write_store
 from univar.errors import UsageError
-from univar.search import Index, attribute_answers, source_files
+from univar.search import Index, attribute, attribute_answers, source_files
 from univar.search.fit_sources import fit_sources
 from univar.search.sources import SourceModel
 from univar.search.verdict import Asked, Judge
@@ -267,3 +267,21 @@ def test_heads_of_other_rows_stop_the_command(univar, tmp_path: Path, answers: P
     done = univar("attribute", made.path, "-e", "tiny", answers)
     assert done.exit_code == 3
     assert "out of date" in done.stderr
+
+
+def test_the_library_ranks_by_probabilities_where_it_has_texts(store: Store) -> None:
+    rows = planted_rows(range(80, 84), seed=2)
+    embeddings = asked(rows).embeddings
+    texts = {"questions": [row["question"] for row in rows], "answers": [row["answer"] for row in rows]}
+    index = Index.build(store)
+    votes = attribute(index, embeddings, k=5)
+    assert votes.probabilities is None
+    by_source = attribute(index, embeddings, k=5, **texts)
+    by_model = attribute(index, embeddings, k=5, by="model", **texts)
+    assert by_source.probabilities is not None
+    assert by_model.probabilities is not None
+    np.testing.assert_allclose(by_source.probabilities.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(by_model.probabilities, by_source.probabilities, atol=1e-9)
+    assert [by_model.labels[best] for best in by_model.ranking[:, 0]] == [row["model"] for row in rows]
+    with pytest.raises(UsageError, match="give one each"):
+        attribute(index, embeddings, answers=["one"])

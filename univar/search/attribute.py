@@ -36,6 +36,7 @@ class Attribution:
     shares:  (Q, L) float32, votes of the label / neighbours found; rows sum to 1 (to 0 where none was found)
     ranking: (Q, L) int64, labels from best to worst
     scores:  (Q, k) float32 and indices (Q, k) int64, the neighbours, as `Index.search` returns them
+    probabilities: (Q, L) float64, calibrated, by which labels are then ranked; None without texts or heads
     """
 
     labels: list[str]
@@ -43,19 +44,65 @@ class Attribution:
     ranking: np.ndarray
     scores: np.ndarray
     indices: np.ndarray
+    probabilities: np.ndarray | None = None
 
 
-def attribute(index: Index, embeddings: np.ndarray, k: int = 50, by: str = "source") -> Attribution:
-    """Rank the labels that each embedding most likely has, by the votes of its k nearest rows.
+def attribute(
+    index: Index,
+    embeddings: np.ndarray,
+    k: int = 50,
+    by: str = "source",
+    *,
+    questions: Sequence[str] | None = None,
+    answers: Sequence[str] | None = None,
+) -> Attribution:
+    """Rank the labels that each embedding most likely has.
+
+    With the answers' texts, and source heads in the store's index, by calibrated probabilities; else by the
+    votes of the k nearest rows.
 
     embeddings: (Q, D) float32
     by:         "source" (model and language), "model", "language" or another column of the store
+    questions, answers: Q texts each; a question that the index holds is compared among its answers
     Raises DataError for embeddings of another dimension, UsageError for a column that the store lacks.
     """
     codes, labels = index.store.codes(by)
     scores, indices = index.search(embeddings, k)
     shares, strength = votes(scores, neighbour_labels(codes, indices), len(labels))
-    return Attribution(labels, shares, ranked(strength), scores, indices)
+    p = None
+    if answers is not None and by in LEVELS:
+        asked = [""] * len(answers) if questions is None else questions
+        p = _probabilities(index.store, embeddings, asked, answers, by, labels)
+    return Attribution(labels, shares, ranked(strength if p is None else p), scores, indices, p)
+
+
+def _probabilities(
+    store: Store,
+    embeddings: np.ndarray,
+    questions: Sequence[str],
+    answers: Sequence[str],
+    by: str,
+    labels: list[str],
+) -> np.ndarray | None:
+    """(Q, L) float64 by the source heads of the store's index; None where it has none."""
+    from univar.search.source_files import load
+
+    model = load(store)
+    if model is None:
+        return None
+    if not len(answers) == len(questions) == len(embeddings):
+        raise UsageError(
+            f"{len(embeddings)} embeddings, {len(questions)} questions, {len(answers)} answers: give one each"
+        )
+    unknown = [""] * len(answers)
+    p = np.exp(model.log_p(model.queries(embeddings, answers, questions, unknown, unknown)))
+    if by == "source":
+        return p
+    place = {label: n for n, label in enumerate(labels)}
+    out = np.zeros((len(p), len(labels)))
+    for source, label in enumerate(model.labels):
+        out[:, place[label[by]]] += p[:, source]
+    return out
 
 
 def attribute_answers(
