@@ -44,8 +44,8 @@ def test_noise_is_regularised_and_signal_is_not() -> None:
     noise = rng.standard_normal((300, 100)).astype(np.float32)
     faint = rng.random((300, 2)) < 1 / (1 + np.exp(-0.7 * noise[:, :2]))
     clear = noise[:, :2] * 3 + rng.standard_normal((300, 2)) > 0
-    weak = logistic.choose(noise, faint, groups, macro, strengths=(0.001, 1000.0))
-    strong = logistic.choose(noise[:, :2], clear, groups, macro, strengths=(1e-9, 10.0))
+    weak = logistic.choose(noise, faint, groups, macro, choices=(0.001, 1000.0))
+    strong = logistic.choose(noise[:, :2], clear, groups, macro, choices=(1e-9, 10.0))
     assert (weak, strong) == (0.001, 10.0)
 
 

@@ -1,7 +1,7 @@
-"""Logistic regressions of several labels at once, their strength of regularisation chosen inside the rows.
+"""Logistic regressions of several labels at once, their C chosen inside the rows.
 
 One L-BFGS run fits all V labels: each step is two matrix products over the rows instead of 2 V matrix-vector
-products, and a path of strengths starts each fit from the one before. scikit-learn's LogisticRegression,
+products, and along a path of C each fit starts from the one before. scikit-learn's LogisticRegression,
 label by label, is the reference in the tests.
 """
 
@@ -52,10 +52,10 @@ def fit(x: Any, labels: np.ndarray, c: float, start: LinearHead | None = None) -
     return LinearHead(w[:-1], w[-1])
 
 
-def path(x: Any, labels: np.ndarray, strengths: tuple[float, ...]) -> Iterator[tuple[float, LinearHead]]:
+def path(x: Any, labels: np.ndarray, choices: tuple[float, ...]) -> Iterator[tuple[float, LinearHead]]:
     """(C, fit) from the least to the greatest C, each started from the one before."""
     head: LinearHead | None = None
-    for c in sorted(strengths):
+    for c in sorted(choices):
         head = fit(x, labels, c, head)
         yield c, head
 
@@ -82,7 +82,7 @@ def choose(
     groups: np.ndarray,
     measure: Measure,
     *,
-    strengths: tuple[float, ...] = STRENGTHS,
+    choices: tuple[float, ...] = STRENGTHS,
     seed: int = 0,
 ) -> float:
     """The C whose held-out scores measure best, one for all labels.
@@ -90,12 +90,12 @@ def choose(
     x: (N, D); labels: (N, V) bool; groups: (N,), never parted between fitting and scoring
     """
     fold = group_folds(groups, INNER_FOLDS, seed)
-    scores = {c: np.zeros(labels.shape, np.float32) for c in strengths}
+    scores = {c: np.zeros(labels.shape, np.float32) for c in choices}
     for number in range(INNER_FOLDS):
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        for c, head in path(x[train], labels[train], strengths):
+        for c, head in path(x[train], labels[train], choices):
             scores[c][test] = _odds(head, x[test])
-    return max(sorted(strengths), key=lambda c: measure(scores[c], labels, groups))
+    return max(sorted(choices), key=lambda c: measure(scores[c], labels, groups))
 
 
 def nested(
@@ -105,7 +105,7 @@ def nested(
     measure: Measure,
     *,
     folds: int = 5,
-    strengths: tuple[float, ...] = STRENGTHS,
+    choices: tuple[float, ...] = STRENGTHS,
     seed: int = 0,
 ) -> tuple[np.ndarray, list[float]]:
     """Scores of every row by a fit that saw none of its group, and the C that each fold chose inside itself.
@@ -118,7 +118,7 @@ def nested(
         train, test = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if not len(test):
             continue
-        c = choose(x[train], labels[train], groups[train], measure, strengths=strengths, seed=seed + 1)
+        c = choose(x[train], labels[train], groups[train], measure, choices=choices, seed=seed + 1)
         chosen.append(c)
         scores[test] = _odds(fit(x[train], labels[train], c), x[test])
     return scores, chosen

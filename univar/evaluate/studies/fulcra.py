@@ -109,7 +109,7 @@ def _as_arrow(*columns: list[str]) -> list[Any]:
 
 def _held_out(x: Any, labels: np.ndarray, clusters: np.ndarray, seed: int) -> np.ndarray:
     """(n, V) log-odds by fits that saw none of a row's question, C chosen inside the others."""
-    return logistic.nested(x, labels, clusters, _macro, folds=FOLDS, strengths=STRENGTHS, seed=seed)[0]
+    return logistic.nested(x, labels, clusters, _macro, folds=FOLDS, choices=STRENGTHS, seed=seed)[0]
 
 
 def _macro(scores: np.ndarray, labels: np.ndarray, clusters: np.ndarray) -> float:
