@@ -42,7 +42,7 @@ class StoreLocked(UnivarError):
     """Another process is writing to the same store or file."""
 
 
-class Interrupted(UnivarError):
+class StoppedReading(UnivarError):
     """The user stopped the run while it waited for input."""
 
     exit_code = EXIT_INTERRUPTED

@@ -1,6 +1,7 @@
 #include "common/hash_index.h"
 
 #include <cstring>
+#include <random>
 
 #include "common/check.h"
 
@@ -19,13 +20,19 @@ std::array<std::uint64_t, 2> load_key(const std::uint8_t* bytes) {
 
 }  // namespace
 
-HashIndex::HashIndex() : slots_(kInitialSlots, Slot{{0, 0}, kEmpty}) {}
+HashIndex::HashIndex() : slots_(kInitialSlots, Slot{{0, 0}, kEmpty}) {
+    std::random_device random;
+    for (auto& half : seed_) half = (static_cast<std::uint64_t>(random()) << 32) | random();
+}
 
-// The slot that holds `key`, or the empty one where it belongs. Keys are cryptographic hashes: their low bits
-// spread.
+// The slot that holds `key`, or the empty one where it belongs. A stranger's store may hold keys that were
+// chosen to fall together, so both halves are mixed with a secret: the folded product of 128 bits, as in
+// wyhash.
 std::size_t HashIndex::probe(const std::array<std::uint64_t, 2>& key) const {
     const std::size_t mask = slots_.size() - 1;
-    std::size_t slot = static_cast<std::size_t>(key[0]) & mask;
+    const unsigned __int128 product = static_cast<unsigned __int128>(key[0] ^ seed_[0]) * (key[1] ^ seed_[1]);
+    const auto folded = static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    std::size_t slot = static_cast<std::size_t>(folded) & mask;
     while (slots_[slot].value != kEmpty && slots_[slot].key != key) slot = (slot + 1) & mask;
     return slot;
 }

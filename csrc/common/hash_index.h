@@ -29,6 +29,7 @@ class HashIndex {
     };
 
     std::size_t probe(const std::array<std::uint64_t, 2>& key) const;
+    std::uint64_t seed_[2];  // drawn for each index: nobody can choose keys that fall together
     void grow();
 
     std::vector<Slot> slots_;

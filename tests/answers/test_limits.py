@@ -14,6 +14,7 @@ import pytest
 from tests.answers.conftest import GOOD, jsonl, lines, read, zstd
 from univar.answers import read_rows
 from univar.answers.rows import MAX_ROW_BYTES
+from univar.errors import DataError
 
 LONG = 50_000_000
 TOO_LONG = "the row is longer than 32 MiB"
@@ -143,3 +144,22 @@ def test_one_long_string_nested_in_thousands_of_parquet_rows_is_left_out(tmp_pat
     notes: list[str] = []
     assert len(read(tmp_path / "a.parquet", on_note=notes.append).rows) == n
     assert "'meta' is left out: it unpacks to more than 256 MiB" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.zst", "a.csv.zst", "a.json.zst"])
+@pytest.mark.parametrize(
+    "first", [b"", b'{"model": "m", "language": "eng", "question": "q", "answer": "a"}\n']
+)
+def test_blank_lines_without_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, first: bytes
+) -> None:
+    monkeypatch.setattr("univar.answers.inputs.MAX_BLANK_BYTES", 3 << 20)
+    if "csv" in name and first:
+        first = b"model,language,question,answer\nm,eng,q,a\n"
+    path = tmp_path / name
+    with pa.CompressedOutputStream(path, "zstd") as file:
+        file.write(first)
+        file.write(b"\n \r\n" * (1 << 20))
+    assert path.stat().st_size < 100_000
+    with pytest.raises(DataError, match="MiB of nothing but white space in a row"):
+        read(path)

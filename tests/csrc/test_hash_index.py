@@ -46,6 +46,15 @@ def test_it_keeps_all_keys_while_it_grows():
     np.testing.assert_array_equal(index.find(keys), np.arange(len(keys)))
 
 
+def test_keys_that_were_chosen_to_fall_together_do_not():
+    words = np.zeros((300_000, 2), np.uint64)  # one first half, and second halves with the same low bits
+    words[:, 1] = np.arange(len(words), dtype=np.uint64) << np.uint64(32)
+    keys = words.view(np.uint8).reshape(-1, 16)
+    index = HashIndex()
+    assert (index.insert(keys, np.arange(len(keys))) == -1).all()  # hours if each walked past all before it
+    np.testing.assert_array_equal(index.find(keys), np.arange(len(keys)))
+
+
 def test_the_zero_key_is_a_key_like_any_other():
     index, zero = HashIndex(), np.zeros((1, 16), np.uint8)
     assert index.find(zero).tolist() == [-1]

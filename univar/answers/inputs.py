@@ -19,9 +19,10 @@ from pathlib import PurePath
 from typing import Any, BinaryIO, Protocol
 
 from univar.answers.rows import MAX_ROW_BYTES, ColumnNames, RawBatch
-from univar.errors import DataError, Interrupted, UsageError
+from univar.errors import DataError, StoppedReading, UsageError
 
 CHUNK_BYTES = 1 << 20
+MAX_BLANK_BYTES = 64 << 20
 _LOOK_MS = 200
 
 stopping = threading.Event()
@@ -44,7 +45,7 @@ class ByteStream(Protocol):
 
 
 class Pipe(io.RawIOBase):
-    """A pipe, terminal or socket. Reading raises Interrupted soon after `stopping` is set, also in a thread.
+    """A pipe, terminal or socket. Reading raises StoppedReading soon after `stopping` is set, in threads too.
 
     number: an open descriptor, which is closed with this unless it is stdin's
     """
@@ -64,7 +65,7 @@ class Pipe(io.RawIOBase):
         while True:
             ready = self._poll.poll(_LOOK_MS)
             if stopping.is_set():
-                raise Interrupted("interrupted while waiting for input")
+                raise StoppedReading("interrupted while waiting for input")
             if ready:
                 with suppress(BlockingIOError):
                     return os.readv(self._number, [buffer])
@@ -185,7 +186,10 @@ def split_lines(stream: ByteStream, limit: int = MAX_ROW_BYTES) -> Iterator[byte
     held = quotes = 0
     chunk = stream.read(CHUNK_BYTES)
     returns = _ends_in_returns(chunk)
+    blank = 0
     while chunk:
+        blank = 0 if chunk.strip() else blank + len(chunk)
+        check_blank(blank)
         if returns:
             chunk = chunk.replace(b"\r", b"\n")
         first, *rest = chunk.split(b"\n")
@@ -202,6 +206,14 @@ def split_lines(stream: ByteStream, limit: int = MAX_ROW_BYTES) -> Iterator[byte
         chunk = stream.read(CHUNK_BYTES)
     if held:
         yield _finished(parts, held, quotes, limit)
+
+
+def check_blank(size: int) -> None:
+    """Raise DataError for so many bytes of white space in a row: a small .zst may unpack to endless ones."""
+    if size > MAX_BLANK_BYTES:
+        raise DataError(
+            f"more than {MAX_BLANK_BYTES >> 20} MiB of nothing but white space in a row: no rows can be meant"
+        )
 
 
 def _ends_in_returns(chunk: bytes) -> bool:

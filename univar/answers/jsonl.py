@@ -8,7 +8,16 @@ from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Any
 
-from univar.answers.inputs import BOM, CHUNK_BYTES, ByteStream, Input, LongLine, not_utf8, split_lines
+from univar.answers.inputs import (
+    BOM,
+    CHUNK_BYTES,
+    ByteStream,
+    Input,
+    LongLine,
+    check_blank,
+    not_utf8,
+    split_lines,
+)
 from univar.answers.rows import MAX_ROW_BYTES, TOO_LONG, ColumnNames, RawBatch
 from univar.errors import DataError
 
@@ -65,6 +74,7 @@ class _Peeked:
         self._head = stream.read(CHUNK_BYTES)
         while self._head and not self._head.strip() and (more := stream.read(CHUNK_BYTES)):
             self._head += more
+            check_blank(len(self._head))
         self.first = self._head.lstrip()[:1]
 
     def read(self, size: int, /) -> bytes:

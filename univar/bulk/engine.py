@@ -25,7 +25,7 @@ from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
 from univar.encoder.tokenizer import take_texts
-from univar.errors import Interrupted, UsageError
+from univar.errors import StoppedReading, UsageError
 from univar.store.reader import Store
 from univar.store.writer import SHARD_ROWS, StoreWriter
 
@@ -164,7 +164,7 @@ def _run(
             behind.put(_forward(window, encoder, report, progress, stop))
             if stop.is_set():
                 break
-    except Interrupted:  # while a pipe was waited for: what came before is kept
+    except StoppedReading:  # while a pipe was waited for: what came before is kept
         stop.set()
     finally:
         ahead.close()
