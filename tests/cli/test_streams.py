@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import IO
@@ -190,3 +191,18 @@ def test_too_little_memory_is_named(univar: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("univar.answers.check.check_rows", fail)
     done = univar("check", answers)
     assert (done.exit_code, "there is not enough memory" in done.stderr) == (1, True)
+
+
+def test_a_step_that_lasts_tells_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, univar: Run, store: Path
+) -> None:
+    from univar.store import verify
+
+    told = threading.Event()
+    monkeypatch.setattr("univar.cli.progress.FIRST_LINE_S", 0.001)
+    monkeypatch.setattr("univar.cli.progress.duration", lambda seconds: (told.set(), "0 s")[1])
+    report = verify(store)
+    monkeypatch.setattr("univar.store.verify", lambda path: (told.wait(10), report)[1], raising=False)
+    done = univar("verify", store)
+    assert done.stderr == "verifying: 0 s so far\n"
+    assert "ok" in done.stdout

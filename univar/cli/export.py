@@ -52,19 +52,21 @@ def export(
         univar export runs/answers -o index.faiss
         univar export runs/answers -o rows.csv --columns id,model,language --where language=eng
     """
+    from univar.cli.progress import Waiting
     from univar.store import Store
     from univar.store import export as export_store
 
     names = [name.strip() for name in columns.split(",") if name.strip()] if columns is not None else None
-    facts = export_store(
-        Store(store, check="blocks"),
-        out,
-        format,
-        force=force,
-        columns=names,
-        where=parse_where(where),
-        text=not no_text,
-    )
+    with Waiting("writing", output):
+        facts = export_store(
+            Store(store, check="blocks"),
+            out,
+            format,
+            force=force,
+            columns=names,
+            where=parse_where(where),
+            text=not no_text,
+        )
     files = " and ".join(facts["files"])
     output.result(facts, f"{facts['rows']:,} rows, {facts['size_bytes'] / 1e6:,.1f} MB -> {files}")
 

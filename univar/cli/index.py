@@ -59,14 +59,17 @@ def index(
         univar index runs/answers
         univar index runs/answers --type hnsw --cluster question_id:2 --json
     """
+    from univar.cli.progress import Waiting
     from univar.search import Index
     from univar.store import Store
 
     opened = Store(store, check="blocks")
-    built = Index.build(opened, kind, threads)
-    built.save()
+    with Waiting("building the index", output):
+        built = Index.build(opened, kind, threads)
+        built.save()
     facts = built.info
-    heads = None if no_head else _heads(opened, not no_words, centre, cluster, threads, output)
+    with Waiting("fitting source heads", output):
+        heads = None if no_head else _heads(opened, not no_words, centre, cluster, threads, output)
     text = (
         f"{facts['type']}  {facts['rows']:,} rows  {facts['seconds']:.1f} s  {facts['size_bytes']:,} bytes  "
         f"recall@10 {facts['recall_at_10']:.3f}"

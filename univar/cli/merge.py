@@ -22,9 +22,11 @@ def merge(stores: tuple[str, ...], out: str, output: Output) -> None:
         univar merge runs/a runs/b -o runs/both
         univar merge runs/workers -o runs/one --json
     """
+    from univar.cli.progress import Waiting
     from univar.store import merge as merge_stores
 
-    facts = merge_stores(stores, out)
+    with Waiting("merging", output):
+        facts = merge_stores(stores, out)
     text = (
         f"{counted(facts['read'], 'row')} read, {counted(facts['duplicates'], 'duplicate')} dropped, "
         f"{facts['added']:,} added"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from univar.elicit.run import ElicitReport
 
 LINE_EVERY_S = 30.0
+FIRST_LINE_S = 2.0
 REJECTED_SHOWN = 20
 
 
@@ -156,6 +157,29 @@ class ElicitProgress(Reporter):
         )
         left = duration((total - finished) * seconds / finished) if finished else "unknown time"
         return f"{finished:,} of {total:,} ({report.failed:,} failed), about {left} left: {models}"
+
+
+class Waiting:
+    """Tells on stderr that a step without steps of its own goes on: after 2 s, then every 30 s."""
+
+    def __init__(self, what: str, output: Output) -> None:
+        self._what, self._output = what, output
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._tell, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _tell(self) -> None:
+        began, pause = time.monotonic(), FIRST_LINE_S
+        while not self._over.wait(pause):
+            self._output.note(f"{self._what}: {duration(time.monotonic() - began)} so far")
+            pause = LINE_EVERY_S
 
 
 def duration(seconds: float) -> str:

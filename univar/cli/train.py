@@ -181,6 +181,8 @@ class TrainReporter(Reporter):
         if progress.share > 0:
             left = f", about {duration(progress.seconds * (1 - progress.share) / progress.share)} left"
         found = "" if progress.accuracy is None else f", held-out attribution {progress.accuracy:.3f}"
+        if found and not progress.validated_step:
+            found = f", held-out attribution not measured yet ({progress.accuracy:.3f} before the first step)"
         return (
             f"step {progress.step:,}{of_total}, loss {progress.loss:.3f}{found}, {rate:,.0f} tokens/s{left}"
         )

@@ -21,9 +21,11 @@ def verify(store: str, output: Output) -> None:
         univar verify runs/answers
         univar verify runs/answers --json
     """
+    from univar.cli.progress import Waiting
     from univar.store import verify as verify_store
 
-    report = verify_store(store)
+    with Waiting("verifying", output):
+        report = verify_store(store)
     for note in report.notes:
         output.note(f"note: {note}")
     done = (

@@ -92,6 +92,7 @@ class TrainProgress:
     best: float = -1.0
     kept_accuracy: float = -1.0
     kept_step: int = -1
+    validated_step: int = 0
     since_best: int = 0
     share: float = 0.0
     stopped: str = ""
@@ -285,6 +286,7 @@ class TrainRun:
         found = self._validator.run(self._stepper.backpropagation)
         progress.seconds += time.monotonic() - started
         progress.accuracy, progress.chance = found.accuracy, found.chance
+        progress.validated_step = progress.step
         if progress.first_accuracy is None:
             progress.first_accuracy = found.accuracy
         progress.since_best = 0 if found.accuracy > progress.best else progress.since_best + 1
