@@ -96,6 +96,7 @@ def fit_source_head(
     n_classes: int,
     words: slice | None,
     unseen: np.ndarray | None = None,
+    may_vote: bool = True,
 ) -> SourceHead | None:
     """Fit and choose the head of these rows; None where fewer than two sources or propositions answered.
 
@@ -103,6 +104,7 @@ def fit_source_head(
     clusters: (N,) codes of the proposition, which is left out whole; words: columns of the words block
     unseen:   (N,) bool, rows that choose and calibrate; None: all. Rows that words were fitted on lie
               closer to its axes than any new row, and would make it look better than it is
+    may_vote: whether neighbours may be chosen; they cannot be where an index does not search these rows
     """
     folds = folds_of(clusters)
     if len(np.unique(y)) < 2 or folds.max(initial=0) < 1 or len(y) <= len(np.unique(y)):
@@ -128,7 +130,8 @@ def fit_source_head(
     lda = min(found, key=lambda candidate: candidate.nll)
     scale = _scale(x.shape[1], words, lda.words_weight)
     found += _alternatives(x * scale, y, folds, n_classes, weights, lda, clusters)
-    best = min(found, key=lambda candidate: candidate.nll)
+    allowed = [candidate for candidate in found if may_vote or candidate.kind != "knn"]
+    best = min(allowed, key=lambda candidate: candidate.nll)
     discriminant = fit_lda(_scaled(total, scale), lda.shrinkage)
     linear = fit_probe(x * scale, y, n_classes) if best.kind == "probe" else discriminant
     geometry = Geometry.of(_scaled(total, scale), discriminant)

@@ -67,10 +67,12 @@ def fit_sources(
     on_note(moved.note())
     own = np.flatnonzero(moved.is_centred)
     fit_own = np.intersect1d(own, rows)
-    heads = {
-        "centred": _head(moved.embeddings, sources, groups, fit_own, len(labels), columns, seen),
-        "uncentred": _head(x, sources, groups, rows, len(labels), columns, seen),
-    }
+    centred = _head(moved.embeddings, sources, groups, fit_own, len(labels), columns, seen)
+    alone = (
+        centred is None
+    )  # else the index searches centred rows, among which uncentred ones have no neighbours
+    uncentred = _head(x, sources, groups, rows, len(labels), columns, seen, may_vote=alone)
+    heads = {"centred": centred, "uncentred": uncentred}
     if heads["uncentred"] is None:
         on_note("no source heads: they need two sources that answered two questions or propositions each")
         return None
@@ -169,12 +171,15 @@ def _head(
     n: int,
     words: slice | None,
     seen: np.ndarray,
+    *,
+    may_vote: bool = True,
 ) -> SourceHead | None:
     if len(rows) < 2:
         return None
     unseen = None if words is None else ~seen[rows]
     own = x if len(rows) == len(x) else x[rows]
-    return fit_source_head(own, sources[rows].astype(np.int64), groups.clusters[rows], n, words, unseen)
+    y = sources[rows].astype(np.int64)
+    return fit_source_head(own, y, groups.clusters[rows], n, words, unseen, may_vote)
 
 
 def _words_rows(clusters: np.ndarray) -> np.ndarray:
