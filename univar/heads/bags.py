@@ -22,6 +22,9 @@ BAGS = 400
 LEAST_FOR_UNKNOWN = 10
 """Propositions that a bag needs before it can be said that its source is unknown."""
 
+MOST_MORE = 100
+"""Answers up to which a forecast looks ahead."""
+
 PRIOR = 0.7
 """Standard deviation of log t that is believed before bags are seen: without errors, t stays near 1."""
 
@@ -158,13 +161,15 @@ def answers_needed(
     log_p = np.maximum(log_softmax(held_out.log_odds[rows], temperature), FLOOR)
     _, place = np.unique(held_out.clusters[rows], return_inverse=True)
     rng = np.random.default_rng(0)
+    at = np.log(np.maximum(size + np.arange(MOST_MORE + 1), 1))
+    t_of = np.interp(at, np.log(factors.sizes), factors.factors)
     needed = []
     for _ in range(draws):
         order = rng.permutation(len(rows))
         _, first = np.unique(place[order], return_index=True)
-        taken = order[rng.permutation(first)][:200]
+        taken = order[rng.permutation(first)][:MOST_MORE]
         sums = evidence + np.cumsum(np.vstack([np.zeros_like(evidence), log_p[taken]]), axis=0)
-        t = np.array([factors.factor(max(size + extra, 1)) for extra in range(len(sums))])
+        t = t_of[: len(sums)]
         reached = np.flatnonzero(np.exp(log_softmax(sums * t[:, None]))[:, best] >= level)
         needed.append(float(reached[0]) if len(reached) else np.inf)
     middle = float(np.median(needed))

@@ -7,6 +7,7 @@ tell sources apart and say nothing of values: the block is never stored in a sto
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -64,6 +65,10 @@ class Words:
     idf: np.ndarray
     axes: np.ndarray
 
+    @functools.cached_property
+    def _place(self) -> dict[str, int]:
+        return {term: number for number, term in enumerate(self.terms)}
+
     @property
     def dims(self) -> int:
         """Dims of a row's block."""
@@ -71,7 +76,7 @@ class Words:
 
     def weigh(self, texts: Sequence[str]) -> csr_matrix:
         """(n, V) float32 TF-IDF, rows of length 1 or 0; what the head's reasons are read from."""
-        return _tfidf(_counts(texts, self.terms), self.idf)
+        return _tfidf(_counts(texts, self._place), self.idf)
 
     def encode(self, texts: Sequence[str], *, threads: int = 1) -> np.ndarray:
         """(n, dims) float32, rows of length 1; 0 for a text without a known term.
@@ -182,10 +187,11 @@ def rate(words: Words, texts: Sequence[str]) -> float:
     return len(tried) / max(time.perf_counter() - started, 1e-9)
 
 
-def _counts(texts: Sequence[str], names: list[str]) -> csr_matrix:
+def _counts(texts: Sequence[str], place: dict[str, int]) -> csr_matrix:
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter: Any = CountVectorizer(analyzer=terms, vocabulary=names, dtype=np.float32)
+    counter: Any = CountVectorizer(analyzer=terms, vocabulary=place, dtype=np.float32)
+    counter.fixed_vocabulary_, counter.vocabulary_ = True, place  # else it is checked anew, term by term
     return counter.transform(texts)
 
 
