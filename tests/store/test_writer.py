@@ -276,3 +276,10 @@ def test_the_manifest_is_sorted_json_with_a_line_for_each_shard(tmp_path):
     assert facts["format"] == "univar-store/1"
     assert facts["encoder"] == ENCODER
     assert facts["shards"][0]["datasets"]["embeddings"]["shape"] == [2, DIM]
+
+
+def test_continuing_the_store_of_workers_without_a_worker_names_merge(tmp_path):
+    with StoreWriter(tmp_path / "s", encoder=ENCODER, worker=(0, 2)):
+        pass
+    with pytest.raises(DataError, match="become one store with `univar merge`"):
+        StoreWriter(tmp_path / "s", encoder=ENCODER)

@@ -174,9 +174,10 @@ class StoreWriter:
             for manifest in existing:
                 difference = disagreement(manifest, wanted)
                 if difference:
+                    merged = "; several workers' parts become one store with `univar merge`"
                     raise DataError(
                         f"{self.path} was made with other settings: {difference}. Use the same settings, "
-                        "or write to another store"
+                        f"or write to another store{merged if manifest.worker[1] != wanted.worker[1] else ''}"
                     )
                 if manifest.worker == wanted.worker:
                     return manifest
