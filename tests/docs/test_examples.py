@@ -36,6 +36,7 @@ def test_examples_run(page: Path, folder: Path, univar: Run, endpoint: str) -> N
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", SLOW, ids=name_of)
+@pytest.mark.timeout(1500)
 def test_slow_examples_run(page: Path, folder: Path, univar: Run, endpoint: str) -> None:
     for example in examples(page):
         run(example, univar, endpoint)
