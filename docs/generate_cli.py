@@ -79,7 +79,8 @@ def settings() -> dict[str, Any]:
 def help_text(context: click.Context) -> str:
     """A command's help as `-h` prints it, without the option -h itself."""
     lines = context.command.get_help(context).splitlines()
-    return "\n".join(line.rstrip() for line in lines if not line.strip().startswith("-h, --help"))
+    shown = [line.rstrip() for line in lines if not line.strip().startswith(("-h, --help", "--help"))]
+    return "\n".join(shown)
 
 
 if __name__ == "__main__":
