@@ -19,8 +19,10 @@ import numpy as np
 from univar import files, schema
 from univar.errors import DataError, StoreCorrupt
 
-STORE_FORMAT = "univar-store/1"
-SHARD_FORMAT = "univar-shard/1"
+SHARD_FORMATS = {"univar-store/1": "univar-shard/1", "univar-store/2": "univar-shard/2"}
+"""Format of a store -> that of its shards; the second also says what was read of each row."""
+STORE_FORMAT = "univar-store/2"
+"""What new stores are; an older one goes on as it began."""
 SHARDS_FOLDER = "shards"
 BLOCK_BYTES = 4 << 20
 DIGEST_BYTES = 16
@@ -83,6 +85,7 @@ class Manifest:
     columns: list[str] = field(default_factory=lambda: list(schema.IDENTITY_COLUMNS))
     shards: list[ShardInfo] = field(default_factory=list)
     runs: list[dict[str, Any]] = field(default_factory=list)
+    format: str = STORE_FORMAT
 
     @property
     def dim(self) -> int:
@@ -92,7 +95,7 @@ class Manifest:
     def to_json(self) -> bytes:
         """The file's bytes: keys sorted, one line for each fact, shard and run."""
         facts: dict[str, Any] = {
-            "format": STORE_FORMAT,
+            "format": self.format,
             "encoder": self.encoder,
             "dtype": self.dtype,
             "dim": self.dim,
@@ -167,6 +170,7 @@ def disagreement(one: Manifest, other: Manifest) -> str | None:
     pairs = [
         ("dtype", one.dtype, other.dtype),
         ("text format", one.text_format, other.text_format),
+        ("store format", one.format, other.format),
         ("number of workers", one.worker[1], other.worker[1]),
     ]
     unlike = [(f"encoder {key}", *values) for key, *values in encoder_differences(one.encoder, other.encoder)]
@@ -230,7 +234,10 @@ def _check_parts(parts: Any, dim: int) -> None:
 
 def _parse(facts: Any) -> Manifest:
     _expect(isinstance(facts, dict), "it is not a JSON object")
-    _expect(facts.get("format") == STORE_FORMAT, f"format is {facts.get('format')!r}, not {STORE_FORMAT!r}")
+    _expect(
+        facts.get("format") in list(SHARD_FORMATS),
+        f"format is {facts.get('format')!r}, and this version knows {', '.join(SHARD_FORMATS)}",
+    )
     check_encoder(facts.get("encoder"))
     _expect(facts.get("dim") == facts["encoder"]["dim"], "dim is not the encoder's")
     _expect(facts.get("dtype") in list(DTYPES), f"dtype is {facts.get('dtype')!r}, not float16 or float32")
@@ -252,6 +259,7 @@ def _parse(facts: Any) -> Manifest:
         worker=(worker[0], worker[1]),
         columns=names,
         runs=runs,
+        format=facts["format"],
     )
     manifest.shards = [_parse_shard(shard, manifest) for shard in _list(facts.get("shards"), "shards")]
     _expect(len({shard.file for shard in manifest.shards}) == len(manifest.shards), "a shard is named twice")
@@ -294,7 +302,7 @@ def _parse_dataset(name: str, facts: Any, size_bytes: int) -> DatasetInfo:
 
 
 def _check_datasets(file: str, datasets: dict[str, DatasetInfo], rows: int, manifest: Manifest) -> None:
-    expected = fixed_datasets(rows, manifest.dim, manifest.dtype)
+    expected = fixed_datasets(rows, manifest.dim, manifest.dtype, manifest.format)
     for name in datasets:
         if name in expected:
             continue
@@ -324,13 +332,21 @@ def _check_datasets(file: str, datasets: dict[str, DatasetInfo], rows: int, mani
     _check_overlap(file, datasets)
 
 
-def fixed_datasets(rows: int, dim: int, dtype: str) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """name -> (dtype, shape) of the datasets that every shard has."""
+READ_DATASETS = {"pieces": "<i4", "answer_tokens": "<i4", "answer_tokens_read": "<i4", "unknown": "<f4"}
+"""What of each row was read, one number a row; stores of the first format lack them."""
+
+
+def fixed_datasets(
+    rows: int, dim: int, dtype: str, format: str = STORE_FORMAT
+) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """name -> (dtype, shape) of the datasets that every shard of a store of this format has."""
+    read = READ_DATASETS if format == STORE_FORMAT else {}
     return {
         "row_hash": ("|u1", (rows, 16)),
         "text_hash": ("|u1", (rows, 16)),
         "n_tokens": ("<i4", (rows,)),
         "flags": ("|u1", (rows,)),
+        **{name: (kind, (rows,)) for name, kind in read.items()},
         "embeddings": (DTYPES[dtype], (rows, dim)),
     }
 

@@ -25,7 +25,8 @@ from univar.store.manifest import (
     BLOCK_BYTES,
     DIGEST_BYTES,
     DTYPES,
-    SHARD_FORMAT,
+    READ_DATASETS,
+    SHARD_FORMATS,
     DatasetInfo,
     ShardInfo,
     encode_name,
@@ -50,7 +51,10 @@ class EmbeddedRows:
     row_hash:   (n, 16) uint8, schema.content_hashes of the identity columns
     text_hash:  (n, 16) uint8, hash of the embedded text
     n_tokens:   (n,) int32, tokens that were embedded
-    flags:      (n,) uint8, FLAG_TRUNCATED | FLAG_REUSED
+    flags:      (n,) uint8, see `univar.store.shard`
+    pieces, answer_tokens, answer_tokens_read: (n,) int32; unknown: (n,) float32
+                what was read of each answer and the share of its tokens that the vocabulary lacks; None where
+                nobody counted: zeros are written, and a row of 0 pieces says so
     """
 
     table: pa.Table
@@ -59,6 +63,15 @@ class EmbeddedRows:
     text_hash: np.ndarray
     n_tokens: np.ndarray
     flags: np.ndarray
+    pieces: np.ndarray | None = None
+    answer_tokens: np.ndarray | None = None
+    answer_tokens_read: np.ndarray | None = None
+    unknown: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name, kind in READ_DATASETS.items():
+            if getattr(self, name) is None:
+                setattr(self, name, np.zeros(len(self), kind))
 
     def __len__(self) -> int:
         return self.table.num_rows
@@ -72,6 +85,7 @@ class EmbeddedRows:
             "text_hash": ((n, 16), np.uint8),
             "n_tokens": ((n,), np.int32),
             "flags": ((n,), np.uint8),
+            **{name: ((n,), np.dtype(kind)) for name, kind in READ_DATASETS.items()},
         }
         for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
@@ -119,18 +133,13 @@ class PendingRows:
     def add(self, rows: EmbeddedRows) -> None:
         """Keep a batch."""
         embeddings = np.ascontiguousarray(rows.embeddings, dtype=DTYPES[self.dtype])
-        kept = EmbeddedRows(
-            rows.table,
-            embeddings,
-            np.ascontiguousarray(rows.row_hash),
-            np.ascontiguousarray(rows.text_hash),
-            np.ascontiguousarray(rows.n_tokens),
-            np.ascontiguousarray(rows.flags),
-        )
+        numbers = ("row_hash", "text_hash", "n_tokens", "flags", *READ_DATASETS)
+        arrays = {name: np.ascontiguousarray(getattr(rows, name)) for name in numbers}
+        kept = EmbeddedRows(rows.table, embeddings, **arrays)
         self.batches.append(kept)
         self.starts.append(self.rows)
         self.rows += len(rows)
-        self.nbytes += embeddings.nbytes + rows.table.nbytes + 37 * len(rows)
+        self.nbytes += embeddings.nbytes + rows.table.nbytes + 53 * len(rows)
 
     def embeddings_of(self, rows: np.ndarray) -> np.ndarray:
         """Embeddings (m, D) in the store's dtype of pending rows, numbered from 0."""
@@ -156,10 +165,11 @@ class PendingRows:
         return chunks
 
 
-def write_shard(path: Path, pending: PendingRows) -> ShardInfo:
-    """Write all pending rows (at least one) as one shard; it is there whole or not at all."""
-    datasets = dict(_datasets(pending))
-    skeleton, offsets = _lay_out({name: (dtype, shape) for name, (dtype, shape, _) in datasets.items()})
+def write_shard(path: Path, pending: PendingRows, format: str) -> ShardInfo:
+    """Write all pending rows (at least one) as one shard of a store of this format, whole or not at all."""
+    datasets = dict(_datasets(pending, format))
+    places = {name: (dtype, shape) for name, (dtype, shape, _) in datasets.items()}
+    skeleton, offsets = _lay_out(places, SHARD_FORMATS[format])
     infos = {name: DatasetInfo(offsets[name], dtype, shape) for name, (dtype, shape, _) in datasets.items()}
     checksums = BlockChecksums()
     with files.new_file(path) as file:
@@ -169,9 +179,9 @@ def write_shard(path: Path, pending: PendingRows) -> ShardInfo:
     return ShardInfo(path.name, pending.rows, file.size_bytes, tuple(checksums.finish()), infos)
 
 
-def _datasets(pending: PendingRows) -> Iterator[tuple[str, Dataset]]:
+def _datasets(pending: PendingRows, format: str) -> Iterator[tuple[str, Dataset]]:
     dim = pending.batches[0].embeddings.shape[1]
-    for name, (dtype, shape) in fixed_datasets(pending.rows, dim, pending.dtype).items():
+    for name, (dtype, shape) in fixed_datasets(pending.rows, dim, pending.dtype, format).items():
         yield name, (dtype, shape, [getattr(batch, name) for batch in pending.batches])
     names = pending.column_names()
     for column in sorted(names, key=is_text):
@@ -290,7 +300,9 @@ class _SparseFile:
         pass
 
 
-def _lay_out(datasets: dict[str, tuple[str, tuple[int, ...]]]) -> tuple[memoryview, dict[str, int]]:
+def _lay_out(
+    datasets: dict[str, tuple[str, tuple[int, ...]]], shard_format: str
+) -> tuple[memoryview, dict[str, int]]:
     """A shard file without its data, and the byte offset of each dataset in it (0 for one without bytes).
 
     datasets: name -> (dtype, shape), in the order in which they shall lie in the file.
@@ -299,7 +311,7 @@ def _lay_out(datasets: dict[str, tuple[str, tuple[int, ...]]]) -> tuple[memoryvi
     file = _SparseFile(nbytes + _SLACK_BYTES + _SLACK_PER_DATASET * len(datasets))
     settings: dict[str, Any] = {"libver": ("v110", "v110"), "track_order": False}
     with h5py.File(file, "w", alignment_threshold=1, alignment_interval=_ALIGNMENT, **settings) as h5:
-        h5.attrs["format"] = SHARD_FORMAT
+        h5.attrs["format"] = shard_format
         offsets = {name: _allocate(h5, name, *what) for name, what in datasets.items()}
     return memoryview(file.memory)[: file.size], offsets
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from univar.errors import ProviderError
-from univar.store.manifest import SHARD_FORMAT
+from univar.store.manifest import SHARD_FORMATS
 from univar.store.shard import ShardFile
 
 _READY = "ready"
@@ -78,8 +78,8 @@ def _problem(path: str, datasets: dict[str, Any]) -> str:
 
     try:
         with h5py.File(path, "r") as h5:
-            if h5.attrs.get("format") != SHARD_FORMAT:
-                return f"its format is {h5.attrs.get('format')!r}, not {SHARD_FORMAT!r}"
+            if h5.attrs.get("format") not in SHARD_FORMATS.values():
+                return f"its format is {h5.attrs.get('format')!r}, not {' or '.join(SHARD_FORMATS.values())}"
             return _group_problem(h5, "", datasets)
     except (OSError, RuntimeError, KeyError, ValueError, TypeError, UnicodeDecodeError) as error:
         return f"HDF5 cannot read it ({str(error)[:200]})"

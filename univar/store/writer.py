@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,6 +18,7 @@ from univar.files import WriterLock
 from univar.store.manifest import (
     DTYPES,
     SHARDS_FOLDER,
+    STORE_FORMAT,
     Manifest,
     check_encoder,
     disagreement,
@@ -38,7 +40,7 @@ class StoreWriter:
 
     A context manager: leaving it without an exception flushes what is pending. An existing store must have
     the same encoder (id, revision, dim, max_length, pooling), dtype, text format and number of workers:
-    otherwise DataError names both. StoreLocked when another process writes as the same worker.
+    otherwise DataError names both. `format` is that of a new store; an existing one keeps its own. StoreLocked when another process writes as the same worker.
     """
 
     def __init__(
@@ -48,10 +50,13 @@ class StoreWriter:
         encoder: dict[str, Any],
         dtype: str = "float16",
         text_format: str = schema.TEXT_FORMAT,
+        format: str = STORE_FORMAT,
         worker: tuple[int, int] = (0, 1),
     ) -> None:
         self.path = Path(path)
-        wanted = Manifest(_checked_encoder(encoder), dtype, text_format, _checked_worker(worker))
+        wanted = Manifest(
+            _checked_encoder(encoder), dtype, text_format, _checked_worker(worker), format=format
+        )
         if dtype not in DTYPES:
             raise UsageError(f"embeddings are stored as float16 or float32, not as {dtype!r}")
         files.make_folder(self.path / SHARDS_FOLDER)
@@ -151,14 +156,12 @@ class StoreWriter:
             return
         shards, columns = list(self._manifest.shards), self._manifest.columns
         if self._pending.rows:
-            info = write_shard(self._next_shard_path(), self._pending)
+            info = write_shard(self._next_shard_path(), self._pending, self._manifest.format)
             shards.append(info)
             columns = list(dict.fromkeys([*columns, *self._pending.column_names()]))
         before = self._manifest
         runs = before.runs if run is None else [*before.runs, _json_copy(run, "run")]
-        manifest = Manifest(
-            before.encoder, before.dtype, before.text_format, before.worker, columns, shards, runs
-        )
+        manifest = replace(before, columns=columns, shards=shards, runs=runs)
         self._write_manifest(manifest)
         self._manifest = manifest
         if self._pending.rows:
@@ -171,6 +174,8 @@ class StoreWriter:
         setup.acquire(SETUP_WAIT_S)
         try:
             existing = read_manifests(self.path) if manifest_names(self.path) else []
+            if existing:  # an older store goes on in its own format
+                wanted = replace(wanted, format=existing[0].format)
             for manifest in existing:
                 difference = disagreement(manifest, wanted)
                 if difference:
