@@ -78,7 +78,8 @@ def test_a_text_of_an_earlier_run_is_not_embedded_again(tmp_path: Path, encoder:
 def test_truncated_rows_are_counted_and_flagged(tmp_path: Path, encoder: Encoder) -> None:
     rows = answer_rows(10)
     rows[4]["answer"] = "care " * 500
-    report = embed([write_jsonl(tmp_path / "a.jsonl", rows)], tmp_path / "store", encoder=encoder)
+    source = write_jsonl(tmp_path / "a.jsonl", rows)
+    report = embed([source], tmp_path / "store", encoder=encoder, read="paper")
     flagged = np.flatnonzero(Store(tmp_path / "store").flags & FLAG_TRUNCATED)
     assert report.truncated == 1
     assert flagged.tolist() == [4]

@@ -234,7 +234,7 @@ HUGE = 1 << 59
 @pytest.mark.parametrize(
     "change",
     [
-        lambda facts: facts.update(format="univar-store/2"),
+        lambda facts: facts.update(format="univar-store/3"),
         lambda facts: facts.update(dim=5),
         lambda facts: facts.update(dtype="<f8"),
         lambda facts: facts.update(dtype=["float16"]),

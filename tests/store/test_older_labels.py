@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from tests.store.store_rows import ENCODER, rows, write
 from univar import schema
@@ -57,8 +58,11 @@ class NoTokens:
 
 
 class Batch:
+    file = "answers.jsonl"
+
     def __init__(self, table: pa.Table) -> None:
         self.table = table
+        self.rows = np.arange(1, table.num_rows + 1)
 
 
 def test_rows_stored_before_scripts_were_kept_are_not_embedded_again(tmp_path: Path) -> None:
@@ -67,7 +71,9 @@ def test_rows_stored_before_scripts_were_kept_are_not_embedded_again(tmp_path: P
     known = HashIndex()
     known.insert(stored.row_hash, np.arange(3, dtype=np.int64))
     report = EmbedReport(store="s")
-    windows = RowFilter(known, HashIndex(), 3, (0, 1)).windows([Batch(asked.table)], NoTokens(), report)
+    windows = RowFilter(known, HashIndex(), 3, (0, 1), pytest.fail).windows(
+        [Batch(asked.table)], NoTokens(), report
+    )
     assert list(windows) == []
     assert (report.rows_read, report.already_stored) == (3, 3)
     assert schema.normalize_language("zho_Hant") == "zho_Hant"

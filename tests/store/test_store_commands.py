@@ -43,7 +43,8 @@ def test_info_as_json_has_stable_names(run, store):
     _, out, _ = run("info", store, "--json")
     facts = json.loads(out)
     names = """path rows dim dtype encoder text_format columns sources models languages tokens truncated
-        reused shards size_bytes workers workers_present fingerprint runs"""
+        reused shards size_bytes workers workers_present fingerprint runs format parts pieces answer_tokens
+        answer_tokens_read unknown_share question_only question_cut"""
     assert set(facts) == set(names.split())
     assert sum(facts["sources"].values()) == sum(facts["languages"].values()) == facts["rows"] == 43
     assert facts["fingerprint"] == Store(store).fingerprint

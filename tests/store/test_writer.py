@@ -273,7 +273,7 @@ def test_the_manifest_is_sorted_json_with_a_line_for_each_shard(tmp_path):
     facts = json.loads(text)
     assert list(facts) == sorted(facts)
     assert [line.count(".h5") for line in text.splitlines()].count(1) == 2
-    assert facts["format"] == "univar-store/1"
+    assert facts["format"] == "univar-store/2"
     assert facts["encoder"] == ENCODER
     assert facts["shards"][0]["datasets"]["embeddings"]["shape"] == [2, DIM]
 

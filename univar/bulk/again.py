@@ -23,6 +23,7 @@ def embedded_again(
 
     from univar import files
     from univar.bulk.engine import embed
+    from univar.encoder.reading import ReadOptions
     from univar.store import Store, encoder_differences
 
     if not encoder_differences(encoder.info, store.encoder):
@@ -42,6 +43,6 @@ def embedded_again(
         with pq.ParquetWriter(file, first.schema, compression="zstd") as writer:
             for table in (first, *tables):
                 writer.write_table(table)
-    embed([texts], target, encoder=encoder)
+    embed([texts], target, encoder=encoder, read=ReadOptions.from_text_format(store.text_format))
     files.remove(texts)
     return Store(target)

@@ -7,13 +7,14 @@ row for the two hash indexes.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +25,14 @@ from univar.answers.memory import as_file, in_memory
 from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
 from univar.bulk.windows import RowFilter, Sink, Window, WindowResult
+from univar.encoder.encoder import Encoder
+from univar.encoder.reading import WHOLE, ReadOptions, RowReader
 from univar.encoder.tokenizer import take_texts
 from univar.errors import StoppedReading, UsageError
 from univar.store.reader import Store
 from univar.store.writer import SHARD_ROWS, StoreWriter
 
-if TYPE_CHECKING:
-    from univar.encoder.encoder import Encoder
+logger = logging.getLogger("univar")
 
 WINDOW_ROWS, WINDOW_ROWS_ON_CUDA = 1024, 4096
 """Rows that are read, tokenised and embedded together; several windows are in memory at once."""
@@ -43,18 +45,24 @@ FLUSH_S = 30.0
 class EmbedOptions:
     """How answers are embedded.
 
-    encoder:    an Encoder, or the name, folder or hub id of one
+    encoder:    an Encoder, or the name, folder or hub id of one; None: chosen by the store and the languages
+                (`univar.bulk.default_encoder`), and rows that it can't read are rejected
     dtype:      of the stored embeddings, "float16" or "float32"
     worker:     (i, n): embed the i-th of n parts, i in [0, n); identical texts fall into one part
     reading:    how the inputs are read where they do not tell; its `format` and `rename` may be given as
                 changes themselves: embed(..., rename={"answer": "reply"})
+    read:       what is read of each row (`univar.encoder.reading`): "whole", "paper" or ReadOptions; None: as
+                the store was begun, and whole in a new one
+    only_readable: reject rows that the encoder can't read
     shard_rows: rows after which a shard is closed; it is also closed after `flush_s` seconds
     """
 
-    encoder: Encoder | str | Path = "minilm"
+    encoder: Encoder | str | Path | None = None
     dtype: str = "float16"
     worker: tuple[int, int] = (0, 1)
     reading: Reading = field(default_factory=Reading)
+    read: ReadOptions | str | None = None
+    only_readable: bool = False
     shard_rows: int = SHARD_ROWS
     flush_s: float = FLUSH_S
 
@@ -72,11 +80,24 @@ class EmbedOptions:
             raise UsageError(f"there is no option {unknown[0]!r}: choose from {', '.join(names)}")
         return replace(self, **changes)
 
-    def loaded(self) -> Encoder:
-        """The encoder itself. Raises what `Encoder` raises."""
-        from univar.encoder.encoder import Encoder
+    def loaded(
+        self, inputs: Sequence[str | Path], store: str | Path, on_note: Callable[[str], object] | None = None
+    ) -> EmbedOptions:
+        """These options with the encoder itself, and with what is read. Raises what `Encoder` raises."""
+        read = ReadOptions(self.read) if isinstance(self.read, str) else self.read
+        if read is None:
+            begun = Store(store).text_format if Store.exists(store) else WHOLE.text_format
+            read = ReadOptions.from_text_format(begun)
+        if isinstance(self.encoder, Encoder):
+            return replace(self, read=read)
+        if self.encoder is not None:
+            return replace(self, encoder=Encoder(self.encoder), read=read)
+        from univar.bulk.default_encoder import choose_encoder
 
-        return self.encoder if isinstance(self.encoder, Encoder) else Encoder(self.encoder)
+        chosen = choose_encoder(inputs, store, self.reading)
+        (on_note or logger.info)(f"encoder {chosen.spec}: {chosen.why}")
+        encoder = Encoder(chosen.spec, max_length=chosen.max_length)
+        return replace(self, encoder=encoder, read=read, only_readable=True)
 
 
 def embed(
@@ -109,7 +130,10 @@ def embed(
             )  # fmt: skip
     on_rejected = changes.pop("on_refused", on_rejected)  # its name before
     options = (options or EmbedOptions()).changed(**changes)
-    encoder, worker = options.loaded(), options.worker
+    options = options.loaded(inputs, store, on_note)
+    encoder, read, worker = options.encoder, options.read, options.worker
+    assert isinstance(encoder, Encoder)
+    assert isinstance(read, ReadOptions)
     index, workers = worker
     if not 0 <= index < workers:
         raise UsageError(
@@ -118,10 +142,19 @@ def embed(
     stop = stop or threading.Event()
     report = EmbedReport(store=str(store))
     started = time.monotonic()
-    with StoreWriter(store, encoder=encoder.info, dtype=options.dtype, worker=worker) as writer:
+    reader = RowReader(encoder.tokenizer, read)
+    settings: dict[str, Any] = {"dtype": options.dtype, "text_format": read.text_format, "worker": worker}
+    with StoreWriter(store, encoder=encoder.info, **settings) as writer:
         rejected = RejectedLog(Path(store), worker, report, on_rejected)
         with rejected:
-            row_filter = RowFilter(writer.known_rows, writer.known_texts, writer.rows, worker)
+            row_filter = RowFilter(
+                writer.known_rows,
+                writer.known_texts,
+                writer.rows,
+                worker,
+                rejected.add,
+                encoder.info["id"] if options.only_readable else None,
+            )
             batches = read_rows(
                 inputs,
                 reading=options.reading,
@@ -130,7 +163,7 @@ def embed(
                 batch_rows=WINDOW_ROWS_ON_CUDA if encoder.info["device"].startswith("cuda") else WINDOW_ROWS,
                 batch_bytes=WINDOW_BYTES,
             )
-            windows = row_filter.windows(batches, encoder.tokenizer, report)
+            windows = row_filter.windows(batches, reader, report)
             sink = Sink(writer, report, options.shard_rows, options.flush_s)
 
             def progress() -> None:
@@ -174,20 +207,32 @@ def _run(
 def _forward(
     window: Window, encoder: Encoder, report: EmbedReport, progress: Callable[[], None], stop: threading.Event
 ) -> WindowResult:
-    """Run the window's new texts through the encoder, batch by batch."""
-    vectors = np.zeros((len(window), encoder.dim), dtype=np.float32)
-    done = np.zeros(len(window), dtype=bool)
+    """Run the pieces of the window's new rows through the encoder, batch by batch, each piece once.
+
+    A row is done when all of its pieces are.
+    """
     new = window.new
-    ids, cu_seqlens = take_texts(window.tokens.ids, window.tokens.cu_seqlens, new)
+    pieces = window.pieces.take(new)
+    firsts, twin = pieces.distinct()
+    ids, cu_seqlens = take_texts(pieces.ids, pieces.cu_seqlens, firsts)
     lengths = np.diff(cu_seqlens)
+    embedded = np.zeros((len(firsts), encoder.dim), dtype=np.float32)
+    finished = np.zeros(len(firsts), dtype=bool)
+    encoded = report.encoded
     for batch, embeddings in encoder.forward_batches(ids, cu_seqlens):
-        vectors[new[batch]] = embeddings
-        done[new[batch]] = True
-        report.encoded += len(batch)
+        embedded[batch] = embeddings
+        finished[batch] = True
         report.tokens += int(lengths[batch].sum())
+        report.encoded = encoded + len(new) * int(np.count_nonzero(finished)) // len(firsts)
         progress()
         if stop.is_set():
             break
+    missing = np.bincount(pieces.rows, ~finished[twin], len(new))
+    vectors = np.zeros((len(window), encoder.dim), dtype=np.float32)
+    done = np.zeros(len(window), dtype=bool)
+    vectors[new] = encoder.pool(pieces, embedded[twin])
+    done[new] = missing == 0
+    report.encoded = encoded + int(np.count_nonzero(done))
     return WindowResult(window, vectors, done)
 
 

@@ -14,6 +14,8 @@ from univar.answers import read_rows
 from univar.bulk.engine import EmbedOptions
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import RowFilter
+from univar.encoder.encoder import Encoder
+from univar.encoder.reading import ReadOptions, RowReader
 from univar.store import Store
 
 
@@ -54,7 +56,10 @@ def plan(
 ) -> EmbedPlan:
     """Read and tokenise everything and count what `embed` with the same arguments would do."""
     options = (options or EmbedOptions()).changed(**changes)
-    encoder, worker = options.loaded(), options.worker
+    options = options.loaded(inputs, store)
+    encoder, read, worker = options.encoder, options.read, options.worker
+    assert isinstance(encoder, Encoder)
+    assert isinstance(read, ReadOptions)
     known_rows, known_texts, n_stored = HashIndex(), HashIndex(), 0
     if Store.exists(store):
         stored = Store(store)
@@ -64,16 +69,20 @@ def plan(
         known_texts.insert(stored.text_hash, rows)
     result = EmbedPlan(EmbedReport(store=str(store)))
 
+    def count_own(rejected: object) -> None:
+        result.report.rejected += 1
+
     def count_rejected(rejected: object) -> None:
         result.report.rows_read += 1
         result.report.rejected += 1
 
-    row_filter = RowFilter(known_rows, known_texts, n_stored, worker)
+    default = encoder.info["id"] if options.only_readable else None
+    row_filter = RowFilter(known_rows, known_texts, n_stored, worker, count_own, default)
+    reader = RowReader(encoder.tokenizer, read)
     batches = read_rows(inputs, reading=options.reading, on_rejected=count_rejected)
-    for window in row_filter.windows(batches, encoder.tokenizer, result.report):
+    for window in row_filter.windows(batches, reader, result.report):
         result.to_embed += len(window)
-        lengths = np.diff(window.tokens.cu_seqlens)
-        result.tokens += int(lengths[window.new].sum())
-        result.report.truncated += int(np.count_nonzero(window.tokens.truncated))
+        result.tokens += int(window.pieces.take(window.new).piece_tokens.sum())
+        result.report.add_read(window.pieces)
         result.report.reused += int(np.count_nonzero(window.origin >= 0))
     return result

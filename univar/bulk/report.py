@@ -7,10 +7,15 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
 
 from univar.answers import RejectedRow
 from univar.files import remove, reported
+
+if TYPE_CHECKING:
+    from univar.encoder.pieces import Pieces
 
 
 @dataclass
@@ -24,7 +29,12 @@ class EmbedReport:
     other_workers:  rows that belong to another worker of `--worker i/n`
     rejected:       rows that cannot be embedded, each reported with file, row and reason
     unfinished:     rows read but not embedded when the run was interrupted
-    truncated:      embedded rows whose text was cut to the encoder's max_length
+    truncated:      embedded rows whose answer was not read to its end
+    question_only:  embedded rows of which nothing of the answer was read (read as `paper` only)
+    question_cut:   embedded rows whose question lost its middle
+    pieces:         pieces in which the embedded rows were read
+    answer_tokens, answer_tokens_read: tokens of the embedded answers, and those of them that were read
+    unknown_tokens: tokens of the embedded answers that the vocabulary lacks
     reused:         embedded rows whose text equals an earlier one, whose embedding they take
     encoded:        texts that went through the encoder so far
     tokens:         tokens that went through the encoder
@@ -39,6 +49,12 @@ class EmbedReport:
     rejected: int = 0
     unfinished: int = 0
     truncated: int = 0
+    question_only: int = 0
+    question_cut: int = 0
+    pieces: int = 0
+    answer_tokens: int = 0
+    answer_tokens_read: int = 0
+    unknown_tokens: int = 0
     reused: int = 0
     encoded: int = 0
     tokens: int = 0
@@ -61,10 +77,26 @@ class EmbedReport:
             + self.unfinished
         )
 
+    @property
+    def unknown_share(self) -> float:
+        """Share of the embedded answers' tokens that the vocabulary lacks."""
+        return self.unknown_tokens / self.answer_tokens if self.answer_tokens else 0.0
+
+    def add_read(self, pieces: Pieces) -> None:
+        """Count what was read of some rows."""
+        self.truncated += int(np.count_nonzero(pieces.read < pieces.answer_tokens))
+        self.question_only += int(np.count_nonzero(pieces.read == 0))
+        self.question_cut += int(np.count_nonzero(pieces.question_cut))
+        self.pieces += len(pieces.rows)
+        self.answer_tokens += int(pieces.answer_tokens.sum())
+        self.answer_tokens_read += int(pieces.read.sum())
+        self.unknown_tokens += round(float(pieces.unknown.astype(np.float64) @ pieces.answer_tokens))
+
     def facts(self) -> dict[str, Any]:
         """The report as JSON-ready facts with stable names."""
         facts = asdict(self)
         facts["seconds"] = round(self.seconds, 3)
+        facts["unknown_share"] = round(self.unknown_share, 6)
         facts["rows_per_s"] = round(self.embedded / self.seconds, 1) if self.seconds else 0.0
         facts["tokens_per_s"] = round(self.tokens / self.seconds, 1) if self.seconds else 0.0
         return facts
@@ -83,8 +115,11 @@ class EmbedReport:
         if self.unfinished:
             parts.append(f"{self.unfinished:,} unfinished")
         share = 100 * self.truncated / self.embedded if self.embedded else 0.0
+        read = 100 * self.answer_tokens_read / self.answer_tokens if self.answer_tokens else 100.0
+        only = f"; of {self.question_only:,} only the question" if self.question_only else ""
         return (
-            f"{'; '.join(parts)}. {self.truncated:,} truncated ({share:.1f} %), {self.reused:,} reused. "
+            f"{'; '.join(parts)}. {self.truncated:,} truncated ({share:.1f} %{only}), "
+            f"{read:.1f} % of the answers' tokens read, {self.reused:,} reused. "
             f"{self.seconds:.1f} s, {self.embedded / self.seconds if self.seconds else 0:.0f} rows/s, "
             f"{self.tokens / self.seconds if self.seconds else 0:,.0f} tokens/s -> {self.store} "
             f"({self.store_rows:,} rows in {self.shards} shard{'s' * (self.shards != 1)})"
@@ -113,11 +148,16 @@ class RejectedLog:
         self._file: IO[str] | None = None
 
     def __call__(self, rejected: RejectedRow) -> None:
+        """Take a row that every worker reads and one of them reports."""
         index, workers = self._worker
         self._report.rows_read += 1
         if rejected.row % workers != index:
             self._report.other_workers += 1
             return
+        self.add(rejected)
+
+    def add(self, rejected: RejectedRow) -> None:
+        """Take a row that was read as this worker's own."""
         self._report.rejected += 1
         record = {"file": rejected.file, "row": rejected.row, "reason": rejected.reason}
         with reported("write", self._path):

@@ -31,12 +31,15 @@ def info(store: str, output: Output) -> None:
 
 def _lines(facts: dict[str, Any]) -> list[str]:
     encoder = facts["encoder"]
+    parts = ", ".join(f"{name} {end - start}" for name, (start, end) in facts["parts"].items())
     lines = [
         f"{facts['path']}: {facts['rows']:,} rows x {facts['dim']} dims, {facts['dtype']}",
         f"encoder    {encoder['id']}, revision {encoder['revision']}, "
         f"at most {encoder['max_length']} tokens, pooling {encoder['pooling']}",
+        f"parts      {parts} dims",
         f"text       {facts['text_format']}, {facts['tokens']:,} tokens, "
         f"{facts['truncated']:,} rows truncated, {facts['reused']:,} embeddings reused",
+        *_read(facts),
         f"files      {counted(facts['shards'], 'shard')}, {facts['size_bytes'] / 1e6:,.1f} MB",
         f"columns    {', '.join(facts['columns'])}",
         f"models     {len(facts['models']):,}",
@@ -45,6 +48,18 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     if facts["workers_present"] < facts["workers"]:
         lines.append(f"workers    {facts['workers_present']} of {facts['workers']} have started")
     return lines
+
+
+def _read(facts: dict[str, Any]) -> list[str]:
+    """What was read of the answers; nothing where the store doesn't know."""
+    if not facts["pieces"]:
+        return []
+    share = 100 * facts["answer_tokens_read"] / max(facts["answer_tokens"], 1)
+    only = f", of {facts['question_only']:,} rows only the question" if facts["question_only"] else ""
+    return [
+        f"read       {facts['pieces']:,} pieces, {share:.1f} % of {facts['answer_tokens']:,} answer tokens"
+        f"{only}, {facts['question_cut']:,} questions cut, {100 * facts['unknown_share']:.1f} % unknown tokens"
+    ]
 
 
 def _sources(sources: dict[str, int]) -> Table:

@@ -113,6 +113,30 @@ class Pieces:
         """(n,) int64 answer tokens that the pieces of each answer hold."""
         return np.bincount(self.rows, self.tokens, len(self.answer_tokens)).astype(np.int64)
 
+    @property
+    def piece_tokens(self) -> np.ndarray:
+        """(P,) int64 tokens of each piece, its question and special tokens included."""
+        lengths: np.ndarray = np.diff(self.cu_seqlens)
+        return lengths
+
+    def take(self, rows: np.ndarray) -> Pieces:
+        """The answers `rows` (m,) int64, in that order."""
+        counts = self.per_answer
+        wanted = counts[rows]
+        firsts = (np.cumsum(counts) - counts)[rows]
+        taken = np.cumsum(wanted) - wanted
+        pieces = np.repeat(firsts - taken, wanted) + np.arange(wanted.sum())
+        ids, cu_seqlens = take_texts(self.ids, self.cu_seqlens, pieces)
+        return Pieces(
+            ids=ids,
+            cu_seqlens=cu_seqlens,
+            rows=np.repeat(np.arange(len(rows)), wanted),
+            tokens=self.tokens[pieces],
+            answer_tokens=self.answer_tokens[rows],
+            question_cut=self.question_cut[rows],
+            unknown=self.unknown[rows],
+        )
+
     def pool(self, vectors: np.ndarray) -> np.ndarray:
         """(n, D) float32 vectors of the answers, of length 1; 0 for an answer without a piece.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from univar.store.manifest import encoder_differences
 from univar.store.reader import Store
-from univar.store.shard import FLAG_REUSED, FLAG_TRUNCATED
+from univar.store.shard import FLAG_QUESTION_CUT, FLAG_QUESTION_ONLY, FLAG_REUSED, FLAG_TRUNCATED
 
 if TYPE_CHECKING:
     from univar.store.exporting import export
@@ -32,6 +32,8 @@ _LAZY = {
 }
 
 __all__ = [
+    "FLAG_QUESTION_CUT",
+    "FLAG_QUESTION_ONLY",
     "FLAG_REUSED",
     "FLAG_TRUNCATED",
     "EmbeddedRows",

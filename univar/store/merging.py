@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from univar._native import HashIndex
 from univar.errors import DataError, UsageError
-from univar.store.manifest import encoder_differences
+from univar.store.manifest import READ_DATASETS, encoder_differences
 from univar.store.reader import Store
 from univar.store.shard import ShardFile, current_languages
 from univar.store.shard_writer import EmbeddedRows
@@ -43,7 +43,13 @@ def merge(stores: Sequence[str | Path], out: str | Path) -> dict[str, Any]:
         shard.check_blocks()
     for shard, start in zip(shards, starts[:-1], strict=True):
         first_rows.insert(shard.identity(), _numbers(shard, start))
-    writer = StoreWriter(out, encoder=first.encoder, dtype=first.dtype, text_format=first.text_format)
+    writer = StoreWriter(
+        out,
+        encoder=first.encoder,
+        dtype=first.dtype,
+        text_format=first.text_format,
+        format=first.format,
+    )
     with writer:
         target = Store(out)
         _check_subset(target, first_rows)
@@ -65,7 +71,8 @@ def _check_alike(first: Store, other: Store) -> None:
     unlike = [
         (f"encoder {key}", *values) for key, *values in encoder_differences(first.encoder, other.encoder)
     ]
-    pairs = [("dtype", first.dtype, other.dtype), ("text format", first.text_format, other.text_format)]
+    names = {"dtype": "dtype", "text_format": "text format", "format": "store format"}
+    pairs = [(words, getattr(first, name), getattr(other, name)) for name, words in names.items()]
     unlike += [(name, mine, theirs) for name, mine, theirs in pairs if mine != theirs]
     different = [f"{name} {mine!r} and {theirs!r}" for name, mine, theirs in unlike]
     if different:
@@ -91,6 +98,7 @@ def _copy(shard: ShardFile, wanted: np.ndarray, writer: StoreWriter) -> None:
     if not len(rows):
         return
     columns = {name: shard.strings(name) for name in shard.columns()}
+    numbers = [name for name in ("text_hash", "n_tokens", "flags", *READ_DATASETS) if shard.has(name)]
     table = pa.table({**columns, "language": current_languages(shard.strings("language"))})
     for start in range(0, len(rows), _BATCH_ROWS):
         batch = rows[start : start + _BATCH_ROWS]
@@ -99,9 +107,7 @@ def _copy(shard: ShardFile, wanted: np.ndarray, writer: StoreWriter) -> None:
                 table=table.take(pa.array(batch)),
                 embeddings=shard.array("embeddings")[batch].astype(np.float32),
                 row_hash=identity[batch],
-                text_hash=shard.array("text_hash")[batch],
-                n_tokens=shard.array("n_tokens")[batch],
-                flags=shard.array("flags")[batch],
+                **{name: shard.array(name)[batch] for name in numbers},
             )
         )
         if writer.pending_rows >= SHARD_ROWS or writer.pending_bytes >= SHARD_BYTES:

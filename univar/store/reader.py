@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from univar import schema
 from univar.errors import StoreCorrupt, UsageError
-from univar.store.manifest import SHARDS_FOLDER, manifest_names, read_manifests
+from univar.store.manifest import READ_DATASETS, SHARDS_FOLDER, STORE_FORMAT, manifest_names, read_manifests
 from univar.store.shard import ShardFile, current_languages
 
 
@@ -36,6 +36,7 @@ class Store:
         self.dim = first.dim
         self.dtype = first.dtype
         self.text_format = first.text_format
+        self.format = first.format
         self.workers = [manifest.worker for manifest in manifests]
         self.columns = list(dict.fromkeys(name for manifest in manifests for name in manifest.columns))
         self.runs = [run for manifest in manifests for run in manifest.runs]
@@ -107,8 +108,28 @@ class Store:
         return self._joined("n_tokens", (0,), np.int32)
 
     @property
+    def pieces(self) -> np.ndarray | None:
+        """(N,) int32, pieces in which each row was read; None in a store of the first format."""
+        return self._read("pieces")
+
+    @property
+    def answer_tokens(self) -> np.ndarray | None:
+        """(N,) int32, tokens that each answer has; None in a store of the first format."""
+        return self._read("answer_tokens")
+
+    @property
+    def answer_tokens_read(self) -> np.ndarray | None:
+        """(N,) int32, answer tokens that were read; None in a store of the first format."""
+        return self._read("answer_tokens_read")
+
+    @property
+    def unknown_share(self) -> np.ndarray | None:
+        """(N,) float32, share of answer tokens that the encoder's vocabulary lacks; None as above."""
+        return self._read("unknown")
+
+    @property
     def flags(self) -> np.ndarray:
-        """(N,) uint8, FLAG_TRUNCATED | FLAG_REUSED."""
+        """(N,) uint8, FLAG_TRUNCATED | FLAG_REUSED | FLAG_QUESTION_ONLY | FLAG_QUESTION_CUT."""
         return self._joined("flags", (0,), np.uint8)
 
     def column(self, name: str) -> np.ndarray:
@@ -217,6 +238,9 @@ class Store:
     def _joined(self, name: str, empty_shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         parts = [shard.array(name) for shard in self.shards]
         return np.concatenate([np.empty(empty_shape, dtype=dtype), *parts])
+
+    def _read(self, name: str) -> np.ndarray | None:
+        return self._joined(name, (0,), READ_DATASETS[name]) if self.format == STORE_FORMAT else None
 
     def _check_column(self, name: str) -> None:
         if name != schema.DERIVED_COLUMN and name not in self.columns:

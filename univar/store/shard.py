@@ -23,10 +23,18 @@ from univar.errors import StoreCorrupt
 from univar.store.manifest import BLOCK_BYTES, DIGEST_BYTES, ShardInfo, decode_name, encode_name
 
 FLAG_TRUNCATED = 1
-"""The text was longer than the encoder's limit; its head was embedded."""
+"""The row was not read to its end."""
 
 FLAG_REUSED = 2
 """The embedding is that of an identical text embedded before."""
+
+FLAG_QUESTION_ONLY = 4
+"""The question filled the encoder's window: nothing of the answer was read."""
+
+FLAG_QUESTION_CUT = 8
+"""The middle of the question was left out, as it was longer than its budget."""
+
+FLAGS = FLAG_TRUNCATED | FLAG_REUSED | FLAG_QUESTION_ONLY | FLAG_QUESTION_CUT
 
 UNIT_TOLERANCE = {"float16": 2e-3, "float32": 1e-3}
 """How far the length of a stored embedding may be from 1."""
@@ -68,6 +76,10 @@ class ShardFile:
                 self._sound[block] = True
             else:
                 yield int(block)
+
+    def has(self, name: str) -> bool:
+        """Whether the shard has a dataset."""
+        return name in self.info.datasets
 
     def array(self, name: str) -> np.ndarray:
         """A dataset as a read-only view of the file."""

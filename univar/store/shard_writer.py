@@ -68,18 +68,13 @@ class EmbeddedRows:
     answer_tokens_read: np.ndarray | None = None
     unknown: np.ndarray | None = None
 
-    def __post_init__(self) -> None:
-        for name, kind in READ_DATASETS.items():
-            if getattr(self, name) is None:
-                setattr(self, name, np.zeros(len(self), kind))
-
     def __len__(self) -> int:
         return self.table.num_rows
 
     def check(self, dim: int) -> None:
         """Raise DataError unless everything has the shape, type and range that the class describes."""
         n = len(self)
-        expected = {
+        expected: dict[str, tuple[tuple[int, ...], Any]] = {
             "embeddings": ((n, dim), np.float32),
             "row_hash": ((n, 16), np.uint8),
             "text_hash": ((n, 16), np.uint8),
@@ -87,6 +82,7 @@ class EmbeddedRows:
             "flags": ((n,), np.uint8),
             **{name: ((n,), np.dtype(kind)) for name, kind in READ_DATASETS.items()},
         }
+        expected = {name: what for name, what in expected.items() if getattr(self, name) is not None}
         for name, (shape, dtype) in expected.items():
             array = getattr(self, name)
             if array.shape != shape or array.dtype != dtype:
@@ -133,8 +129,11 @@ class PendingRows:
     def add(self, rows: EmbeddedRows) -> None:
         """Keep a batch."""
         embeddings = np.ascontiguousarray(rows.embeddings, dtype=DTYPES[self.dtype])
-        numbers = ("row_hash", "text_hash", "n_tokens", "flags", *READ_DATASETS)
-        arrays = {name: np.ascontiguousarray(getattr(rows, name)) for name in numbers}
+        counted = {name: getattr(rows, name) for name in ("row_hash", "text_hash", "n_tokens", "flags")}
+        for name, kind in READ_DATASETS.items():
+            given = getattr(rows, name)
+            counted[name] = np.zeros(len(rows), kind) if given is None else given
+        arrays = {name: np.ascontiguousarray(array) for name, array in counted.items()}
         kept = EmbeddedRows(rows.table, embeddings, **arrays)
         self.batches.append(kept)
         self.starts.append(self.rows)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from univar.store.reader import Store
-from univar.store.shard import FLAG_REUSED, FLAG_TRUNCATED
+from univar.store.shard import FLAG_QUESTION_CUT, FLAG_QUESTION_ONLY, FLAG_REUSED, FLAG_TRUNCATED
 
 
 def summarize(store: Store) -> dict[str, Any]:
@@ -20,6 +20,8 @@ def summarize(store: Store) -> dict[str, Any]:
         "dim": store.dim,
         "dtype": store.dtype,
         "encoder": store.encoder,
+        "format": store.format,
+        "parts": {name: [columns.start, columns.stop] for name, columns in store.parts.items()},
         "text_format": store.text_format,
         "columns": store.columns,
         "sources": _counts(store, "source"),
@@ -27,6 +29,9 @@ def summarize(store: Store) -> dict[str, Any]:
         "languages": _counts(store, "language"),
         "tokens": int(store.n_tokens.sum(dtype=np.int64)),
         "truncated": int(np.count_nonzero(flags & FLAG_TRUNCATED)),
+        "question_only": int(np.count_nonzero(flags & FLAG_QUESTION_ONLY)),
+        "question_cut": int(np.count_nonzero(flags & FLAG_QUESTION_CUT)),
+        **_read(store),
         "reused": int(np.count_nonzero(flags & FLAG_REUSED)),
         "shards": len(store.shards),
         "size_bytes": store.size_bytes,
@@ -34,6 +39,21 @@ def summarize(store: Store) -> dict[str, Any]:
         "workers_present": present,
         "fingerprint": store.fingerprint,
         "runs": store.runs,
+    }
+
+
+def _read(store: Store) -> dict[str, Any]:
+    """What was read of the answers; null where a store of the first format doesn't know."""
+    pieces, total, read = store.pieces, store.answer_tokens, store.answer_tokens_read
+    unknown = store.unknown_share
+    if pieces is None or total is None or read is None or unknown is None:
+        return dict.fromkeys(("pieces", "answer_tokens", "answer_tokens_read", "unknown_share"))
+    tokens = int(total.sum(dtype=np.int64))
+    return {
+        "pieces": int(pieces.sum(dtype=np.int64)),
+        "answer_tokens": tokens,
+        "answer_tokens_read": int(read.sum(dtype=np.int64)),
+        "unknown_share": round(float(unknown.astype(np.float64) @ total) / tokens, 6) if tokens else 0.0,
     }
 
 

@@ -14,7 +14,7 @@ from univar import files, schema
 from univar._native import HashIndex
 from univar.errors import StoreCorrupt
 from univar.store.manifest import SHARDS_FOLDER, Manifest, read_manifests
-from univar.store.shard import FLAG_REUSED, FLAG_TRUNCATED, UNIT_TOLERANCE, ShardFile, not_unit
+from univar.store.shard import FLAGS, UNIT_TOLERANCE, ShardFile, not_unit
 from univar.store.structure import structure_problems
 
 _ROWS_AT_ONCE = 65_536
@@ -121,8 +121,14 @@ def _vector_complaints(shard: ShardFile, dtype: str) -> Iterator[str]:
 def _number_complaints(shard: ShardFile) -> Iterator[str]:
     if int(shard.array("n_tokens").min()) < 0:
         yield "a row has a negative number of tokens"
-    if np.any(shard.array("flags") & ~np.uint8(FLAG_TRUNCATED | FLAG_REUSED)):
+    if np.any(shard.array("flags") & ~np.uint8(FLAGS)):
         yield "a flag is set that this version does not know"
+    if shard.has("pieces"):
+        read, total = (shard.array(name) for name in ("answer_tokens_read", "answer_tokens"))
+        if min(int(shard.array("pieces").min()), int(read.min())) < 0 or np.any(read > total):
+            yield "more of an answer was read than it has"
+        if not np.all((unknown := shard.array("unknown")) >= 0) or np.any(unknown > 1):
+            yield "a share of unknown tokens is not between 0 and 1"
 
 
 def _other_columns(shard: ShardFile) -> list[str]:

@@ -40,7 +40,8 @@ class StoreWriter:
 
     A context manager: leaving it without an exception flushes what is pending. An existing store must have
     the same encoder (id, revision, dim, max_length, pooling), dtype, text format and number of workers:
-    otherwise DataError names both. `format` is that of a new store; an existing one keeps its own. StoreLocked when another process writes as the same worker.
+    otherwise DataError names both. StoreLocked when another process writes as the same worker. `format` is
+    that of a new store; an existing one keeps its own.
     """
 
     def __init__(
