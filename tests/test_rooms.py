@@ -83,3 +83,13 @@ def test_asking_three_questions(project: Project, fake: Fake) -> None:
     project.questions(3)
     project.models(f'[[models]]\nname = "m"\nurl = "{fake.url}"\n')
     no_more_than(24, rooms(*project.arguments(), folder=project.folder))
+
+
+def test_no_module_is_longer_than_400_lines() -> None:
+    home = Path(__file__).resolve().parent.parent
+    lengths = {
+        str(path.relative_to(home)): len(path.read_text(encoding="utf-8").splitlines())
+        for folder in ("univar", "kernels")
+        for path in (home / folder).rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -80,7 +80,7 @@ ALLOWED = {
         "univar/evaluate/report.py",
         "docs/formats.md",
     ),
-    r"--shard\b": ("univar/cli/embed.py", "univar/cli/options.py"),
+    r"--shard\b": ("univar/cli/embed.py", "univar/cli/common.py"),
 }
 """Where an old name still has to work, or is explained."""
 

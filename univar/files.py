@@ -351,3 +351,8 @@ class WriterLock:
         with suppress(OSError, ValueError):
             return f"process {int(self.path.read_text())}"
         return "another process"
+
+
+def escaped(text: str) -> str:
+    """`text` with the bytes of a file name that are no UTF-8, and halves of characters, as `\\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode()

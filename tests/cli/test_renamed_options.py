@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from univar.cli.options import RenamedOption
+from univar.cli.common import RenamedOption
 
 
 @click.command()

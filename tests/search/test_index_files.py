@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from univar.errors import DataError, StoreCorrupt
 from univar.search import Index
-from univar.search import cache as index_cache
+from univar.search import index as index_files
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def replace_arrays(store, **changes):
     data = array_file(store).read_bytes()
     facts_path = store.path / "index" / "index.json"
     facts = json.loads(facts_path.read_text())
-    facts.update(sha256=index_cache.hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+    facts.update(sha256=index_files.hashlib.sha256(data).hexdigest(), size_bytes=len(data))
     facts_path.write_text(json.dumps(facts))
 
 
@@ -107,7 +107,7 @@ def test_broken_facts_are_found(store, text):
 @pytest.mark.parametrize("field", ["type", "fingerprint"])
 def test_facts_cannot_lead_out_of_the_folder(store, field):
     Index.build(store, "ivf").save()
-    facts = index_cache.read_facts(store.path)
+    facts = index_files.read_facts(store.path)
     facts[field] = "../../elsewhere"
     (store.path / "index" / "index.json").write_text(json.dumps(facts))
     store.fingerprint = facts["fingerprint"]

@@ -13,8 +13,8 @@ from tests.search.planted import planted, planted_rows, planted_vectors
 from tests.search.stores import write_store
 from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.search import source_files
-from univar.search.cache import has_sources
 from univar.search.fit_sources import fit_sources
+from univar.search.index import has_sources
 from univar.search.sources import CENTRED, UNCENTRED, SourceModel
 from univar.store import Store
 

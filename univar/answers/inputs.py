@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, Protocol
 
 from univar.answers.rows import MAX_ROW_BYTES, ColumnNames, RawBatch
 from univar.errors import DataError, StoppedReading, UsageError
+from univar.files import escaped
 
 CHUNK_BYTES = 1 << 20
 MAX_BLANK_BYTES = 64 << 20
@@ -386,11 +387,6 @@ def find_input(given: str | os.PathLike[str], reading: Reading) -> Input:
     if found in WHOLE_FILES and codec:
         raise UsageError(f"{path}: {found.capitalize()} is compressed inside: unpack the {endings[-1]} file")
     return Input(path, escaped(path), found, codec, reading)
-
-
-def escaped(text: str) -> str:
-    """`text` with the bytes of a file name that are no UTF-8, and halves of characters, as `\\udcff`."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _check_readable(path: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from univar.answers.inputs import FORMATS, Input, Reader, Reading, escaped, find_input
+from univar.answers.inputs import FORMATS, Input, Reader, Reading, find_input
 from univar.answers.rows import (
     BATCH_BYTES,
     BATCH_ROWS,
@@ -27,6 +27,7 @@ from univar.answers.rows import (
     normalize,
 )
 from univar.errors import DataError, UsageError
+from univar.files import escaped
 from univar.schema import REQUIRED_COLUMNS, SOURCE_CORPUS, normalize_language
 
 logger = logging.getLogger("univar")

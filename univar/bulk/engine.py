@@ -20,7 +20,7 @@ import numpy as np
 
 from univar import __version__
 from univar.answers import read_rows
-from univar.answers.inputs import Reading, escaped
+from univar.answers.inputs import Reading
 from univar.answers.memory import as_file, in_memory
 from univar.bulk.background import BackgroundWriter, Prefetcher
 from univar.bulk.report import EmbedReport, RejectedLog
@@ -29,6 +29,7 @@ from univar.encoder.encoder import Encoder
 from univar.encoder.reading import WHOLE, ReadOptions, RowReader
 from univar.encoder.tokenizer import take_texts
 from univar.errors import StoppedReading, UsageError
+from univar.files import escaped
 from univar.store.reader import Store
 from univar.store.writer import SHARD_ROWS, StoreWriter
 

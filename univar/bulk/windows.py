@@ -102,6 +102,8 @@ class RowFilter:
         kept = np.flatnonzero((known < 0) & (in_batch < 0))
         report.already_stored += int(np.count_nonzero(stored))
         report.duplicate += table.num_rows - len(kept) - int(np.count_nonzero(stored))
+        if not len(kept):
+            return None
         table, numbers = table.take(kept), batch.rows[own[kept]]
         pieces = reader.read(table["question"].combine_chunks(), table["answer"].combine_chunks())
         unread = self._unread(table, pieces)

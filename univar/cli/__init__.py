@@ -86,7 +86,7 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point: run a command and turn every failure into one sentence and an exit code."""
-    from univar.cli.output import say, silence
+    from univar.cli.common import say, silence
 
     _open_standard_streams()
     _end_on_sigterm()
@@ -125,7 +125,7 @@ _LESS_MEMORY = "give smaller files, or run where more memory is free"
 
 def _show(error: click.ClickException) -> None:
     """Print a usage error as click does, escaped."""
-    from univar.cli.output import say
+    from univar.cli.common import say
 
     context = getattr(error, "ctx", None)
     if context is not None:
@@ -159,7 +159,7 @@ def _end_on_sigterm() -> None:
 
 def _flushed() -> int:
     """Write out what is still held for stdout; the exit code."""
-    from univar.cli.output import say, silence
+    from univar.cli.common import say, silence
 
     try:
         sys.stdout.flush()

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.options import input_options
-from univar.cli.output import Output, output_options
+from univar.cli.common import Output, input_options, output_options
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:

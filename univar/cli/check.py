@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.options import input_options
-from univar.cli.output import Block, Output, table_options
+from univar.cli.common import Block, Output, input_options, table_options
 from univar.errors import EXIT_GATE, EXIT_PARTIAL, UsageError
 from univar.tables import Table
 

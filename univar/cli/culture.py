@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 
 if TYPE_CHECKING:
     from univar.demo import DemoReport

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 from univar.errors import EXIT_FAILED
 
 

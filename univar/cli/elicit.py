@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.output import Block, Output, table_options
+from univar.cli.common import Block, Output, table_options
 from univar.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_PARTIAL
 from univar.tables import Table
 

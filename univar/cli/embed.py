@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.options import RenamedOption, input_options
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, RenamedOption, input_options, table_options
 from univar.errors import EXIT_INTERRUPTED, EXIT_PARTIAL, UsageError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 from univar.errors import EXIT_GATE, UsageError
 
 if TYPE_CHECKING:

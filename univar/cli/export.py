@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from univar.cli.options import RenamedOption
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, RenamedOption, table_options
 from univar.errors import UsageError
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 from univar.errors import EXIT_PARTIAL, UsageError
 
 EMPTY = "the answer is empty"

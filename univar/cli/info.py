@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from univar.cli.output import Output, counted, table_options
+from univar.cli.common import Output, counted, table_options
 from univar.tables import Table
 
 _MOST = 20
@@ -58,7 +58,8 @@ def _read(facts: dict[str, Any]) -> list[str]:
     only = f", of {facts['question_only']:,} rows only the question" if facts["question_only"] else ""
     return [
         f"read       {facts['pieces']:,} pieces, {share:.1f} % of {facts['answer_tokens']:,} answer tokens"
-        f"{only}, {facts['question_cut']:,} questions cut, {100 * facts['unknown_share']:.1f} % unknown tokens"
+        f"{only}, {facts['question_cut']:,} questions cut, "
+        f"{100 * facts['unknown_share']:.1f} % unknown tokens"
     ]
 
 

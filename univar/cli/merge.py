@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from univar.cli.output import Output, counted, table_options
+from univar.cli.common import Output, counted, table_options
 
 
 @click.command()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from univar.cli.output import Output, printable
+from univar.cli.common import Output, printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.options import input_options
-from univar.cli.output import Block, Output, output_options, table_options
+from univar.cli.common import Block, Output, input_options, output_options, table_options
 from univar.errors import EXIT_PARTIAL
 from univar.tables import Table
 

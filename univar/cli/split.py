@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from univar.cli.options import input_options
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, input_options, table_options
 from univar.errors import EXIT_PARTIAL
 
 if TYPE_CHECKING:

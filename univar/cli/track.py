@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 STORE = click.Path(path_type=Path)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import click
 
-from univar.cli.options import input_options
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, input_options, table_options
 from univar.cli.progress import Reporter, duration, line_bar, stop_on_signals
 from univar.errors import EXIT_INTERRUPTED, UsageError
 from univar.files import read_toml, toml_value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from univar.cli.output import Output, table_options
+from univar.cli.common import Output, table_options
 from univar.tables import Table
 
 if TYPE_CHECKING:

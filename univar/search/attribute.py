@@ -167,9 +167,9 @@ def attribute_answers(
 
 def _heads(store: Store, by: str, bag: str | None, on_note: Callable[[str], object]) -> Any:
     """The index's source heads, None where neighbours are to vote. UsageError for a bag without heads."""
-    from univar.search import cache
+    from univar.search.index import has_sources
 
-    if by in LEVELS and cache.has_sources(store.path):
+    if by in LEVELS and has_sources(store.path):
         from univar.search.source_files import load
 
         return load(store)

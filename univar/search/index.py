@@ -1,14 +1,26 @@
-"""`Index`: the nearest rows of a store, with one interface to every kind of search."""
+"""`Index`: the nearest rows of a store, with one interface to every kind of search, and its files.
+
+    STORE/index/index.json                                type, sizes, fingerprint, SHA-256 of the arrays
+    STORE/index/<type>-<fingerprint>.safetensors          centroids and lists, or the graph
+
+FAISS files are never read: FAISS trusts its input, whereas every array is checked here. The JSON is written
+last.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
+import shutil
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
-from univar.errors import DataError, UsageError
-from univar.search import cache
+from univar import files
+from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.search.exact import ExactSearch
 
 if TYPE_CHECKING:
@@ -93,20 +105,20 @@ class Index:
         Raises DataError if there is none or the store has changed since, StoreCorrupt if its files are not
         what was written.
         """
-        facts = cache.read_facts(store.path)
+        facts = read_facts(store.path)
         if facts is None:
-            raise cache.missing(store.path)
+            raise missing(store.path)
         if not _is_fresh(facts, store):
             raise DataError(
                 f"the index in {store.path} is out of date, since the store's rows have changed: "
-                f"{cache.remedy(store.path)}"
+                f"{remedy(store.path)}"
             )
         return cls._from_facts(store, facts, threads)
 
     @classmethod
     def open(cls, store: Store, type: str = "auto", threads: int | None = None) -> Index:
         """The saved index if it is of this type (any, for "auto") and fresh, else a new one, not saved."""
-        facts = cache.read_facts(store.path)
+        facts = read_facts(store.path)
         if facts is not None and _is_fresh(facts, store) and type in ("auto", facts["type"]):
             return cls._from_facts(store, facts, threads)
         return cls.build(store, type, threads)
@@ -114,8 +126,8 @@ class Index:
     @classmethod
     def _from_facts(cls, store: Store, facts: dict[str, Any], threads: int | None) -> Index:
         if facts["type"] not in TYPES[1:]:
-            raise cache.broken(store.path, "its type is unknown")
-        arrays = cache.read_arrays(store.path, facts)
+            raise broken(store.path, "its type is unknown")
+        arrays = read_arrays(store.path, facts)
         search: Search
         if facts["type"] == "exact":
             search = ExactSearch(store.embeddings, store.dim)
@@ -125,7 +137,7 @@ class Index:
             try:
                 search = from_arrays(facts["type"], arrays, store.embeddings, store.dim, threads)
             except (KeyError, ValueError) as error:
-                raise cache.broken(store.path, str(error)) from error
+                raise broken(store.path, str(error)) from error
             search.set_effort(facts["effort"], float(facts["recall_at_10"]))
         index = cls(store, facts["type"], search)
         index._saved = facts
@@ -137,7 +149,7 @@ class Index:
 
         search = self._search
         arrays = approximate.to_arrays(search) if isinstance(search, approximate.FaissSearch) else {}
-        self._saved = cache.write(
+        self._saved = write_files(
             self.store.path, {**self.info, "fingerprint": self.store.fingerprint}, arrays
         )
 
@@ -188,3 +200,101 @@ def resolve(type: str, rows: int) -> str:
 
 def _is_fresh(facts: dict[str, Any], store: Store) -> bool:
     return (facts["fingerprint"], facts["rows"], facts["dim"]) == (store.fingerprint, len(store), store.dim)
+
+
+FORMAT = "univar-index/1"
+FOLDER = "index"
+FACTS_FILE = "index.json"
+SOURCES_FOLDER = "sources"
+"""Where `univar.search.source_files` keeps what was fitted to tell sources apart."""
+_MAX_JSON_BYTES = 1 << 20
+_FIELDS: dict[str, tuple[type, ...]] = {
+    "type": (str,),
+    "rows": (int,),
+    "dim": (int,),
+    "fingerprint": (str,),
+    "sha256": (str,),
+    "size_bytes": (int,),
+    "effort": (int,),
+    "recall_at_10": (int, float),
+}
+
+
+def write_files(store_path: Path, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Write arrays, then facts, then remove older files; returns the facts with `sha256` and `size_bytes`."""
+    from safetensors.numpy import save
+
+    folder = Path(store_path) / FOLDER
+    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    facts = {"format": FORMAT, **facts, "sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    name = _array_file(facts)
+    files.make_folder(folder)
+    for path, content in ((folder / name, data), (folder / FACTS_FILE, json.dumps(facts, indent=1).encode())):
+        with files.new_file(path) as file:
+            file.write(content)
+    for other in files.list_folder(folder):
+        if other == SOURCES_FOLDER:  # heads of another state of the index
+            shutil.rmtree(folder / other, ignore_errors=True)
+        elif other not in (name, FACTS_FILE):
+            files.remove(folder / other)
+    return facts
+
+
+def has_sources(store_path: Path) -> bool:
+    """Whether source heads are kept beside the index, fresh or stale."""
+    return "sources.json" in files.list_folder(Path(store_path) / FOLDER / SOURCES_FOLDER)
+
+
+def read_facts(store_path: Path) -> dict[str, Any] | None:
+    """What index.json says, None where no index was saved. Raises StoreCorrupt if the file is broken."""
+    folder = Path(store_path) / FOLDER
+    if FACTS_FILE not in files.list_folder(folder):
+        return None
+    try:
+        facts = json.loads(files.read_file(folder / FACTS_FILE, _MAX_JSON_BYTES))
+    except (StoreCorrupt, ValueError, RecursionError) as error:
+        raise broken(store_path, f"{FACTS_FILE} is not readable JSON") from error
+    if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+        raise broken(store_path, f"{FACTS_FILE} is not of format {FORMAT}")
+    for name, kinds in _FIELDS.items():
+        if type(facts.get(name)) not in kinds:
+            raise broken(store_path, f"{FACTS_FILE} has no valid {name!r}")
+    return facts
+
+
+def read_arrays(store_path: Path, facts: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays that `facts` describes, once their checksum is right."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    path = Path(store_path) / FOLDER / _array_file(facts)
+    try:
+        data = files.read_file(path, facts["size_bytes"])
+    except StoreCorrupt as error:
+        raise broken(store_path, f"{path.name} is missing or has another size") from error
+    if len(data) != facts["size_bytes"] or hashlib.sha256(data).hexdigest() != facts["sha256"]:
+        raise broken(store_path, f"{path.name} is not the file that was written")
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise broken(store_path, f"{path.name} is not a safetensors file") from error
+
+
+def broken(store_path: Path, what: str) -> StoreCorrupt:
+    """The error for index files that cannot be used."""
+    return StoreCorrupt(f"the index in {store_path} is broken ({what}): {remedy(store_path)}")
+
+
+def missing(store_path: Path) -> DataError:
+    """The error for a store without an index."""
+    return DataError(f"{store_path} has no index: build it with `univar index {store_path}`")
+
+
+def remedy(store_path: Path) -> str:
+    """What to do about an index that is out of date or broken."""
+    return f"rebuild it with `univar index {store_path}`"
+
+
+def _array_file(facts: dict[str, Any]) -> str:
+    """A file name of nothing but letters, digits and a dash: the facts may come from elsewhere."""
+    return re.sub(r"[^0-9A-Za-z-]", "", f"{facts['type']}-{facts['fingerprint'][:32]}") + ".safetensors"

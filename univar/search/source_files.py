@@ -23,7 +23,7 @@ from univar.heads.bags import BagFactors, HeldOut
 from univar.heads.geometry import Geometry
 from univar.heads.lda import LinearHead
 from univar.heads.source import SourceHead
-from univar.search.cache import FOLDER, SOURCES_FOLDER, broken, has_sources, remedy
+from univar.search.index import FOLDER, SOURCES_FOLDER, broken, has_sources, remedy
 from univar.search.panel import QuestionMeans
 from univar.search.sources import Blocks, SourceModel
 
