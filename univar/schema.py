@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 TEXT_FORMAT = "qa/1"
 """`Q: ... A: ...` in one text, cut to the encoder's length."""
 
+DEFAULT_ENCODERS = ("univar-2", "univar-2-multilingual")
+"""What embeds answers when nobody names an encoder: where every row is in English, and else."""
+
+ENGLISH_ONLY = frozenset({"univar-2", "univar-mini", "minilm"})
+"""Packaged encoders that are made for English and read no script but Latin."""
+
 REQUIRED_COLUMNS = ("model", "language", "question", "answer")
 """A row without one of these cannot be embedded."""
 

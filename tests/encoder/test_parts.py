@@ -113,3 +113,14 @@ def test_unknown_tokens_are_counted() -> None:
 
     pieces = RowReader(encoder.tokenizer).read(pa.array(["q"] * 2), pa.array(["plain words", "ᚠ ᚢ plain ᚦ"]))
     np.testing.assert_allclose(pieces.unknown, [0, 0.75])
+
+
+def test_the_command_writes_one_part(tmp_path) -> None:
+    from univar.encoder.spec import resolve_part
+
+    assert resolve_part("univar-2", "values").id == "minilm"
+    assert resolve_part("minilm", None).id == "minilm"
+    with pytest.raises(UsageError, match="several parts: name one of values, source with --part"):
+        resolve_part("univar-2", None)
+    with pytest.raises(UsageError, match="no part 'style': choose from values, source"):
+        resolve_part("univar-2", "style")

@@ -13,15 +13,14 @@ import numpy as np
 
 from univar.encoder.spec import COMPOSITES, PACKAGED
 from univar.errors import UsageError
+from univar.schema import DEFAULT_ENCODERS, ENGLISH_ONLY
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from univar.answers.inputs import Reading
 
-ENGLISH, MULTILINGUAL = "univar-2", "univar-2-multilingual"
-LATIN_ONLY = ("univar-2", "univar-mini", "minilm")
-"""Packaged encoders whose vocabulary is made for English."""
+ENGLISH, MULTILINGUAL = DEFAULT_ENCODERS
 MOST_UNKNOWN = 0.5
 """Share of unknown tokens above which an answer is not read."""
 
@@ -94,7 +93,7 @@ def unreadable(encoder_id: str, answers: pa.Array, unknown: np.ndarray) -> dict[
     reasons = {}
     for row in np.flatnonzero(unknown > MOST_UNKNOWN).tolist():
         reasons[row] = f"{100 * unknown[row]:.0f} % of its answer is unknown to {encoder_id}: {remedy}"
-    if encoder_id in LATIN_ONLY:
+    if encoder_id in ENGLISH_ONLY:
         for row in np.flatnonzero(other_scripts(answers) > 0.5).tolist():
             reasons.setdefault(row, f"its answer is in a script that {encoder_id} can't read: {remedy}")
     return reasons

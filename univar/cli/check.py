@@ -9,6 +9,7 @@ import click
 
 from univar.cli.common import Block, Output, input_options, table_options
 from univar.errors import EXIT_GATE, EXIT_PARTIAL, UsageError
+from univar.schema import DEFAULT_ENCODERS
 from univar.tables import Table
 
 if TYPE_CHECKING:
@@ -194,4 +195,14 @@ def _text(report: CheckReport, by: str | None) -> list[Block]:
         Table(headers, sources, keys=2),
         *([_shares(report, by)] if by else []),
         *(part for part in lists if part),
+        _encoder(report),
     ]
+
+
+def _encoder(report: CheckReport) -> str:
+    """Which encoder `univar embed` takes for these rows."""
+    others = sorted({source.language for source in report.sources} - {"eng"})
+    chosen = DEFAULT_ENCODERS[bool(others)]
+    if not others:
+        return f"`univar embed` takes {chosen}: every row is in English"
+    return f"`univar embed` takes {chosen}: {', '.join(others)} are not read by an encoder made for English"

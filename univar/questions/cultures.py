@@ -17,7 +17,7 @@ import numpy as np
 
 from univar.errors import DataError
 from univar.files import read_toml
-from univar.schema import base_language
+from univar.schema import ENGLISH_ONLY, base_language
 
 LANGUAGES = Path(__file__).with_name("languages.toml")
 
@@ -46,9 +46,6 @@ _SAME = {
     "zsm": "msa",
 }
 _EARTH_KM = 6371.0
-
-ENGLISH_ONLY = frozenset({"minilm", "univar-mini", "univar-2"})
-"""Packaged encoders that turn other languages mostly into unknown words."""
 
 
 @dataclass(frozen=True)
