@@ -80,11 +80,13 @@ void bind_pack(py::module_& m) {
 
 PYBIND11_MODULE(_native, m) {
     m.doc() =
-        "univar's C++ engine: tokenizers, the encoder's forward, training's kernels, packer, hash index.";
+        "univar's C++ engine: tokenizers, the encoder's forward, training's kernels, exact search, packer, "
+        "hash index.";
     bind_hash_index(m);
     bind_pack(m);
     univar::bind_tokenizers(m);
     univar::bind_training(m);
     univar::bind_forward(m);
     univar::bind_forward_pool(m);
+    univar::bind_search(m);
 }

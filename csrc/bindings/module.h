@@ -9,5 +9,6 @@ void bind_tokenizers(pybind11::module_& m);
 void bind_forward(pybind11::module_& m);
 void bind_forward_pool(pybind11::module_& m);
 void bind_training(pybind11::module_& m);
+void bind_search(pybind11::module_& m);
 
 }  // namespace univar

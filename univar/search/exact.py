@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from univar import runtime
+from univar._native import exact_search
+from univar.kernels.checks import not_finite
+
 NO_ROW = -1
 BLOCK_BYTES = 64 << 20
 TILE_BYTES = 32 << 20
@@ -37,28 +41,72 @@ class ArrayEmbeddings:
 
 
 class ExactSearch:
-    """Search over every row.
+    """Search over every row, in C++ straight from float16 or float32 rows (`csrc/search/exact.h`).
 
-    A float32 matrix product finds all rows that could be among the best k, with room for its rounding; those
-    few get exact scores. So the result is the same for any size of block.
+    threads: number of threads; None for one per processor that the process may use
     """
 
-    def __init__(self, embeddings: Any, dim: int, block_rows: int | None = None) -> None:
+    def __init__(
+        self, embeddings: Any, dim: int, block_rows: int | None = None, threads: int | None = None
+    ) -> None:
         self._embeddings = embeddings
         self._block_rows = block_rows or max(1, BLOCK_BYTES // (4 * dim))
+        self._threads = threads or runtime.usable_cpus()
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest rows, as `Index.search` without its checks."""
+        """The k nearest rows, as `Index.search` without its checks. Raises DataError for NaN or infinity."""
+        queries = _plain(queries)
         best = TopK(len(queries), k)
         for start, block in self._embeddings.blocks(self._block_rows):
-            corpus = np.ascontiguousarray(block, dtype=np.float32)
-            slack = 2 * rounding_slack(queries, largest_norm(corpus))
-            step = max(1, TILE_BYTES // (4 * max(1, len(corpus))))
-            for first in range(0, len(queries), step):
-                part = slice(first, first + step)
-                hits, rows = _candidates(queries[part] @ corpus.T, best.floor(part), slack[part], k)
-                best.merge(first + hits, start + rows, pair_scores(queries[part], corpus, hits, rows))
+            if len(queries):
+                self._search_block(queries, start, _plain(block), k, best)
         return best.scores, best.indices
+
+    def _search_block(self, queries: np.ndarray, start: int, block: np.ndarray, k: int, best: TopK) -> None:
+        scores, rows, outcome, place = exact_search(queries, block, min(k, len(block)), threads=self._threads)
+        if outcome == "out of range":
+            search_plainly(queries, start, block, k, best)
+            return
+        if outcome != "found":
+            side, bad = ("query", queries) if outcome == "bad query" else ("corpus", block)
+            first = int(np.flatnonzero(~np.isfinite(bad[: place + 1]).all(axis=1))[0])
+            raise not_finite(side, first + (start if side == "corpus" else 0))
+        if start == 0 and best.is_empty:
+            best.scores[:, : rows.shape[1]], best.indices[:, : rows.shape[1]] = scores, rows
+            return
+        query_of = np.repeat(np.arange(len(queries)), rows.shape[1])
+        best.merge(query_of, start + rows.ravel(), scores.ravel())
+
+
+def _plain(rows: np.ndarray) -> np.ndarray:
+    """Rows as C++ reads them: contiguous, float16 or float32; a mapped block stays where it is."""
+    kind = rows.dtype if rows.dtype in (np.float16, np.float32) else np.float32
+    return np.ascontiguousarray(rows, dtype=kind)
+
+
+def search_plainly(queries: np.ndarray, start: int, block: np.ndarray, k: int, best: TopK) -> None:
+    """Search a block with NumPy alone: for numbers of any size, and as the reference of the C++ search.
+
+    A float32 matrix product finds all rows that could be among the best k, with room for its rounding; those
+    few get exact scores. Lengths beyond float32's range are scored in float64.
+    """
+    queries, corpus = queries.astype(np.float32), block.astype(np.float32)
+    wide = np.float64 if _leaves_float32(queries, corpus) else np.float32
+    slack = 2 * rounding_slack(queries, largest_norm(corpus))
+    step = max(1, TILE_BYTES // (8 * max(1, len(corpus))))
+    for first in range(0, len(queries), step):
+        part = slice(first, first + step)
+        products = queries[part].astype(wide) @ corpus.T.astype(wide)
+        hits, rows = _candidates(products, best.floor(part), slack[part], k)
+        best.merge(first + hits, start + rows, pair_scores(queries[part], corpus, hits, rows))
+
+
+def _leaves_float32(queries: np.ndarray, corpus: np.ndarray) -> bool:
+    """Whether a product could overflow or vanish in float32."""
+    sizes = [np.abs(side[side != 0]) for side in (queries, corpus)]
+    if not all(len(size) for size in sizes):
+        return False
+    return bool(max(s.max() for s in sizes) > 1e15 or min(s.min() for s in sizes) < 1e-15)
 
 
 def _candidates(
@@ -97,14 +145,17 @@ def pair_scores(
 
 
 def rounding_slack(queries: np.ndarray, corpus_norm: float) -> np.ndarray:
-    """How far a float32 matrix product may be from the score. queries: (Q, D); returns (Q,) float32."""
+    """How far a float32 matrix product may be from the score. queries: (Q, D); returns (Q,) float64."""
     unit = np.finfo(np.float32).eps
-    return (queries.shape[1] + 2) * unit * np.linalg.norm(queries, axis=1) * corpus_norm
+    lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+    slack: np.ndarray = (queries.shape[1] + 2) * unit * lengths * corpus_norm
+    return slack
 
 
 def largest_norm(corpus: np.ndarray) -> float:
     """Length of the longest row. corpus: (n, D) float32."""
-    return float(np.einsum("nd,nd->n", corpus, corpus).max(initial=0.0)) ** 0.5
+    wide = corpus.astype(np.float64)
+    return float(np.einsum("nd,nd->n", wide, wide).max(initial=0.0)) ** 0.5
 
 
 def order_candidates(scores: np.ndarray, indices: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -119,6 +170,11 @@ class TopK:
     def __init__(self, n_queries: int, k: int) -> None:
         self.scores = np.full((n_queries, k), -np.inf, dtype=np.float32)
         self.indices = np.full((n_queries, k), NO_ROW, dtype=np.int64)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was found so far."""
+        return bool((self.indices == NO_ROW).all())
 
     def floor(self, queries: slice) -> np.ndarray:
         """The score that a row must reach to matter, (n,) float32; -inf while fewer than k were seen."""

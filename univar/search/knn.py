@@ -1,4 +1,4 @@
-"""`knn`: exact nearest neighbours of arrays, by Triton on a CUDA device, block by block on the CPU."""
+"""`knn`: exact nearest neighbours of arrays, by Triton on a CUDA device, in C++ on the CPU."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from univar import runtime
 from univar.errors import UsageError
-from univar.kernels.checks import check_search, not_finite
+from univar.kernels.checks import check_search
 from univar.search.exact import ArrayEmbeddings, ExactSearch
 
 
 def knn(
-    queries: np.ndarray, corpus: np.ndarray, k: int, *, device: str = "auto"
+    queries: np.ndarray, corpus: np.ndarray, k: int, *, device: str = "auto", threads: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k corpus rows with the largest inner product with each query.
 
@@ -19,6 +19,7 @@ def knn(
              device's memory
     k:       1..256
     device:  "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:N"
+    threads: number of CPU threads; None for one per processor that the process may use
     returns: scores (Q, k) float32, products summed in float64, from high to low, ties by the lower row;
              indices (Q, k) int64; -inf and -1 where the corpus has fewer than k rows
     Raises UsageError where arguments don't fit together, DataError for NaN or infinity, with its row.
@@ -37,15 +38,7 @@ def knn(
         there = torch.from_numpy(np.ascontiguousarray(queries)).to(chosen)
         scores, indices = knn_on_device(there, torch.from_numpy(np.ascontiguousarray(corpus)), k)
         return scores.cpu().numpy(), indices.cpu().numpy()
-    _refuse_nan(queries, "query")
-    _refuse_nan(corpus, "corpus")
-    search = ExactSearch(ArrayEmbeddings(corpus), corpus.shape[1])
-    return search.search(np.ascontiguousarray(queries, dtype=np.float32), k)
-
-
-def _refuse_nan(rows: np.ndarray, side: str, step: int = 65_536) -> None:
-    """Raise DataError if a row contains NaN or infinity."""
-    for start in range(0, len(rows), step):
-        bad = np.flatnonzero(~np.isfinite(rows[start : start + step]).all(axis=1))
-        if len(bad):
-            raise not_finite(side, start + int(bad[0]))
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, got {threads}")
+    search = ExactSearch(ArrayEmbeddings(corpus), corpus.shape[1], max(1, len(corpus)), threads)
+    return search.search(queries, k)
