@@ -9,7 +9,6 @@ import click
 
 from univar.cli.common import Block, Output, input_options, table_options
 from univar.errors import EXIT_GATE, EXIT_PARTIAL, UsageError
-from univar.schema import DEFAULT_ENCODERS
 from univar.tables import Table
 
 if TYPE_CHECKING:
@@ -201,6 +200,8 @@ def _text(report: CheckReport, by: str | None) -> list[Block]:
 
 def _encoder(report: CheckReport) -> str:
     """Which encoder `univar embed` takes for these rows."""
+    from univar.schema import DEFAULT_ENCODERS
+
     others = sorted({source.language for source in report.sources} - {"eng"})
     chosen = DEFAULT_ENCODERS[bool(others)]
     if not others:
