@@ -1,0 +1,190 @@
+"""The web application: its routes, and how every failure becomes an error in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from univar import __version__
+from univar.serve import embeddings
+from univar.serve.engine import PROBE
+from univar.serve.gate import Gate
+from univar.serve.openapi import document
+from univar.serve.replies import Refusal, error_reply, json_reply
+from univar.serve.waiting import ClientLeft, answer_of
+from univar.serve.work import EngineFault
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from univar.encoder.reading import ReadOptions
+    from univar.serve.engine import Engine
+    from univar.serve.metrics import Metrics
+    from univar.serve.settings import Settings
+    from univar.serve.work import Embedded
+
+logger = logging.getLogger("univar.serve")
+
+HEALTH_TIMEOUT_S = 10.0
+"""Seconds in which the sign of life has to come; one batch may stand before it."""
+
+
+class Service:
+    """What the endpoints share.
+
+    draining: the server ends: it answers what it has, and the sign of life says so
+    """
+
+    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
+        self.engine, self.settings, self.metrics = engine, settings, metrics
+        self.draining = False
+        metrics.watch(engine)
+
+    def retry_after_s(self) -> int:
+        """Seconds in which the work of now is about done."""
+        return min(60, max(1, math.ceil(self.engine.seconds_of_work())))
+
+    async def embed(
+        self,
+        request: Request,
+        questions: list[str],
+        answers: list[str],
+        read: ReadOptions,
+        *,
+        may_cut: bool,
+    ) -> Embedded:
+        """Embeddings of one request's answers. may_cut: answers that are too long are read in part."""
+        self.check_count(len(answers))
+        try:
+            job = self.engine.submit(questions, answers, read)
+        except EngineFault as fault:
+            raise self.unavailable(str(fault)) from None
+        embedded = await answer_of(job.future, request, self.settings.request_timeout_s, self.retry_after_s())
+        if embedded.cut and not may_cut:
+            row = embedded.cut[0]
+            raise Refusal(
+                413,
+                f"text {row} (counted from 0) has {embedded.answer_tokens[row]:,} tokens, of which "
+                f"{embedded.read[row]:,} are read: shorten it, or start the server with --auto-truncate",
+            )
+        self.metrics.texts.inc(len(answers))
+        self.metrics.cut.inc(len(embedded.cut))
+        return embedded
+
+    def check_count(self, texts: int) -> None:
+        """Raises Refusal for more texts than a request may have."""
+        most = self.settings.max_client_batch_size
+        if texts > most:
+            raise Refusal(
+                413, f"the request has {texts:,} texts: send at most {most:,} (--max-client-batch-size)"
+            )
+
+    def unavailable(self, why: str) -> Refusal:
+        """503, with when to ask again."""
+        return Refusal(503, why, retry_after_s=self.retry_after_s())
+
+
+def create_app(service: Service) -> ASGIApp:
+    """The application for one engine."""
+    app = FastAPI(title="univar", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    _add_error_handlers(app)
+    _add_basics(app, service)
+    _add_embeddings(app, service)
+    gate: ASGIApp = Gate(app, service.settings, service.metrics, service.retry_after_s)
+    if origins := service.settings.cors_allow_origin:
+        gate = CORSMiddleware(
+            gate,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST"],
+            allow_headers=["authorization", "content-type"],
+            expose_headers=["retry-after"],
+        )
+    return gate
+
+
+def _add_basics(app: FastAPI, service: Service) -> None:
+    """The sign of life, the metrics, the OpenAPI document."""
+
+    @app.get("/healthz")
+    async def healthz() -> Response:
+        if service.draining:
+            raise service.unavailable("the server is stopping")
+        try:
+            job = service.engine.submit([""], [PROBE], first=True)
+            await asyncio.wait_for(asyncio.wrap_future(job.future), HEALTH_TIMEOUT_S)
+        except (EngineFault, asyncio.TimeoutError) as error:
+            why = str(error) or f"the encoder did not embed a text within {HEALTH_TIMEOUT_S:g} seconds"
+            raise service.unavailable(why) from None
+        return json_reply({"status": "ok", "model": service.settings.served_name, "version": __version__})
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/openapi.json")
+    async def openapi() -> Response:
+        return json_reply(await asyncio.to_thread(document, service.settings))
+
+
+def _add_embeddings(app: FastAPI, service: Service) -> None:
+    from univar.encoder.reading import WHOLE
+
+    parts = service.engine.encoder.parts
+    name = service.settings.served_name
+
+    @app.post("/v1/embeddings")
+    async def embed(body: embeddings.EmbeddingsRequest, request: Request) -> Response:
+        part = embeddings.chosen_part(body.model, name, parts)
+        columns = None if part is None else parts[part]
+        width = service.engine.encoder.dim if columns is None else columns.stop - columns.start
+        if body.dimensions not in (None, width):
+            message = (
+                f"the encoder was not trained for {body.dimensions} dimensions: leave dimensions out, "
+                f"the answer has {width}"
+            )
+            raise Refusal(400, message, param="dimensions")
+        texts = body.input
+        may_cut = service.settings.auto_truncate
+        embedded = await service.embed(request, [""] * len(texts), texts, WHOLE, may_cut=may_cut)
+        answered = name if part is None else f"{name}:{part}"
+        vectors = embeddings.vectors_of(embedded, columns)
+        return json_reply(embeddings.reply(embedded, vectors, answered, body.encoding_format))
+
+    @app.get("/v1/models")
+    async def models() -> Response:
+        names = [name, *(f"{name}:{part}" for part in parts)]
+        cards = [{"id": one, "object": "model", "created": 0, "owned_by": "univar"} for one in names]
+        return json_reply({"object": "list", "data": cards})
+
+
+def _add_error_handlers(app: FastAPI) -> None:
+    @app.exception_handler(Refusal)
+    async def refused(request: Request, refusal: Refusal) -> Response:
+        return refusal.response
+
+    @app.exception_handler(ClientLeft)
+    async def left(request: Request, error: ClientLeft) -> Response:
+        return Response(status_code=499)  # nobody reads it; nginx's number for it
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        return error_reply(error.status_code, str(error.detail), None, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        field = ".".join(str(step) for step in first["loc"] if step != "body")
+        message = first["msg"] if first["type"] != "json_invalid" else "the body is not JSON"
+        return error_reply(400, f"{field}: {message}" if field else message, field or None)
+
+    @app.exception_handler(Exception)
+    async def fault(request: Request, error: Exception) -> Response:
+        return error_reply(500, "the server failed on this request; its log says where")

@@ -1,0 +1,113 @@
+"""The OpenAPI document: written for one server, so that it says what that server takes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from univar import __version__
+from univar.serve import embeddings
+
+if TYPE_CHECKING:
+    from univar.serve.settings import Settings
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "integer"},
+            },
+        }
+    },
+}
+
+_WHY = {
+    400: "The request is wrong; the message says where.",
+    401: "The key is missing or wrong.",
+    403: "Another host is named.",
+    404: "The encoder lacks this part.",
+    408: "The body did not arrive in time.",
+    409: "The store lacks something; the message names the command that makes it.",
+    413: "Too many texts, or too long ones.",
+    500: "The encoder failed.",
+    503: "Full, or stopping: ask again after `Retry-After` seconds.",
+}
+
+
+def document(settings: Settings) -> dict[str, Any]:
+    """OpenAPI 3.1 of a server with these settings."""
+    paths: dict[str, Any] = {
+        "/healthz": {"get": _operation("Sign of life: embeds a text.", _json({"type": "object"}), (503,))},
+        "/metrics": {"get": _operation("Numbers for Prometheus.", _plain(), _errors(settings))},
+        "/v1/models": {
+            "get": _operation("Names of the encoder.", _json({"type": "object"}), _errors(settings))
+        },
+        "/v1/embeddings": {
+            "post": _post(
+                "Embed texts.",
+                embeddings.request_schema(settings.max_client_batch_size),
+                "EmbeddingsReply",
+                _errors(settings, 400, 404, 408, 413, 500, 503),
+            )
+        },
+    }
+    components: dict[str, Any] = {"schemas": {"Error": _ERROR, **_schemas(embeddings.EmbeddingsReply)}}
+    facts: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "univar", "version": __version__},
+        "paths": paths,
+        "components": components,
+    }
+    if settings.api_key is not None:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        for path, operations in paths.items():
+            if path != "/healthz":
+                for operation in operations.values():
+                    operation["security"] = [{"key": []}]
+    return facts
+
+
+def _errors(settings: Settings, *statuses: int) -> tuple[int, ...]:
+    return (*statuses, *((403,) if settings.local_only else ()), *((401,) if settings.api_key else ()))
+
+
+def _operation(summary: str, success: dict[str, Any], errors: tuple[int, ...]) -> dict[str, Any]:
+    return {
+        "summary": summary,
+        "responses": {
+            "200": {"description": "Done.", "content": success},
+            **{
+                str(status): {
+                    "description": _WHY[status],
+                    "content": _json({"$ref": "#/components/schemas/Error"}),
+                }
+                for status in sorted(errors)
+            },
+        },
+    }
+
+
+def _post(summary: str, body: dict[str, Any], reply: str, errors: tuple[int, ...]) -> dict[str, Any]:
+    operation = _operation(summary, _json({"$ref": f"#/components/schemas/{reply}"}), errors)
+    operation["requestBody"] = {"required": True, "content": _json(body)}
+    return operation
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _plain() -> dict[str, Any]:
+    return {"text/plain": {"schema": {"type": "string"}}}
+
+
+def _schemas(model: Any) -> dict[str, Any]:
+    """The JSON schemas of a model and of those inside it, by name."""
+    schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**schema.pop("$defs", {}), model.__name__: schema}
