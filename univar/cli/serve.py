@@ -7,7 +7,7 @@ import os
 import click
 
 from univar.cli.common import say
-from univar.errors import UsageError
+from univar.errors import ProviderError, UsageError
 
 _POSITIVE = click.IntRange(min=1)
 
@@ -135,7 +135,11 @@ def serve(
     address = listening.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     say(f"univar serves {settings.served_name} at http://{shown}:{address[1]}")
-    run(loaded, settings, listening)
+    try:
+        run(loaded, settings, listening)
+    except ProviderError as error:
+        say(f"univar: {error}")
+        os._exit(error.exit_code)  # a thread of the encoder may never come back: waiting for it would hang
 
 
 def _key(variable: str | None) -> str | None:

@@ -95,7 +95,7 @@ class Service:
 def create_app(service: Service) -> ASGIApp:
     """The application for one engine."""
     app = FastAPI(title="univar", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    _add_error_handlers(app)
+    _add_error_handlers(app, service)
     _add_basics(app, service)
     _add_embeddings(app, service)
     gate: ASGIApp = Gate(app, service.settings, service.metrics, service.retry_after_s)
@@ -165,13 +165,14 @@ def _add_embeddings(app: FastAPI, service: Service) -> None:
         return json_reply({"object": "list", "data": cards})
 
 
-def _add_error_handlers(app: FastAPI) -> None:
+def _add_error_handlers(app: FastAPI, service: Service) -> None:
     @app.exception_handler(Refusal)
     async def refused(request: Request, refusal: Refusal) -> Response:
         return refusal.response
 
     @app.exception_handler(ClientLeft)
     async def left(request: Request, error: ClientLeft) -> Response:
+        service.metrics.cancelled.inc()
         return Response(status_code=499)  # nobody reads it; nginx's number for it
 
     @app.exception_handler(HTTPException)

@@ -81,7 +81,8 @@ class Gate:
                 return
             await self._with_body(scope, body, send)
         except Refusal as refusal:
-            await body.discard()
+            if refusal.status != 408:
+                await body.discard()
             await refusal.response(scope, receive, send)
 
     async def _with_body(self, scope: Scope, body: _Body, send: Send) -> None:
