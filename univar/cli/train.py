@@ -76,6 +76,19 @@ def _given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 @click.argument("inputs", nargs=-1, required=True)
 @click.option("-o", "--out", required=True, help="Folder of the encoder. The run works in OUT.run beside it.")
 @click.option(
+    "--task",
+    type=click.Choice(["sources", "values", "distil"]),
+    default="sources",
+    show_default=True,
+    help="Tell sources apart; or values, by the marks of people in the file INPUTS; or learn from --teacher.",
+)
+@click.option("--teacher", metavar="ENCODER", help="The encoder whose vectors a distilled one learns.")
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Labelled answers whose texts, not labels, are distilled too.",
+)
+@click.option(
     "--preset",
     default="default",
     show_default=True,
@@ -93,6 +106,9 @@ def _given(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
 def train(
     inputs: tuple[str, ...],
     out: str,
+    task: str,
+    teacher: str | None,
+    labels: str | None,
     preset: str,
     recipe: str | None,
     changes: tuple[str, ...],
@@ -110,7 +126,17 @@ def train(
     Example:
         univar train answers.jsonl -o encoder --steps 3 --batch 8 --set validate_every=0
         univar train answers.jsonl -o encoder-lora --steps 2 --batch 8 --lora-rank 4
+        univar train answers.jsonl -o student --task distil --teacher minilm --batch 4 --set texts=8
     """
+    if task != "sources":
+        from univar.cli.train_values import train_values
+
+        if preset != "default":
+            raise UsageError(f"--preset {preset} is of --task sources: give a --recipe")
+        train_values(task, inputs, out, teacher, labels, recipe, _nested(changes), values, output)
+        return
+    if teacher or labels:
+        raise UsageError(f"{'--teacher' if teacher else '--labels'} goes with --task distil")
     from univar.train.run import train as run
 
     settings = settings_of(preset, recipe, changes, values)

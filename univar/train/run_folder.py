@@ -12,10 +12,10 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from univar.errors import DataError, ProviderError
 from univar.files import (
@@ -28,11 +28,19 @@ from univar.files import (
     reported,
     text_sha256,
 )
-from univar.train.step import Stepper
 
 CHECKPOINTS_LEFT = 2
 _NAME = re.compile(r"step-(\d{9})")
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class Trained(Protocol):
+    """What a checkpoint holds of a run."""
+
+    optimizer: torch.optim.AdamW
+
+    def trained(self) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that are trained, by name."""
 
 
 class RunFolder:
@@ -49,7 +57,7 @@ class RunFolder:
             return []
         return sorted(path for path in self._checkpoints.iterdir() if _NAME.fullmatch(path.name))
 
-    def save(self, step: int, stepper: Stepper, state: Mapping[str, Any]) -> None:
+    def save(self, step: int, stepper: Trained, state: Mapping[str, Any]) -> None:
         """Write the checkpoint of `step` and remove all but the last CHECKPOINTS_LEFT."""
         tensors = _trained(stepper)
         for name, parameter in stepper.trained():
@@ -65,7 +73,7 @@ class RunFolder:
         for old in self.checkpoints()[:-CHECKPOINTS_LEFT]:
             shutil.rmtree(old, ignore_errors=True)
 
-    def keep(self, stepper: Stepper) -> None:
+    def keep(self, stepper: Trained) -> None:
         """Keep the weights as they are now, in place of those kept before."""
         from safetensors.torch import save
 
@@ -73,7 +81,7 @@ class RunFolder:
             tensors = _on_cpu(_trained(stepper))
             file.write(save(tensors, metadata={"sha256": _sum_of(tensors)}))
 
-    def load_kept(self, stepper: Stepper) -> None:
+    def load_kept(self, stepper: Trained) -> None:
         """Put the weights of the last `keep` back."""
         from safetensors import SafetensorError, safe_open
 
@@ -101,7 +109,7 @@ def read_state(checkpoint: Path) -> dict[str, Any]:
         raise _unreadable(checkpoint, error) from error
 
 
-def load_tensors(checkpoint: Path, step: int, stepper: Stepper) -> None:
+def load_tensors(checkpoint: Path, step: int, stepper: Trained) -> None:
     """Put a checkpoint's weights and moments back; DataError where they cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -140,7 +148,7 @@ def _sum_of(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _trained(stepper: Stepper) -> dict[str, Tensor]:
+def _trained(stepper: Trained) -> dict[str, Tensor]:
     return {f"weight.{name}": parameter.detach() for name, parameter in stepper.trained()}
 
 
