@@ -17,6 +17,7 @@ import pytest
 from univar.encoder.encoder import Encoder
 from univar.serve.server import Server, listen, make_server
 from univar.serve.settings import Settings
+from univar.store import Store
 
 KEY = "key-canary-77f1"
 
@@ -35,9 +36,9 @@ class Running:
 
 
 @contextmanager
-def running(encoder: Encoder, **settings: Any) -> Iterator[Running]:
+def running(encoder: Encoder, store: Store | None = None, **settings: Any) -> Iterator[Running]:
     """A server while the block runs."""
-    server = make_server(encoder, Settings(**{"served_name": "tiny", **settings}))
+    server = make_server(encoder, Settings(**{"served_name": "tiny", **settings}), store)
     listening = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))

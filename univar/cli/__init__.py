@@ -39,7 +39,7 @@ COMMANDS = {
     "compare": "Measure how far sources are apart.",
     "track": "Test whether a release moved.",
     "train": "Train a value encoder on answers.",
-    "serve": "Serve embeddings over HTTP.",
+    "serve": "Serve embeddings and attribution over HTTP.",
     "export-model": "Write an encoder as a SentenceTransformer folder.",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
@@ -13,7 +14,10 @@ _POSITIVE = click.IntRange(min=1)
 
 
 @click.command()
-@click.option("-e", "--encoder", help="Encoder to serve: a name, a folder or a hub id.")
+@click.argument("store", required=False, type=click.Path(exists=True, file_okay=False))
+@click.option(
+    "-e", "--encoder", help="Encoder to serve: a name, a folder or a hub id. Default: that of STORE."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
@@ -77,6 +81,7 @@ _POSITIVE = click.IntRange(min=1)
     "--threads", type=_POSITIVE, help="Number of CPU threads. Default: all that the process may use."
 )
 def serve(
+    store: str | None,
     encoder: str | None,
     host: str,
     port: int,
@@ -93,14 +98,16 @@ def serve(
     device: str,
     threads: int | None,
 ) -> None:
-    """Serve embeddings over HTTP, as OpenAI's clients ask for them.
+    """Serve embeddings and, with STORE, attribution over HTTP.
 
-    It listens on this machine only, unless --host says otherwise. POST /v1/embeddings embeds texts,
-    GET /healthz is the sign of life, GET /metrics has numbers for Prometheus. SIGTERM ends it once the
-    requests under way are answered.
+    It listens on this machine only, unless --host says otherwise. POST /v1/embeddings embeds texts, as
+    OpenAI's clients ask for them; /v1/attribute says which sources of STORE answers most likely came from,
+    /v1/compare whether two sets of answers come from one source. GET /healthz is the sign of life, /metrics
+    has numbers for Prometheus. SIGTERM ends the server once the requests under way are answered.
 
     \b
     Example:
+        univar serve runs/answers
         univar serve --encoder univar-2
         univar serve -e minilm --host 0.0.0.0 --api-key-env UNIVAR_KEY
     """
@@ -111,12 +118,24 @@ def serve(
     from univar.serve.server import serve as run
     from univar.serve.settings import Settings
 
-    if encoder is None:
-        raise UsageError("there is nothing to serve: name an encoder with --encoder")
+    if encoder is None and store is None:
+        raise UsageError("there is nothing to serve: name a store, or an encoder with --encoder")
     key = _key(api_key_env)
     listening = listen(host, port)
     prefer_jemalloc()
-    loaded = Encoder(encoder, dtype=dtype, device=device, threads=threads)
+    running: dict[str, Any] = {"dtype": dtype, "device": device, "threads": threads}
+    opened = None
+    if store is None:
+        loaded = Encoder(str(encoder), **running)
+    else:
+        from univar.search import store_encoder
+        from univar.serve.judging import missing_head
+        from univar.store import Store
+
+        opened = Store(store)
+        loaded = store_encoder(opened, encoder, **running)
+        if (missing := missing_head(opened)) is not None:
+            say(f"{missing}; until then /v1/attribute answers 409")
     settings = Settings(
         served_name=served_model_name or os.path.basename(str(loaded.info["id"]).rstrip("/\\")),
         max_batch_tokens=max_batch_tokens,
@@ -136,7 +155,7 @@ def serve(
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     say(f"univar serves {settings.served_name} at http://{shown}:{address[1]}")
     try:
-        run(loaded, settings, listening)
+        run(loaded, settings, listening, opened)
     except ProviderError as error:
         say(f"univar: {error}")
         os._exit(error.exit_code)  # a thread of the encoder may never come back: waiting for it would hang

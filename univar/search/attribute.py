@@ -191,8 +191,10 @@ def embedded(store: Store, encoder: Encoder, questions: Any, answers: Any) -> np
     return encoder.encode_qa(questions, answers, read=ReadOptions.from_text_format(store.text_format))
 
 
-def store_encoder(store: Store, spec: str | None = None) -> Encoder:
+def store_encoder(store: Store, spec: str | None = None, **running: Any) -> Encoder:
     """The encoder that made the store, found by its id or at `spec`.
+
+    running: how it runs: dtype, device and threads, as in `Encoder`
 
     A store may be a stranger's: what it names is loaded only if univar ships it; a folder or a hub id must be
     named by the user. Raises DataError for any other encoder: embeddings of two encoders cannot be compared.
@@ -207,7 +209,7 @@ def store_encoder(store: Store, spec: str | None = None) -> Encoder:
             f"{store.path} needs the encoder {made_by['id']}, which univar does not ship: "
             "give its folder or hub id with -e (--encoder)"
         )
-    options = {"max_length": made_by["max_length"], "truncate_dim": made_by["dim"]}
+    options = {"max_length": made_by["max_length"], "truncate_dim": made_by["dim"], **running}
     try:
         encoder = Encoder(spec or made_by["id"], **options)
     except UsageError as error:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def read_sides(
     from univar.search.attribute import store_encoder
     from univar.store import Store, encoder_differences
 
-    stores = [Store(path) if Store.exists(path) else None for path in paths]
+    stores = [Store(path) if os.path.isdir(path) else None for path in paths]
     known = [store for store in stores if store is not None]
     if len(known) == 2:
         for name, ours, theirs in encoder_differences(known[0].encoder, known[1].encoder):
@@ -58,7 +59,7 @@ def read_sides(
             embeddings = store.embeddings if part is None else store.embeddings_of_part(part)
             named = cluster.partition(":")[0]
             columns = {c: store.column(c).tolist() for c in {"question_id", "question", named}}
-            sides.append(_side(np.asarray(embeddings, np.float32), columns, cluster))
+            sides.append(side_of(np.asarray(embeddings, np.float32), columns, cluster))
         else:
             assert used is not None
             text_format = known[0].text_format if known else None
@@ -98,16 +99,28 @@ def _of_file(
     if rejected:
         first = rejected[0]
         on_note(f"{path}: {len(rejected)} rows were rejected; the first, row {first.row}: {first.reason}")
-    embeddings = np.concatenate(parts)
-    if part is not None:
-        if part not in encoder.parts:
-            raise UsageError(f"the encoder has no part {part!r}: it has {', '.join(encoder.parts)}")
-        embeddings = embeddings[:, encoder.parts[part]]
-        embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
-    return _side(embeddings, columns, cluster)
+    return side_of(part_of(np.concatenate(parts), encoder.parts, part), columns, cluster)
 
 
-def _side(embeddings: np.ndarray, columns: dict[str, list[str]], cluster: str) -> Side:
+def part_of(embeddings: np.ndarray, parts: Mapping[str, slice], part: str | None) -> np.ndarray:
+    """The columns of one of an encoder's parts, rows of length 1; all of them for None.
+
+    embeddings: (n, dim) float32. Raises UsageError for a part that is not there.
+    """
+    if part is None:
+        return embeddings
+    if part not in parts:
+        raise UsageError(f"the encoder has no part {part!r}: it has {', '.join(parts)}")
+    own = embeddings[:, parts[part]]
+    unit: np.ndarray = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def side_of(embeddings: np.ndarray, columns: dict[str, list[str]], cluster: str) -> Side:
+    """The side of answers with these vectors.
+
+    embeddings: (n, D) float32; columns: n texts each of question_id, question and the column of `cluster`
+    """
     ids = [
         own or question_key(text)
         for own, text in zip(columns["question_id"], columns["question"], strict=True)

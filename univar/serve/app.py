@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
@@ -17,79 +15,19 @@ from univar import __version__
 from univar.serve import embeddings
 from univar.serve.engine import PROBE
 from univar.serve.gate import Gate
+from univar.serve.judging_routes import add_judging
 from univar.serve.openapi import document
 from univar.serve.replies import Refusal, error_reply, json_reply
-from univar.serve.waiting import ClientLeft, answer_of
+from univar.serve.service import Service
+from univar.serve.waiting import ClientLeft
 from univar.serve.work import EngineFault
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from univar.encoder.reading import ReadOptions
-    from univar.serve.engine import Engine
-    from univar.serve.metrics import Metrics
-    from univar.serve.settings import Settings
-    from univar.serve.work import Embedded
-
-logger = logging.getLogger("univar.serve")
 
 HEALTH_TIMEOUT_S = 10.0
 """Seconds in which the sign of life has to come; one batch may stand before it."""
-
-
-class Service:
-    """What the endpoints share.
-
-    draining: the server ends: it answers what it has, and the sign of life says so
-    """
-
-    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
-        self.engine, self.settings, self.metrics = engine, settings, metrics
-        self.draining = False
-        metrics.watch(engine)
-
-    def retry_after_s(self) -> int:
-        """Seconds in which the work of now is about done."""
-        return min(60, max(1, math.ceil(self.engine.seconds_of_work())))
-
-    async def embed(
-        self,
-        request: Request,
-        questions: list[str],
-        answers: list[str],
-        read: ReadOptions,
-        *,
-        may_cut: bool,
-    ) -> Embedded:
-        """Embeddings of one request's answers. may_cut: answers that are too long are read in part."""
-        self.check_count(len(answers))
-        try:
-            job = self.engine.submit(questions, answers, read)
-        except EngineFault as fault:
-            raise self.unavailable(str(fault)) from None
-        embedded = await answer_of(job.future, request, self.settings.request_timeout_s, self.retry_after_s())
-        if embedded.cut and not may_cut:
-            row = embedded.cut[0]
-            raise Refusal(
-                413,
-                f"text {row} (counted from 0) has {embedded.answer_tokens[row]:,} tokens, of which "
-                f"{embedded.read[row]:,} are read: shorten it, or start the server with --auto-truncate",
-            )
-        self.metrics.texts.inc(len(answers))
-        self.metrics.cut.inc(len(embedded.cut))
-        return embedded
-
-    def check_count(self, texts: int) -> None:
-        """Raises Refusal for more texts than a request may have."""
-        most = self.settings.max_client_batch_size
-        if texts > most:
-            raise Refusal(
-                413, f"the request has {texts:,} texts: send at most {most:,} (--max-client-batch-size)"
-            )
-
-    def unavailable(self, why: str) -> Refusal:
-        """503, with when to ask again."""
-        return Refusal(503, why, retry_after_s=self.retry_after_s())
 
 
 def create_app(service: Service) -> ASGIApp:
@@ -98,6 +36,7 @@ def create_app(service: Service) -> ASGIApp:
     _add_error_handlers(app, service)
     _add_basics(app, service)
     _add_embeddings(app, service)
+    add_judging(app, service)
     gate: ASGIApp = Gate(app, service.settings, service.metrics, service.retry_after_s)
     if origins := service.settings.cors_allow_origin:
         gate = CORSMiddleware(
@@ -131,7 +70,7 @@ def _add_basics(app: FastAPI, service: Service) -> None:
 
     @app.get("/openapi.json")
     async def openapi() -> Response:
-        return json_reply(await asyncio.to_thread(document, service.settings))
+        return json_reply(await asyncio.to_thread(document, service))
 
 
 def _add_embeddings(app: FastAPI, service: Service) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from univar import __version__
-from univar.serve import embeddings
+from univar.serve import embeddings, judging
+from univar.serve.texts import readable_pattern
 
 if TYPE_CHECKING:
+    from univar.serve.service import Service
     from univar.serve.settings import Settings
 
 _ERROR = {
@@ -40,8 +42,10 @@ _WHY = {
 }
 
 
-def document(settings: Settings) -> dict[str, Any]:
-    """OpenAPI 3.1 of a server with these settings."""
+def document(service: Service) -> dict[str, Any]:
+    """OpenAPI 3.1 of one server."""
+    settings = service.settings
+    parts = list(service.engine.encoder.parts)
     paths: dict[str, Any] = {
         "/healthz": {"get": _operation("Sign of life: embeds a text.", _json({"type": "object"}), (503,))},
         "/metrics": {"get": _operation("Numbers for Prometheus.", _plain(), _errors(settings))},
@@ -56,8 +60,26 @@ def document(settings: Settings) -> dict[str, Any]:
                 _errors(settings, 400, 404, 408, 413, 500, 503),
             )
         },
+        "/v1/attribute": {
+            "post": _post(
+                "Rank the sources that answers most likely came from.",
+                _of_answers(judging.AttributeRequest, settings.max_client_batch_size, parts),
+                "AttributeReply",
+                _errors(settings, 400, 408, 409, 413, 500, 503),
+            )
+        },
+        "/v1/compare": {
+            "post": _post(
+                "Test whether two sets of answers come from one source.",
+                _of_answers(judging.CompareRequest, settings.max_client_batch_size // 2, parts),
+                "CompareReply",
+                _errors(settings, 400, 408, 413, 500, 503),
+            )
+        },
     }
-    components: dict[str, Any] = {"schemas": {"Error": _ERROR, **_schemas(embeddings.EmbeddingsReply)}}
+    replies = (embeddings.EmbeddingsReply, judging.AttributeReply, judging.CompareReply)
+    schemas = {name: schema for model in replies for name, schema in _schemas(model).items()}
+    components: dict[str, Any] = {"schemas": {"Error": _ERROR, **schemas}}
     facts: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "univar", "version": __version__},
@@ -71,6 +93,19 @@ def document(settings: Settings) -> dict[str, Any]:
                 for operation in operations.values():
                     operation["security"] = [{"key": []}]
     return facts
+
+
+def _of_answers(model: Any, most: int, parts: list[str]) -> dict[str, Any]:
+    """The schema of a request with lists of answers: what a text must hold, how many there may be."""
+    schema: dict[str, Any] = model.model_json_schema()
+    answer = schema.pop("$defs")["Answer"]
+    answer["properties"]["answer"].update(pattern=readable_pattern(), minLength=1)
+    for name in ("answers", "a", "b"):
+        if name in schema["properties"]:
+            schema["properties"][name].update(items=answer, maxItems=most)
+    if "part" in schema["properties"]:
+        schema["properties"]["part"] = {"enum": [*parts, None]}
+    return schema
 
 
 def _errors(settings: Settings, *statuses: int) -> tuple[int, ...]:

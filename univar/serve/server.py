@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from univar.errors import ProviderError, UsageError
-from univar.serve.app import Service, create_app
+from univar.serve.app import create_app
 from univar.serve.engine import Engine
 from univar.serve.gate import LOCAL_NAMES
 from univar.serve.metrics import Metrics
+from univar.serve.service import Service
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder
     from univar.serve.settings import Settings
+    from univar.store import Store
 
 logger = logging.getLogger("univar.serve")
 
@@ -93,11 +95,11 @@ def is_local(host: str) -> bool:
     return host in LOCAL_NAMES or host.startswith("127.")
 
 
-def make_server(encoder: Encoder, settings: Settings) -> Server:
+def make_server(encoder: Encoder, settings: Settings, store: Store | None = None) -> Server:
     """A server with an engine that runs already; `server.serve(sockets=[...])` answers requests."""
     metrics = Metrics()
     engine = Engine(encoder, settings.max_batch_tokens, metrics.batch)
-    service = Service(engine, settings, metrics)
+    service = Service(engine, settings, metrics, store)
     config = uvicorn.Config(
         create_app(service),
         log_config=None,
@@ -111,9 +113,9 @@ def make_server(encoder: Encoder, settings: Settings) -> Server:
     return Server(config, service)
 
 
-def serve(encoder: Encoder, settings: Settings, listening: socket.socket) -> None:
+def serve(encoder: Encoder, settings: Settings, listening: socket.socket, store: Store | None = None) -> None:
     """Answer requests until a signal. Raises ProviderError when the encoder broke."""
-    server = make_server(encoder, settings)
+    server = make_server(encoder, settings, store)
     asyncio.run(server.serve(sockets=[listening]))
     if server.failure is not None:
         raise ProviderError(f"{server.failure}: start the server again")

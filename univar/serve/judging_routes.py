@@ -1,0 +1,60 @@
+"""The endpoints that judge answers: embed them, then work the verdict out in a thread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from univar.serve import judging
+from univar.serve.replies import Refusal, json_reply
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from univar.answers.rows import RowBatch
+    from univar.serve.service import Service
+    from univar.serve.work import Embedded
+
+
+def add_judging(app: FastAPI, service: Service) -> None:
+    """Add `/v1/attribute` and `/v1/compare`."""
+    encoder = service.engine.encoder
+
+    async def embedded(request: Request, *batches: RowBatch) -> Embedded:
+        questions, answers = (
+            [text for batch in batches for text in batch.table.column(name).to_pylist()]
+            for name in ("question", "answer")
+        )
+        return await service.embed(request, questions, answers, service.read, may_cut=True)
+
+    @app.post("/v1/attribute")
+    async def attribute(body: judging.AttributeRequest, request: Request) -> Response:
+        service.check_count(len(body.answers))
+        store = service.store
+        if store is None:
+            raise Refusal(
+                409,
+                "the server has no store to attribute by: embed and index answers of known sources "
+                "(`univar embed`, `univar index`), and start `univar serve STORE`",
+            )
+        if (missing := judging.missing_head(store)) is not None:
+            raise Refusal(409, missing)
+        batch = judging.batch_of(body.answers)
+        found = await embedded(request, batch)
+        results = await service.judge(lambda: judging.attribute(store, encoder, batch, found, body.bag))
+        return json_reply({"results": results, "truncated": found.cut})
+
+    @app.post("/v1/compare")
+    async def compare(body: judging.CompareRequest, request: Request) -> Response:
+        service.check_count(len(body.a) + len(body.b))
+        if body.part is not None and body.part not in encoder.parts:
+            raise Refusal(
+                400,
+                f"the encoder has no part {body.part!r}: choose from {', '.join(encoder.parts)}",
+                param="part",
+            )
+        batches = (judging.batch_of(body.a), judging.batch_of(body.b))
+        found = await embedded(request, *batches)
+        return json_reply(await service.judge(lambda: judging.compare(encoder, batches, found, body.part)))
