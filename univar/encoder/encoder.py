@@ -204,6 +204,11 @@ class Encoder:
 
         Of several parts the last decides when a text is done; before it, batches are empty.
         """
+        if len(ids) and ids.max() >= self._config.vocab_size:
+            raise DataError(
+                f"token {ids.max()} is not among the encoder's {self._config.vocab_size}: "
+                "the tokenizer belongs to another encoder"
+            )
         *earlier, last = self._forwards
         width = self.dim // len(self._forwards)
         kept = np.empty((len(cu_seqlens) - 1, self.dim - width), np.float32)
