@@ -98,13 +98,14 @@ def test_the_end_of_a_text_is_read_where_the_left_is_cut(editable_bert: Path) ->
 # Old folders.
 
 
-def test_added_tokens_of_an_old_folder_are_tokens(editable_bert: Path) -> None:
+def test_added_tokens_of_an_old_folder_come_after_the_vocabulary(editable_bert: Path) -> None:
+    transformers = pytest.importorskip("transformers")
     vocab = as_vocab_txt(editable_bert)
-    new = len(vocab)
-    edit_json(editable_bert / "config.json", vocab_size=new)
     edit_json(editable_bert / "added_tokens.json", **{"careduty": vocab["duty"]})
-    assert ids_of(editable_bert, "careduty")[1:-1] == [vocab["duty"]]
-    assert ids_of(editable_bert, "care")[1:-1] == [vocab["care"]]
+    theirs = transformers.AutoTokenizer.from_pretrained(editable_bert)
+    for text in ("careduty", "care careduty duty", "care"):
+        assert ids_of(editable_bert, text) == theirs(text)["input_ids"]
+    assert ids_of(editable_bert, "careduty")[1:-1] == [len(vocab)]
 
 
 def test_an_added_token_beyond_the_embeddings_is_told(editable_bert: Path) -> None:
@@ -303,8 +304,6 @@ def spoil(name: str, content: object) -> Callable[[Path], None]:
         spoil("tokenizer_config.json", {"tokenizer_class": 7, "do_lower_case": "maybe"}),
         spoil("modules.json", {"type": "a"}),
         spoil("modules.json", [{"type": 3}]),
-        spoil("sentence_bert_config.json", {"max_seq_length": -4}),
-        spoil("sentence_bert_config.json", "false"),
         spoil("model.safetensors", "not weights"),
     ],
 )
@@ -314,3 +313,23 @@ def test_hostile_files_end_in_one_sentence(editable_bert: Path, change: Callable
         Encoder(editable_bert, threads=1)
     assert "\n" not in str(told.value)
     assert str(editable_bert) in str(told.value)
+
+
+@pytest.mark.parametrize("content", [{"max_seq_length": -4}, {"max_seq_length": "many"}, "false", "[]", "0"])
+def test_settings_of_a_folder_of_sentence_transformers_are_checked(
+    editable_bert: Path, content: object
+) -> None:
+    modules = {"": "Transformer", "1_Pooling": "Pooling"}
+    spoil(
+        "modules.json",
+        [
+            {"idx": 0, "path": path, "type": f"sentence_transformers.models.{it}"}
+            for path, it in modules.items()
+        ],
+    )(editable_bert)
+    spoil("1_Pooling/config.json", {"word_embedding_dimension": 32, "pooling_mode_mean_tokens": True})(
+        editable_bert
+    )
+    spoil("sentence_bert_config.json", content)(editable_bert)
+    with pytest.raises(DataError, match=r"sentence_bert_config\.json"):
+        Encoder(editable_bert, threads=1)
