@@ -14,7 +14,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.conftest import answer_rows, write_jsonl
+from univar.bulk import embed
 from univar.encoder.encoder import Encoder
+from univar.search import source_files
+from univar.search.fit_sources import fit_sources
 from univar.serve.server import Server, listen, make_server
 from univar.serve.settings import Settings
 from univar.store import Store
@@ -59,6 +63,16 @@ def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "it did not come about"
         time.sleep(0.005)
+
+
+def store_with_heads(folder: Path, encoder: Encoder) -> Store:
+    """A store of 160 answers by 4 models, with source heads."""
+    embed([write_jsonl(folder / "answers.jsonl", answer_rows(160))], folder / "store", encoder=encoder)
+    store = Store(folder / "store")
+    model = fit_sources(store)
+    assert model is not None
+    source_files.save(model, store.path)
+    return store
 
 
 @pytest.fixture(scope="session")

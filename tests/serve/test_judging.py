@@ -14,11 +14,9 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.conftest import univar as univar
 from tests.conftest import answer_rows, write_jsonl
-from tests.serve.conftest import Running, running
+from tests.serve.conftest import Running, running, store_with_heads
 from univar.bulk import embed
 from univar.encoder.encoder import Encoder
-from univar.search import source_files
-from univar.search.fit_sources import fit_sources
 from univar.store import Store
 
 NEW = answer_rows(44, seed=5)
@@ -33,13 +31,7 @@ def encoder(tiny_bert: Path) -> Encoder:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Store:
     """A store of 160 answers by 4 models, with source heads."""
-    folder = tmp_path_factory.mktemp("judging")
-    embed([write_jsonl(folder / "answers.jsonl", answer_rows(160))], folder / "store", encoder=encoder)
-    made = Store(folder / "store")
-    model = fit_sources(made)
-    assert model is not None
-    source_files.save(model, made.path)
-    return made
+    return store_with_heads(tmp_path_factory.mktemp("judging"), encoder)
 
 
 @pytest.fixture(scope="module")

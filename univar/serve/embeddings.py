@@ -84,8 +84,8 @@ def request_schema(max_texts: int) -> dict[str, Any]:
     schema = EmbeddingsRequest.model_json_schema()
     text = {"type": "string", "pattern": readable_pattern(), "minLength": 1}
     schema["properties"]["input"] = {
-        "anyOf": [text, {"type": "array", "items": text, "minItems": 1, "maxItems": max_texts}],
-        "description": "A text or several. Each is read whole, as an answer without a question.",
+        "anyOf": [text, {"type": "array", "items": text, "minItems": 1}],
+        "description": f"A text or up to {max_texts}. Each is read whole, as an answer without a question.",
     }
     del schema["properties"]["dimensions"]
     return schema

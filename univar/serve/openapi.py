@@ -71,7 +71,7 @@ def document(service: Service) -> dict[str, Any]:
         "/v1/compare": {
             "post": _post(
                 "Test whether two sets of answers come from one source.",
-                _of_answers(judging.CompareRequest, settings.max_client_batch_size // 2, parts),
+                _of_answers(judging.CompareRequest, settings.max_client_batch_size, parts),
                 "CompareReply",
                 _errors(settings, 400, 408, 413, 500, 503),
             )
@@ -96,13 +96,14 @@ def document(service: Service) -> dict[str, Any]:
 
 
 def _of_answers(model: Any, most: int, parts: list[str]) -> dict[str, Any]:
-    """The schema of a request with lists of answers: what a text must hold, how many there may be."""
+    """The schema of a request with lists of answers: what a text must hold, which parts there are."""
+    # How many there may be is said in words: one more is well-formed, and is refused for its size (413).
     schema: dict[str, Any] = model.model_json_schema()
     answer = schema.pop("$defs")["Answer"]
     answer["properties"]["answer"].update(pattern=readable_pattern(), minLength=1)
     for name in ("answers", "a", "b"):
         if name in schema["properties"]:
-            schema["properties"][name].update(items=answer, maxItems=most)
+            schema["properties"][name].update(items=answer, description=f"At most {most} in a request.")
     if "part" in schema["properties"]:
         schema["properties"]["part"] = {"enum": [*parts, None]}
     return schema
