@@ -42,7 +42,14 @@ setup(
     packages=[*find_packages(include=["univar", "univar.*"]), "univar.demo_data"],
     package_dir={"univar.demo_data": "examples/demo"},
     package_data={
-        "univar": ["py.typed", "_native.pyi", "encoder/adapters/*/*", "heads/anchors.toml", "heads/probes/*"],
+        "univar": [
+            "py.typed",
+            "_native.pyi",
+            "encoder/adapters/*/*",
+            "heads/anchors.toml",
+            "heads/probes/*",
+            "serve/page/*",
+        ],
         "univar.demo_data": ["*.jsonl"],
         "univar.questions": ["*.toml", "english/*.toml", "core/*.toml", "prompts/*.txt"],
         "univar.translate": ["prompts/*.txt"],

@@ -17,6 +17,7 @@ from univar.serve.engine import PROBE
 from univar.serve.gate import Gate
 from univar.serve.judging_routes import add_judging
 from univar.serve.openapi import document
+from univar.serve.page_files import page_reply
 from univar.serve.replies import Refusal, error_reply, json_reply
 from univar.serve.service import Service
 from univar.serve.waiting import ClientLeft
@@ -51,6 +52,12 @@ def create_app(service: Service) -> ASGIApp:
 
 def _add_basics(app: FastAPI, service: Service) -> None:
     """The sign of life, the metrics, the OpenAPI document."""
+
+    page = page_reply(service.settings)
+
+    @app.get("/")
+    async def start_page() -> Response:
+        return page
 
     @app.get("/healthz")
     async def healthz() -> Response:

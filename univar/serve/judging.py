@@ -48,7 +48,17 @@ class AttributeReply(BaseModel):
     """A verdict for each answer, or one for the bag: the objects that `univar attribute --json` prints."""
 
     results: list[dict[str, Any]]
+    places: list[list[float]] = Field(description="x and y of each answer on the map of /v1/map.")
     truncated: list[int] = Field(description="Indices of answers that were not read to their end.")
+
+
+class MapReply(BaseModel):
+    """Answers of the store on its first two principal axes."""
+
+    shares: list[float] = Field(description="Share of the variance on each axis.")
+    rows: int = Field(description="Answers in the store.")
+    sources: list[dict[str, str]]
+    points: list[list[float]] = Field(description="x, y and the number of its source, of at most 2,000 rows.")
 
 
 class CompareRequest(BaseModel):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_judging(app: FastAPI, service: Service) -> None:
-    """Add `/v1/attribute` and `/v1/compare`."""
+    """Add `/v1/attribute`, `/v1/compare` and `/v1/map`."""
     encoder = service.engine.encoder
 
     async def embedded(request: Request, *batches: RowBatch) -> Embedded:
@@ -32,8 +32,8 @@ def add_judging(app: FastAPI, service: Service) -> None:
     @app.post("/v1/attribute")
     async def attribute(body: judging.AttributeRequest, request: Request) -> Response:
         service.check_count(len(body.answers))
-        store = service.store
-        if store is None:
+        store, places = service.store, service.places
+        if store is None or places is None:
             raise Refusal(
                 409,
                 "the server has no store to attribute by: embed and index answers of known sources "
@@ -44,7 +44,15 @@ def add_judging(app: FastAPI, service: Service) -> None:
         batch = judging.batch_of(body.answers)
         found = await embedded(request, batch)
         results = await service.judge(lambda: judging.attribute(store, encoder, batch, found, body.bag))
-        return json_reply({"results": results, "truncated": found.cut})
+        points = await service.judge(lambda: places.of(found.vectors))
+        return json_reply({"results": results, "places": points, "truncated": found.cut})
+
+    @app.get("/v1/map")
+    async def map_points() -> Response:
+        if service.places is None:
+            raise Refusal(409, "the server has no store to draw a map of: start `univar serve STORE`")
+        places = service.places
+        return json_reply(await service.judge(lambda: places.background))
 
     @app.post("/v1/compare")
     async def compare(body: judging.CompareRequest, request: Request) -> Response:

@@ -9,7 +9,17 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 if TYPE_CHECKING:
     from univar.serve.engine import Engine
 
-PATHS = ("/", "/healthz", "/metrics", "/openapi.json", "/v1/attribute", "/v1/compare", "/v1/embeddings")
+PATHS = (
+    "/",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/v1/attribute",
+    "/v1/compare",
+    "/v1/embeddings",
+    "/v1/map",
+    "/v1/models",
+)
 """What `path` may be; any other path is counted as `other`."""
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)

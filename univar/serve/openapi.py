@@ -68,6 +68,13 @@ def document(service: Service) -> dict[str, Any]:
                 _errors(settings, 400, 408, 409, 413, 500, 503),
             )
         },
+        "/v1/map": {
+            "get": _operation(
+                "Points of the store's map.",
+                _json({"$ref": "#/components/schemas/MapReply"}),
+                _errors(settings, 409, 503),
+            )
+        },
         "/v1/compare": {
             "post": _post(
                 "Test whether two sets of answers come from one source.",
@@ -77,8 +84,8 @@ def document(service: Service) -> dict[str, Any]:
             )
         },
     }
-    replies = (embeddings.EmbeddingsReply, judging.AttributeReply, judging.CompareReply)
-    schemas = {name: schema for model in replies for name, schema in _schemas(model).items()}
+    models = (embeddings.EmbeddingsReply, judging.AttributeReply, judging.CompareReply, judging.MapReply)
+    schemas = {name: schema for model in models for name, schema in _schemas(model).items()}
     components: dict[str, Any] = {"schemas": {"Error": _ERROR, **schemas}}
     facts: dict[str, Any] = {
         "openapi": "3.1.0",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from univar.encoder.reading import WHOLE, ReadOptions
+from univar.serve.places import Places
 from univar.serve.replies import Refusal
 from univar.serve.waiting import answer_of
 from univar.serve.work import EngineFault
@@ -39,6 +40,7 @@ class Service:
         self, engine: Engine, settings: Settings, metrics: Metrics, store: Store | None = None
     ) -> None:
         self.engine, self.settings, self.metrics, self.store = engine, settings, metrics, store
+        self.places = None if store is None else Places(store)
         self.read = WHOLE if store is None else ReadOptions.from_text_format(store.text_format)
         self.draining = False
         self._judges = asyncio.Semaphore(JUDGES)
