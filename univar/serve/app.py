@@ -38,7 +38,9 @@ def create_app(service: Service) -> ASGIApp:
     _add_basics(app, service)
     _add_embeddings(app, service)
     add_judging(app, service)
-    gate: ASGIApp = Gate(app, service.settings, service.metrics, service.retry_after_s)
+    gate: ASGIApp = Gate(
+        app, service.settings, service.metrics, service.retry_after_s, lambda: service.draining
+    )
     if origins := service.settings.cors_allow_origin:
         gate = CORSMiddleware(
             gate,

@@ -76,7 +76,7 @@ class Engine:
         self.on_batch = on_batch
         self._readers: dict[ReadOptions, RowReader] = {}
         self._queues = _Queues()
-        self._changed = threading.Condition()
+        self._changed = threading.Condition(threading.RLock())
         self._closing = False
         self._probe = self._probe_vector()
         self._thread = threading.Thread(target=self._run, name="univar-engine", daemon=True)
@@ -103,6 +103,7 @@ class Engine:
             (self._queues.inbox.appendleft if first else self._queues.inbox.append)(job)
             job.is_first = first
             self.load.requests += 1
+            self.load.tokens += job.counted
             self._changed.notify()
         return job
 
@@ -156,7 +157,7 @@ class Engine:
                     taken.setdefault(job.read, []).append(job)
                     size += job.size
                 else:
-                    self.load.requests -= 1
+                    self._leave(job)
         for read, jobs in taken.items():
             try:
                 self._read(read, jobs)
@@ -189,8 +190,9 @@ class Engine:
             if len(empty := np.flatnonzero(own.per_answer == 0)):
                 self._fail(job, DataError(f"text {empty[0]} (counted from 0) has nothing to read: remove it"))
                 continue
+            with self._changed:
+                self.load.tokens += len(own.ids) - job.counted
             job.take_pieces(own, self.encoder.dim)
-            self.load.tokens += len(own.ids)
             (self._queues.ready.appendleft if job.is_first else self._queues.ready.append)(job)
 
     def _run_batch(self) -> None:
@@ -278,12 +280,11 @@ class Engine:
     def _leave(self, job: Job) -> None:
         with self._changed:
             self.load.requests -= 1
-            self.load.tokens -= len(job.ids)
+            self.load.tokens -= job.counted
 
     def _fail(self, job: Job, error: Exception) -> None:
-        if not job.has_pieces:
-            with self._changed:
-                self.load.requests -= 1
+        if not job.has_pieces:  # else it leaves with its batch
+            self._leave(job)
         job.fail(error)
 
     def _probe_vector(self) -> np.ndarray:

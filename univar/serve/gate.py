@@ -40,10 +40,15 @@ class Gate:
     """Lets requests through to `app`, or answers them itself."""
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, retry_after_s: Callable[[], int]
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        retry_after_s: Callable[[], int],
+        is_draining: Callable[[], bool],
     ) -> None:
         self.app, self.settings, self.metrics = app, settings, metrics
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.is_draining = retry_after_s, is_draining
         self.running = 0
         self.bytes_held = 0
         key = settings.api_key
@@ -60,7 +65,8 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+                last = ((b"connection", b"close"),) if self.is_draining() else ()
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS, *last]}
             await send(message)
 
         try:

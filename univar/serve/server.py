@@ -31,6 +31,9 @@ logger = logging.getLogger("univar.serve")
 STUCK_S = 120.0
 """Seconds that one batch may take before the engine counts as broken."""
 
+GRACE_S = 1.0
+"""Seconds between a signal and the end of listening, if there are connections."""
+
 DRAIN_S = 120
 """Seconds for the requests that are under way when the server is to end."""
 
@@ -42,6 +45,7 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self.service = service
         self.failure: str | None = None
+        self._close_at = 0.0
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,15 +61,23 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second; True ends the server."""
-        if self.should_exit:
+        """Called ten times a second; True ends the server.
+
+        For GRACE_S after a signal requests are still taken, and each reply closes its connection: so nobody
+        is just sending a request over a connection that is kept when it is closed.
+        """
+        if self.should_exit and not self.service.draining:
             self.service.draining = True
+            self._close_at = time.monotonic() + GRACE_S
         self.failure = self.failure or self._trouble()
         if self.failure is not None:
             logger.critical("%s: the server ends", self.failure)
             self.force_exit = True
             return True
-        return await super().on_tick(counter)
+        ends = await super().on_tick(counter)
+        if ends and not self.force_exit and self.server_state.connections:
+            return time.monotonic() > self._close_at
+        return ends
 
     def _trouble(self) -> str | None:
         engine = self.service.engine

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+BUSY_SHARE = 0.7
+"""Share of a request's time that may be filled with what waits already; else it is refused at once."""
+
 JUDGES = 2
 """Verdicts that are worked out at once."""
 
@@ -61,6 +64,8 @@ class Service:
     ) -> Embedded:
         """Embeddings of one request's answers. may_cut: answers that are too long are read in part."""
         self.check_count(len(answers))
+        if self.engine.seconds_of_work() > BUSY_SHARE * self.settings.request_timeout_s:
+            raise self.unavailable("what waits would take longer than a request may: ask again later")
         try:
             job = self.engine.submit(questions, answers, read)
         except EngineFault as fault:

@@ -19,6 +19,10 @@ NORM_TOLERANCE = 1e-3
 """How far the length of a vector may be from 1; float32 sums are off by some 1e-6."""
 
 
+CHARACTERS_OF_TOKEN = 4
+"""About as many characters has a token of a text that is not yet tokenised."""
+
+
 class EngineFault(UnivarError):
     """The encoder failed, or takes no more: not the request's fault."""
 
@@ -57,12 +61,14 @@ def checked(vectors: np.ndarray) -> np.ndarray:
 class Job:
     """The texts of one request.
 
+    counted: its tokens, a guess until they are known
     future: gets an `Embedded` or an exception; whoever cancels it wants neither
     """
 
     def __init__(self, questions: list[str], answers: list[str], read: ReadOptions) -> None:
         self.questions, self.answers, self.read = questions, answers, read
         self.size = sum(map(len, questions)) + sum(map(len, answers))
+        self.counted = self.size // CHARACTERS_OF_TOKEN + 2 * len(answers)
         self.future: Future[Embedded] = Future()
         self.is_first = False
         self.has_pieces = False
@@ -79,6 +85,7 @@ class Job:
         """Keep the tokens of the texts; the texts themselves are not needed any more."""
         self.pieces = pieces
         self.ids, self.cu_seqlens = pieces.ids, pieces.cu_seqlens
+        self.counted = len(self.ids)
         self.missing = len(pieces.rows)
         self.vectors = np.empty((self.missing, dim), np.float32)
         self.has_pieces = True
