@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib.util
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Protocol
 from univar import _native
 from univar._native import choose_isa as native_isa
 from univar.errors import UsageError
+
+logger = logging.getLogger("univar")
 
 DTYPES = ("auto", "fp32", "bf16", "fp16", "int8")
 DEVICES = ("auto", "cpu", "cuda", "cuda:N")
@@ -127,6 +130,26 @@ def isa_limit() -> str:
 def usable_cpus() -> int:
     """Number of processors that affinity and cgroup leave to this process."""
     return int(_native.usable_cpus())
+
+
+MOST_THREADS = 256
+"""More threads than this, and than four a processor, only cost memory."""
+
+
+def thread_count(wanted: int | None) -> int:
+    """How many threads to start: as many as wanted, by default one for each usable processor.
+
+    A number far above the processors is cut, and told. Raises UsageError for one below 1.
+    """
+    if wanted is None:
+        return usable_cpus()
+    if wanted < 1:
+        raise UsageError(f"threads must be at least 1, got {wanted}")
+    most = max(MOST_THREADS, 4 * usable_cpus())
+    if wanted > most:
+        told = "%d threads are asked for; %d are started, for %d processors"
+        logger.warning(told, wanted, most, usable_cpus())
+    return min(wanted, most)
 
 
 class EncoderSizes(Protocol):

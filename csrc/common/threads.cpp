@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <unistd.h>
+#endif
 #if defined(__linux__)
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +22,14 @@ std::vector<int> allowed_cpus() {
         if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
 #endif
     return cpus;
+}
+
+int process_id() {
+#if defined(__unix__) || defined(__APPLE__)
+    return static_cast<int>(getpid());
+#else
+    return 0;
+#endif
 }
 
 void pin_to_cpu([[maybe_unused]] std::thread& thread, [[maybe_unused]] int cpu) {

@@ -43,44 +43,74 @@ std::vector<std::size_t> BlockPlanner::take() {
     return texts;
 }
 
+struct ThreadPool::Crew {
+    std::mutex mutex;
+    std::condition_variable has_job;
+    std::deque<std::shared_ptr<Job>> jobs;
+    bool is_closed = false;
+    std::vector<std::thread> threads;
+    int owner = process_id();
+};
+
 ThreadPool::ThreadPool(std::shared_ptr<const Forward> forward, std::size_t threads)
-    : forward_(std::move(forward)) {
-    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    : forward_(std::move(forward)), wanted_(threads) {
+    engage();
+}
+
+void ThreadPool::engage() {
+    crew_ = std::make_unique<Crew>();
+    Crew& crew = *crew_;
+    crew.threads = start_threads(wanted_, [this, &crew](std::size_t) { work(*forward_, crew); });
     // When there is one thread per CPU, each is pinned to its CPU. Otherwise two of them may share one for a
     // long time while another program occupies the other, which the kernel considers balanced.
     const std::vector<int> cpus = allowed_cpus();
-    if (threads > 1 && cpus.size() == threads)
-        for (std::size_t i = 0; i < threads; ++i) pin_to_cpu(threads_[i], cpus[i]);
+    if (wanted_ > 1 && cpus.size() == crew.threads.size())
+        for (std::size_t i = 0; i < cpus.size(); ++i) pin_to_cpu(crew.threads[i], cpus[i]);
 }
 
 ThreadPool::~ThreadPool() {
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        is_closed_ = true;
+    if (crew_->owner != process_id()) {  // its threads are the parent's: nothing here can be waited for
+        static_cast<void>(crew_.release());
+        return;
     }
-    has_job_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    {
+        const std::lock_guard<std::mutex> lock(crew_->mutex);
+        crew_->is_closed = true;
+    }
+    crew_->has_job.notify_all();
+    for (std::thread& thread : crew_->threads) thread.join();
 }
 
-void ThreadPool::start(std::shared_ptr<Job> job) {
-    {
-        const std::lock_guard<std::mutex> lock(mutex_);
-        jobs_.push_back(std::move(job));
+void ThreadPool::start(const std::shared_ptr<Job>& job) {
+    const std::lock_guard<std::mutex> engaging(engaging_);
+    if (crew_->owner != process_id()) {
+        static_cast<void>(crew_.release());
+        engage();
     }
-    has_job_.notify_all();
+    if (crew_->threads.empty()) {
+        const std::unique_ptr<Forward::Workspace> workspace = forward_->make_workspace();
+        while (job->step(*forward_, *workspace)) {
+        }
+        return;
+    }
+    {
+        const std::lock_guard<std::mutex> lock(crew_->mutex);
+        crew_->jobs.push_back(job);
+    }
+    crew_->has_job.notify_all();
 }
 
-void ThreadPool::work() {
-    const std::unique_ptr<Forward::Workspace> workspace = forward_->make_workspace();
-    std::unique_lock<std::mutex> lock(mutex_);
+void ThreadPool::work(const Forward& forward, Crew& crew) {
+    const std::unique_ptr<Forward::Workspace> workspace = forward.make_workspace();
+    std::unique_lock<std::mutex> lock(crew.mutex);
     for (;;) {
-        has_job_.wait(lock, [this] { return is_closed_ || !jobs_.empty(); });
-        if (is_closed_) return;
-        const std::shared_ptr<Job> job = jobs_.front();
+        crew.has_job.wait(lock, [&crew] { return crew.is_closed || !crew.jobs.empty(); });
+        if (crew.is_closed) return;
+        const std::shared_ptr<Job> job = crew.jobs.front();
         lock.unlock();
-        const bool has_more = job->step(*forward_, *workspace);
+        const bool has_more = job->step(forward, *workspace);
         lock.lock();
-        if (!has_more && !jobs_.empty() && jobs_.front() == job) jobs_.pop_front();
+        if (!has_more && !crew.jobs.empty() && crew.jobs.front() == job) crew.jobs.pop_front();
     }
 }
 
@@ -207,6 +237,7 @@ Finished BulkJob::take(int milliseconds) {
 }
 
 void BulkJob::cancel() {
+    if (owner_ != process_id()) return;  // after fork(), nobody works on it here
     std::unique_lock<std::mutex> lock(mutex_);
     is_cancelled_ = true;
     changed_.notify_all();

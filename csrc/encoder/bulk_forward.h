@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "common/threads.h"
 #include "encoder/forward.h"
 #include "tokenizer/tokenizer.h"
 
@@ -49,6 +50,8 @@ class Job {
     virtual bool step(const Forward& forward, Forward::Workspace& workspace) = 0;
 };
 
+// Where the system starts no thread at all, the caller of `start` does the work. A process made by fork() has
+// none of its parent's threads: the first `start` there makes new ones.
 class ThreadPool {
   public:
     ThreadPool(std::shared_ptr<const Forward> forward, std::size_t threads);
@@ -56,19 +59,20 @@ class ThreadPool {
     ThreadPool(const ThreadPool&) = delete;
     ThreadPool& operator=(const ThreadPool&) = delete;
 
-    void start(std::shared_ptr<Job> job);
-    std::size_t threads() const { return threads_.size(); }
+    void start(const std::shared_ptr<Job>& job);
+    std::size_t threads() const { return wanted_; }
     const Forward& forward() const { return *forward_; }
 
   private:
-    void work();
+    struct Crew;  // the threads of one process and what they share
+
+    void engage();
+    static void work(const Forward& forward, Crew& crew);
 
     std::shared_ptr<const Forward> forward_;
-    std::mutex mutex_;
-    std::condition_variable has_job_;
-    std::deque<std::shared_ptr<Job>> jobs_;
-    bool is_closed_ = false;
-    std::vector<std::thread> threads_;
+    std::size_t wanted_;
+    std::mutex engaging_;
+    std::unique_ptr<Crew> crew_;
 };
 
 // Rows of the result that were finished since the last call.
@@ -135,6 +139,7 @@ class BulkJob : public Job {
     std::size_t done_ = 0, in_hand_ = 0;
     bool is_cancelled_ = false;
     std::exception_ptr error_;
+    int owner_ = process_id();
 };
 
 }  // namespace univar

@@ -5,12 +5,12 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
 #include "common/check.h"
 #include "common/cpu.h"
+#include "common/threads.h"
 #include "search/kernels.h"
 
 namespace univar::search {
@@ -176,12 +176,8 @@ class Search {
 
     Result run(std::size_t threads, float* scores, std::int64_t* indices) {
         const std::size_t parts = (rows_.n + kRowsAtOnce - 1) / kRowsAtOnce;
-        std::vector<std::thread> workers;
-        try {
-            for (std::size_t i = 1; i < std::min(threads, parts); ++i)
-                workers.emplace_back([this] { work(); });
-        } catch (const std::system_error&) {  // no more threads: those there are do it
-        }
+        const std::size_t others = std::max<std::size_t>(1, std::min(threads, parts)) - 1;
+        std::vector<std::thread> workers = start_threads(others, [this](std::size_t) { work(); });
         work();
         for (std::thread& worker : workers) worker.join();
         if (failed_) std::rethrow_exception(failed_);

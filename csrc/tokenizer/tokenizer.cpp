@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/check.h"
+#include "common/threads.h"
 
 namespace univar {
 
@@ -49,8 +50,7 @@ void run_workers(std::size_t n, Work work) {
             errors[worker] = std::current_exception();
         }
     };
-    std::vector<std::thread> threads;
-    for (std::size_t worker = 1; worker < n; ++worker) threads.emplace_back(guarded, worker);
+    std::vector<std::thread> threads = start_threads(n - 1, [&](std::size_t i) { guarded(i + 1); });
     guarded(0);
     for (std::thread& thread : threads) thread.join();
     for (const std::exception_ptr& error : errors)

@@ -83,7 +83,7 @@ def _heads(
     store: Store, words: bool, centre: str, cluster: str | None, threads: int | None, output: Output
 ) -> dict[str, Any] | None:
     """Fit and save words and heads; what is told of them, None where there are none."""
-    from univar.runtime import usable_cpus
+    from univar.runtime import thread_count
     from univar.search.fit_sources import fit_sources
     from univar.search.source_files import save
 
@@ -92,7 +92,7 @@ def _heads(
         words=words,
         centre_by=centre,
         cluster=cluster,
-        threads=threads or usable_cpus(),
+        threads=thread_count(threads),
         on_note=output.note,
     )
     if model is None:

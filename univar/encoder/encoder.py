@@ -57,8 +57,7 @@ class Encoder:
         truncate_dim: int | None = None,
         threads: int | None = None,
     ):
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1, got {threads}")
+        self._threads = runtime.thread_count(threads)
         self._device = runtime.choose_device(device)
         self._dtype = runtime.choose_dtype(dtype, self._device).chosen
         sources = resolve_parts(spec)
@@ -72,7 +71,6 @@ class Encoder:
         self.parts: dict[str, slice] = {
             name: slice(place * width, (place + 1) * width) for name, place in places.items()
         }
-        self._threads = threads or runtime.usable_cpus()
         self.tokenizer: Tokenizer = load_tokenizer(self._config.folder, self.max_length, self._threads)
         self._forwards = [self._load(source) for source in self._sources]
 

@@ -11,9 +11,11 @@ import functools
 import importlib
 import inspect
 import math
+import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,10 +47,12 @@ class TorchForward:
         self.batch_tokens = BATCH_TOKENS[device.type]
         self._threads = threads if device.type == "cpu" else 1
         self._transformer = PackedTransformer(config, weights, dtype, device)
-        self._workers = one_threaded_workers(self._threads)
+        self._workers, self._owner = one_threaded_workers(self._threads), os.getpid()
 
     def batches(self, ids: np.ndarray, cu_seqlens: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """(rows (b,) int64, embeddings (b, dim) float32) of packed texts, batch by batch."""
+        if self._owner != os.getpid():  # after fork() there are none of the parent's threads
+            self._workers, self._owner = one_threaded_workers(self._threads), os.getpid()
         share = -(-len(ids) // self._threads)  # a small call too keeps all threads busy
         budget = max(1, min(self.batch_tokens, share))
 
@@ -60,19 +64,40 @@ class TorchForward:
 
 
 def one_threaded_workers(n: int) -> ThreadPoolExecutor:
-    """n threads in which torch uses one thread each; the setting of all other threads stays."""
+    """n threads in which torch uses one thread each; the setting of all other threads stays.
+
+    Fewer than n, at least one, where the system starts no more.
+    """
     before = torch.get_num_threads()
+    while True:
+        workers = ThreadPoolExecutor(n, thread_name_prefix="univar-encoder")
+        if (started := _started(workers, n)) == n:
+            torch.set_num_threads(before)
+            return workers
+        workers.shutdown()
+        n = max(1, started)
+
+
+def _started(workers: ThreadPoolExecutor, n: int) -> int:
+    """How many of n threads could be started; each is set to one thread of torch."""
     all_started = threading.Barrier(n)
 
     def start(_: int) -> None:
         torch.get_num_threads()  # torch sets a thread up at its first question, undoing what came before
         torch.set_num_threads(1)
-        all_started.wait()
+        with suppress(threading.BrokenBarrierError):
+            all_started.wait()
 
-    workers = ThreadPoolExecutor(n, thread_name_prefix="univar-encoder")
-    list(workers.map(start, range(n)))
-    torch.set_num_threads(before)
-    return workers
+    asked: list[Future[None]] = []
+    try:
+        for number in range(n):
+            asked.append(workers.submit(start, number))
+    except RuntimeError:  # "can't start new thread"
+        all_started.abort()
+        if not asked:
+            raise
+    wait(asked)
+    return len(asked)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ class ExactSearch:
     ) -> None:
         self._embeddings = embeddings
         self._block_rows = block_rows or max(1, BLOCK_BYTES // (4 * dim))
-        self._threads = threads or runtime.usable_cpus()
+        self._threads = runtime.thread_count(threads)
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest rows, as `Index.search` without its checks. Raises DataError for NaN or infinity."""

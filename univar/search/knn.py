@@ -38,7 +38,5 @@ def knn(
         there = torch.from_numpy(np.ascontiguousarray(queries)).to(chosen)
         scores, indices = knn_on_device(there, torch.from_numpy(np.ascontiguousarray(corpus)), k)
         return scores.cpu().numpy(), indices.cpu().numpy()
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, got {threads}")
     search = ExactSearch(ArrayEmbeddings(corpus), corpus.shape[1], max(1, len(corpus)), threads)
     return search.search(queries, k)

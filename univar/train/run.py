@@ -124,7 +124,7 @@ class TrainRun:
         self.max_length = min(settings.max_length, self.config.positions)
         self.device = torch.device(runtime.choose_device(options.device))
         self.dtype = runtime.choose_dtype(settings.dtype, self.device.type).chosen
-        self._threads = (options.threads or runtime.usable_cpus()) if self.device.type == "cpu" else 1
+        self._threads = runtime.thread_count(options.threads) if self.device.type == "cpu" else 1
         make_folder(folder)
         with self.processes.first_by_itself():  # the others find the tokens written
             self.corpus: TokenCorpus = self._tokenised(inputs)

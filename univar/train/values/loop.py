@@ -94,7 +94,7 @@ class ValueRun:
         encoder = TrainableEncoder(config, adapted_weights(base, config), TORCH_DTYPES[self.dtype])
         self.encoder = _upper_layers(encoder, settings.trained_layers).to(self._device)
         self._objective = task.objective.to(self._device)
-        n = (threads or runtime.usable_cpus()) if self._device.type == "cpu" else 1
+        n = runtime.thread_count(threads) if self._device.type == "cpu" else 1
         self._back = Backpropagation(self.encoder, one_threaded_workers(n), n, settings.chunk_tokens)
         self.optimizer = self._make_optimizer()
         steps = max(1, round(settings.epochs * task.steps_per_epoch()))

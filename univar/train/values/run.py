@@ -144,7 +144,7 @@ class _Start:
         self.base: ResolvedSpec = resolve(settings.base)
         self.config: EncoderConfig = read_config(self.base.folder)
         self.max_length = min(settings.max_length, self.config.positions)
-        self.threads = self.options.threads or runtime.usable_cpus()
+        self.threads = runtime.thread_count(self.options.threads)
         self.folder = self.target.with_name(f"{self.target.name}.run")
         make_folder(self.folder)
 
