@@ -10,7 +10,7 @@ NATIVE_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inc
 extra = $(PIP) $$($(PY) -c 'import importlib.metadata as m; \
 	print(*(r.split(";")[0] for r in m.requires("univar-embed") if "extra == \"$(1)\"" in r and "univar" not in r))')
 
-.PHONY: demo dev test test-all check lint bench bench-native value-training ablations soak clean
+.PHONY: demo dev test test-all check lint bench bench-native truth value-training ablations soak clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -75,6 +75,10 @@ bench-native: $(VENV)/.bench
 	$(PY) -m benchmarks.end_to_end --out benchmarks/results/end_to_end.json
 	$(PY) -m benchmarks.tokenise --out benchmarks/results/tokenize.json
 	$(PY) -m benchmarks.training --out benchmarks/results/train.json
+
+# The tables of docs/results.md from the development data, under an hour; run again, it continues.
+truth: $(VENV)/.installed
+	$(PY) -m benchmarks.truth --work build/truth --out benchmarks/results/truth.json
 
 # The default preset for 30 minutes, then its evaluation: three quarters of an hour.
 value-training: $(VENV)/.installed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from univar.heads.geometry import Geometry
 from univar.heads.lda import Moments, fit_lda, held_out_log_odds
 
 
@@ -94,3 +95,19 @@ def test_what_cannot_be_fitted_says_so(y: np.ndarray, message: str) -> None:
     x = np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32)
     with pytest.raises(ValueError, match=message):
         fit_lda(Moments.of(x, y, 6))
+
+
+def test_places_in_the_space_of_the_classes_keep_the_whitened_distances_between_class_means() -> None:
+    x, y = classes()
+    moments = Moments.of(x, y, 5)
+    head = fit_lda(moments)
+    geometry = Geometry.of(moments, head)
+    means = moments.sums / moments.counts[:, None]
+    within = (moments.products - (means.T * moments.counts) @ means) / len(x)
+    shrunk = 0.7 * within + 0.3 * np.trace(within) / x.shape[1] * np.eye(x.shape[1])
+    places = geometry.coordinates(geometry.products(head.log_odds(means)))
+    apart = means[:, None] - means[None]
+    expected = np.einsum("abi,ij,abj->ab", apart, np.linalg.inv(shrunk), apart)
+    found = ((places[:, None] - places[None]) ** 2).sum(axis=-1)
+    assert places.shape == (5, 4)
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-3)

@@ -50,6 +50,16 @@ class Geometry:
         out: np.ndarray = odds - odds.mean(axis=1, keepdims=True) + self.offset
         return out
 
+    def coordinates(self, products: np.ndarray) -> np.ndarray:
+        """(n, R) float64 places of rows in the space of the classes, R <= K - 1, on orthogonal axes.
+
+        products: (n, K). Inner products of places are those of the whitened rows within that space.
+        """
+        values, axes = np.linalg.eigh(self.gram.astype(np.float64))
+        kept = values > 1e-6 * values.max(initial=0.0)
+        out: np.ndarray = products @ (axes[:, kept] / np.sqrt(values[kept]))
+        return out
+
     def strangeness(self, products: np.ndarray) -> np.ndarray:
         """(n,) squared distance to the nearest class. products: (n, K), of rows or of means of bags."""
         gram = self.gram.astype(np.float64)
