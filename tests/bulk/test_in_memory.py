@@ -62,3 +62,18 @@ def test_an_index_over_a_matrix() -> None:
 
 def test_dir_has_the_names_that_are_not_imported_yet() -> None:
     assert set(univar.__all__) <= set(dir(univar))
+
+
+def test_messages_name_the_rows_and_no_file(tmp_path: Path, tiny_bert: Path) -> None:
+    good = {"model": "m", "language": "eng", "question": "q ?", "answer": "care"}
+    with pytest.raises(DataError, match=r"^the rows given: no column 'answer'"):
+        embed(
+            pd.DataFrame([{"model": "m", "language": "eng", "question": "q ?"}]),
+            tmp_path / "a",
+            encoder=tiny_bert,
+        )
+    told: list[str] = []
+    report = embed([good, {**good, "model": ""}], tmp_path / "b", encoder=tiny_bert, on_rejected=told.append)
+    assert report.rejected == 1
+    assert told == ["the rows given, row 2: model is empty"]
+    assert "univar-" not in (tmp_path / "b" / "rejected.jsonl").read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -10,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.conftest import answer_rows, write_jsonl
+from tests.conftest import answer_rows, write_jsonl, write_tiny_bert
 from univar import Encoder, Store, embed
 from univar.bulk.default_encoder import choose_encoder, other_scripts
 from univar.bulk.plan import plan
+from univar.encoder.reading import ReadOptions, RowReader
+from univar.encoder.tokenizer import load_tokenizer
 from univar.errors import DataError, UsageError
 from univar.store import FLAG_QUESTION_CUT, FLAG_QUESTION_ONLY, FLAG_TRUNCATED, merge, verify
 
@@ -165,3 +168,15 @@ def test_letters_beyond_latin_script_are_counted() -> None:
     texts = ["Plain.", "Žluťoučký kůň", "我认为", "Правда!", "“— … 👍🏽", "ok 我", "ﬁn Tiếng Việt", "सच", ""]
     share = other_scripts(pa.array(texts, pa.large_string()))
     assert (share > 0.5).tolist() == [False, False, True, True, False, False, False, True, False]
+
+
+def test_paper_mode_counts_the_end_that_a_tokenizer_keeps(tmp_path: Path) -> None:
+    folder = write_tiny_bert(tmp_path / "bert")
+    settings = {"tokenizer_class": "BertTokenizer", "truncation_side": "left", "model_max_length": 12}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    reader = RowReader(load_tokenizer(folder, 12, 1), ReadOptions("paper"))
+    answers = ["care", "care duty law free risk trust family", "we " * 30]
+    pieces = reader.read(pa.array(["why ?"] * 3), pa.array(answers))
+    assert pieces.read.tolist() == [1, 7, 10]  # all but [CLS] and [SEP]
+    assert pieces.answer_tokens.tolist() == [1, 7, 30]
+    assert pieces.question_cut.tolist() == [False, True, True]

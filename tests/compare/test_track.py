@@ -214,3 +214,6 @@ def test_stores_of_different_encoders_are_embedded_again_where_asked(
     assert "embedding 12 rows of" in again.stderr
     assert "embedding" not in univar(*pair, "--encoder", tiny_bert, "--work", tmp_path / "work").stderr
     assert univar(*pair, "--encoder", tiny_bert).exit_code == 2
+    strangers = univar(*pair, "--work", tmp_path / "other")
+    assert strangers.exit_code == 2
+    assert "which univar does not ship: give its folder or hub id with -e" in strangers.stderr

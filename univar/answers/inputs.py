@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, BinaryIO, Protocol
 
-from univar.answers.rows import MAX_ROW_BYTES, ColumnNames, RawBatch
+from univar.answers.rows import MAX_ROW_BYTES, NAMES, ColumnNames, RawBatch
 from univar.errors import DataError, StoppedReading, UsageError
 from univar.files import escaped
 
@@ -386,7 +386,7 @@ def find_input(given: str | os.PathLike[str], reading: Reading) -> Input:
         raise UsageError(f"{path} is a pipe: {found.capitalize()} is read from a file only")
     if found in WHOLE_FILES and codec:
         raise UsageError(f"{path}: {found.capitalize()} is compressed inside: unpack the {endings[-1]} file")
-    return Input(path, escaped(path), found, codec, reading)
+    return Input(path, NAMES.get(path) or escaped(path), found, codec, reading)
 
 
 def _check_readable(path: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from univar.answers.rows import NAMES
 from univar.errors import DataError
 
 
@@ -16,6 +17,10 @@ def in_memory(inputs: Any) -> bool:
     if isinstance(inputs, list | tuple):
         return bool(inputs) and all(isinstance(row, dict) for row in inputs)
     return hasattr(inputs, "columns") and not isinstance(inputs, str)
+
+
+NAME = "the rows given"
+"""Stands in messages for the file."""
 
 
 @contextmanager
@@ -44,4 +49,8 @@ def as_file(inputs: Any) -> Iterator[Path]:
         except (pa.ArrowException, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise DataError(f"the rows cannot be read as a table: {reason}") from None
-        yield path
+        NAMES[str(path)] = NAME
+        try:
+            yield path
+        finally:
+            del NAMES[str(path)]

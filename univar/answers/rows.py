@@ -31,6 +31,10 @@ def is_empty(column: str) -> str:
     return f"{column} is empty"
 
 
+NAMES: dict[str, str] = {}
+"""What stands in messages for files that the user did not name (`univar.answers.memory`), by path."""
+
+
 @dataclass(frozen=True)
 class RowBatch:
     """Rows that can be embedded.

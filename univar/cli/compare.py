@@ -74,6 +74,7 @@ def compare(
         univar compare runs/answers model-0 model-1
     """
     from univar import files
+    from univar.cli.progress import Waiting
     from univar.compare.as_json import comparison_json
     from univar.compare.compare import compare as run
     from univar.compare.text import tables
@@ -83,16 +84,17 @@ def compare(
         files.refuse_existing(picture, force)
     if len(sources) == 1:
         raise UsageError(f"{sources[0]!r} alone cannot be compared: name two sources or none")
-    found = run(
-        Store(store),
-        parse_columns(by),
-        only=sources,
-        cluster=cluster,
-        part=part,
-        centre=centre,
-        floor=floor,
-        test=test or len(sources) == 2,
-    )
+    with Waiting("comparing sources", output):
+        found = run(
+            Store(store),
+            parse_columns(by),
+            only=sources,
+            cluster=cluster,
+            part=part,
+            centre=centre,
+            floor=floor,
+            test=test or len(sources) == 2,
+        )
     blocks = tables(found, all_pairs=all_pairs or output.form == "csv")
     if output.form == "csv":
         blocks = blocks[-1:]

@@ -43,6 +43,7 @@ def culture(
     """
     from univar import files
     from univar.cli.profile import choose_part
+    from univar.cli.progress import Waiting
     from univar.compare.culture import culture as run
     from univar.compare.culture_text import facts, tables
     from univar.store import Store
@@ -50,7 +51,8 @@ def culture(
     if picture is not None:
         files.refuse_existing(picture, force)
     opened = Store(store)
-    found = run(opened, folder, part=choose_part(opened, part, output), seed=seed)
+    with Waiting("comparing languages", output):
+        found = run(opened, folder, part=choose_part(opened, part, output), seed=seed)
     if picture is not None:
         from univar.compare.culture_picture import draw
 

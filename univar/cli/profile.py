@@ -74,6 +74,7 @@ def profile(
         univar profile runs/answers --picture values.svg
     """
     from univar import files
+    from univar.cli.progress import Waiting
     from univar.compare.profile import profile as run
     from univar.compare.profile_text import facts, tables
     from univar.store import Store
@@ -90,7 +91,8 @@ def profile(
     if save_probes is not None:
         probes.save(save_probes, force=force)
         output.note(f"probes of {len(probes.values)} values -> {save_probes}")
-    found = run(opened, probes, by=by, centring=centre, against=against, cluster=cluster)
+    with Waiting("scoring values", output):
+        found = run(opened, probes, by=by, centring=centre, against=against, cluster=cluster)
     if picture is not None or maps is not None:
         from univar.compare.circle import draw_circles, draw_maps
 

@@ -47,13 +47,15 @@ def same(
         univar same runs/a runs/b
         univar same runs/a runs/b --part values --json
     """
+    from univar.cli.progress import Waiting
     from univar.search.same import same_source
     from univar.search.sides import read_sides
 
     sides = read_sides(
         (a, b), encoder=encoder, part=part, cluster=cluster, reading=reading, on_note=output.note
     )
-    found = same_source(*sides)
+    with Waiting("testing", output):
+        found = same_source(*sides)
     interval = found.d2.text(4)
     floor = "unknown: no question was answered twice" if found.floor is None else f"{found.floor:.4f}"
     lines = [

@@ -46,10 +46,12 @@ def split(
     from univar.answers import read_rows
     from univar.answers.rows import RejectedRow
     from univar.answers.split import split_rows
+    from univar.cli.progress import Waiting
 
     rejected: list[RejectedRow] = []
     batches = read_rows(inputs, on_rejected=rejected.append, reading=reading)
-    found = split_rows(batches, Path(out), by=by.replace("-", "_"), share=share, seed=seed, force=force)
+    with Waiting("splitting", output):
+        found = split_rows(batches, Path(out), by=by.replace("-", "_"), share=share, seed=seed, force=force)
     for row in rejected:
         output.note(f"rejected {row.file}:{row.row}: {row.reason}")
     facts = {"rows": found.rows, "values": found.values, "rejected": len(rejected), "out": out}

@@ -75,6 +75,7 @@ def track(
         univar track runs/a runs/b --tolerance 0.01 --json
     """
     from univar import files
+    from univar.cli.progress import Waiting
     from univar.compare.releases import Releases, of_one_encoder
     from univar.compare.track import track as run
     from univar.compare.track_text import tables, tracking_json
@@ -83,15 +84,16 @@ def track(
     if picture is not None:
         files.refuse_existing(picture, force)
     stores = of_one_encoder([Store(path) for path in (baseline, *candidates)], encoder, work, output.note)
-    found = run(
-        Releases(stores),
-        cluster=cluster,
-        part=part,
-        tolerance=tolerance,
-        floor=floor,
-        looks=looks,
-        alpha=alpha,
-    )
+    with Waiting("testing the releases", output):
+        found = run(
+            Releases(stores),
+            cluster=cluster,
+            part=part,
+            tolerance=tolerance,
+            floor=floor,
+            looks=looks,
+            alpha=alpha,
+        )
     blocks = tables(found)[: 1 if output.form == "csv" else None]
     if picture is not None:
         from univar.compare.picture import draw_tracking

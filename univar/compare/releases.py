@@ -90,6 +90,7 @@ def of_one_encoder(
         raise UsageError("--encoder embeds the stores again: add --work FOLDER for them")
     from univar.bulk.again import embedded_again
     from univar.encoder.encoder import Encoder
+    from univar.search.attribute import shipped_encoder
 
-    loaded = Encoder(encoder or str(stores[0].encoder["id"]))
+    loaded = Encoder(encoder or shipped_encoder(stores[0]))
     return [embedded_again(store, loaded, work, on_note) for store in stores]

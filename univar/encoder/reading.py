@@ -142,13 +142,18 @@ class RowReader:
         """One piece a row, cut at the encoder's length; `tokens` may be 0, where the question fills it."""
         tokens = self._tokenizer.encode(qa_texts(questions, answers))
         room = self._tokenizer.max_length - self._frame.length - asked.lengths
+        question_cut = room < 0
+        if self._tokenizer.keeps_end:  # the answer is at the end, and the question loses what is too much
+            specials = len(self._frame.before) + len(self._frame.after)
+            room = np.full(len(room), self._tokenizer.max_length - specials)
+            question_cut = tokens.truncated
         return Pieces(
             ids=tokens.ids,
             cu_seqlens=tokens.cu_seqlens.astype(np.int64),
             rows=np.arange(len(tokens)),
             tokens=np.where(tokens.truncated, np.clip(room, 0, said.lengths), said.lengths),
             answer_tokens=said.lengths,
-            question_cut=room < 0,
+            question_cut=question_cut,
             unknown=said.share_of(self._unknown_id),
         )
 

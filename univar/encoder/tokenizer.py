@@ -67,6 +67,8 @@ class Tokenizer(Protocol):
     max_length: int
     threads: int
     vocab_size: int
+    keeps_end: bool
+    """Whether a text that is too long loses its beginning (truncation_side "left")."""
 
     def encode(self, texts: Texts) -> Tokens:
         """Tokens of each text, truncated to max_length. Raises DataError for a null."""
@@ -87,6 +89,8 @@ class NativeTokenizer:
     native: a Tokenizer of univar._native, for C++ that takes texts itself. It remembers the words it has
     seen, in a few MB a thread.
     """
+
+    keeps_end = False
 
     def __init__(
         self, native: _native.Tokenizer, files: WordPieceFiles | UnigramFiles, max_length: int, threads: int

@@ -44,7 +44,7 @@ class LibraryTokenizer:
         self.threads = threads
         self.vocab_size = 1 + max(library.get_vocab(with_added_tokens=True).values())
         self._library = library
-        self._keeps_end = keeps_end
+        self.keeps_end = keeps_end
         self._first, self._last = self._special_tokens()
         if max_length <= library.num_special_tokens_to_add(False):
             raise UsageError(f"max_length {max_length} leaves no room for text beside the special tokens")
@@ -91,12 +91,14 @@ class LibraryTokenizer:
         too_many = len(ids) - self.max_length
         if too_many <= 0:
             return ids
-        start = len(self._first) if self._keeps_end else len(ids) - len(self._last) - too_many
+        start = len(self._first) if self.keeps_end else len(ids) - len(self._last) - too_many
         return np.delete(ids, slice(start, start + too_many))
 
 
 class EndTokenizer:
     """A native tokenizer that keeps the end of a text that is too long (truncation_side "left")."""
+
+    keeps_end = True
 
     def __init__(self, tokenizer: NativeTokenizer):
         self.max_length = tokenizer.max_length

@@ -191,6 +191,22 @@ def embedded(store: Store, encoder: Encoder, questions: Any, answers: Any) -> np
     return encoder.encode_qa(questions, answers, read=ReadOptions.from_text_format(store.text_format))
 
 
+def shipped_encoder(store: Store) -> str:
+    """The id of the encoder that made the store, if univar ships it; UsageError asks for any other one.
+
+    A store may be a stranger's: a folder or a hub id that it names is loaded only if the user names it too.
+    """
+    from univar.encoder.spec import COMPOSITES, PACKAGED
+
+    named = str(store.encoder["id"])
+    if named not in {*PACKAGED, *COMPOSITES}:
+        raise UsageError(
+            f"{store.path} needs the encoder {named}, which univar does not ship: "
+            "give its folder or hub id with -e (--encoder)"
+        )
+    return named
+
+
 def store_encoder(store: Store, spec: str | None = None, **running: Any) -> Encoder:
     """The encoder that made the store, found by its id or at `spec`.
 
@@ -201,14 +217,10 @@ def store_encoder(store: Store, spec: str | None = None, **running: Any) -> Enco
     UsageError if it is not found, or to be named.
     """
     from univar.encoder.encoder import Encoder
-    from univar.encoder.spec import COMPOSITES, PACKAGED
 
     made_by = store.encoder
-    if spec is None and made_by["id"] not in {*PACKAGED, *COMPOSITES}:
-        raise UsageError(
-            f"{store.path} needs the encoder {made_by['id']}, which univar does not ship: "
-            "give its folder or hub id with -e (--encoder)"
-        )
+    if spec is None:
+        shipped_encoder(store)
     options = {"max_length": made_by["max_length"], "truncate_dim": made_by["dim"], **running}
     try:
         encoder = Encoder(spec or made_by["id"], **options)
