@@ -203,3 +203,19 @@ def test_trackers(tmp_path: Path) -> None:
     tracker.write(0, {"loss": 1.0})
     tracker.close()
     assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_share_of_tokens_that_the_base_lacks(tiny_bert: Path, tmp_path: Path, univar: Run) -> None:
+    rows = styled_rows()
+    for row in rows[::2]:
+        row["answer"] += " 好 好 好 好 好"
+    corpus = write_rows(tmp_path / "corpus.jsonl", rows)
+    folder = build_corpus([corpus], load_tokenizer(tiny_bert, 64), cache=tmp_path, tokenizer_id="t")
+    unknown = json.loads((tiny_bert / "tokenizer.json").read_text())["model"]["vocab"]["[UNK]"]
+    assert folder.counts.unknown_tokens == np.count_nonzero(folder.ids == unknown) == 5 * len(rows[::2])
+    options = ("--base", tiny_bert, "--steps", "1", "--batch", "8", "--set", "validate_every=0")
+    done = univar("train", corpus, "-o", tmp_path / "out", *options)
+    share = 100 * folder.counts.unknown_tokens / len(folder.ids)
+    assert f"{share:.1f} % of the answers' tokens are unknown to" in done.stderr
+    plain = write_rows(tmp_path / "plain.jsonl", styled_rows())
+    assert "unknown to" not in univar("train", plain, "-o", tmp_path / "plain", *options).stderr

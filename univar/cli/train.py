@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from univar.answers.inputs import Reading
     from univar.train.run import TrainProgress
 
+UNKNOWN_TOLD = 0.05
+"""Share of unknown tokens from which on the command says so."""
+
 _ENDS = ("steps", "epochs", "budget_minutes")
 _OLD_NAMES = {"rejected": "refused", "first_rejected": "first_refused", "declined": "refusals"}
 
@@ -151,6 +154,11 @@ def train(
             should_stop=stop_on_signals().is_set,
         )
     output.result({"folder": report.folder, **report.facts}, report.summary(), _OLD_NAMES)
+    if report.facts["unknown_share"] > UNKNOWN_TOLD:
+        output.note(
+            f"{100 * report.facts['unknown_share']:.1f} % of the answers' tokens are unknown to "
+            f"{settings.base}: train another base for their languages, such as --base e5-multilingual"
+        )
     if report.folder is None:
         output.note("interrupted: run the same command with --resume to continue")
         raise SystemExit(EXIT_INTERRUPTED)

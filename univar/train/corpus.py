@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,7 +29,7 @@ from univar.schema import content_hashes, qa_texts, source_label
 if TYPE_CHECKING:
     from univar.encoder.tokenizer import Tokens
 
-FORMAT = "univar-token-corpus/2"
+FORMAT = "univar-token-corpus/3"
 _ARRAYS = ("starts", "sources", "questions", "wordings", "files", "rows")
 _COLUMNS = ("model", "language", "question_id", "question", "answer")
 _SAMPLES = ("care for it", "care for it\nfair work")
@@ -44,7 +45,7 @@ class TokenizesTexts(Protocol):
 
 @dataclass
 class CorpusCounts:
-    """What became of every row that was read; the last three are among `kept`.
+    """What became of every row that was read; the last four are of those `kept`.
 
     duplicates:     left out, since the same source gave the same answer to the same question before
     shared_answers: left out, since another source gave the same answer to the same question before
@@ -62,6 +63,7 @@ class CorpusCounts:
     declined: int = 0
     naming_models: int = 0
     truncated: int = 0
+    unknown_tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -250,6 +252,7 @@ class _Intake:
         self._columns: dict[str, list[np.ndarray]] = {name: [] for name in _ARRAYS}
         self._n_wordings = 0
         self._specials = _special_tokens(tokenizer)
+        self._unknown = _unknown_token(tokenizer)
 
     def add(self, table: pa.Table, file: str, rows: np.ndarray) -> None:
         column = {name: table[name].combine_chunks() for name in ("question", "answer")}
@@ -287,7 +290,9 @@ class _Intake:
         lengths = np.diff(tokens.cu_seqlens)
         places = np.arange(len(tokens.ids)) - np.repeat(tokens.cu_seqlens[:-1], lengths)
         inner = (places >= len(opening)) & (places < np.repeat(lengths, lengths) - len(closing))
-        os_call(self._ids_file.write, np.ascontiguousarray(tokens.ids[inner], np.int32).data)
+        ids = np.ascontiguousarray(tokens.ids[inner], np.int32)
+        os_call(self._ids_file.write, ids.data)
+        self.counts.unknown_tokens += int(np.count_nonzero(ids == self._unknown))
         self._columns["starts"].append(lengths - len(opening) - len(closing))
         self.counts.truncated += int(tokens.truncated.sum())
 
@@ -337,6 +342,13 @@ def _merged_questions(questions: np.ndarray, wordings: np.ndarray) -> np.ndarray
     for number in np.flatnonzero(pairs[0, 1:] == pairs[0, :-1]).tolist():
         parent[root(int(pairs[1, number + 1]))] = root(int(pairs[1, number]))
     return np.array([root(question) for question in range(len(parent))], np.int32)[questions]
+
+
+def _unknown_token(tokenizer: TokenizesTexts) -> int | None:
+    """The token that stands for what the vocabulary lacks; None where two letters of dead scripts differ."""
+    tokens = tokenizer.encode(["\U00013000", "\U00012000"])
+    found = [tokens.ids[a:b].tolist() for a, b in pairwise(tokens.cu_seqlens.tolist())]
+    return int(found[0][-2]) if found[0] == found[1] and len(found[0]) > 2 else None
 
 
 def _special_tokens(tokenizer: TokenizesTexts) -> tuple[list[int], list[int], list[int]]:

@@ -54,6 +54,7 @@ def facts_of(run: TrainRun) -> dict[str, Any]:
         "inputs": corpus.file_names,
         "rows": counts.pop("kept"),
         **counts,
+        "unknown_share": counts["unknown_tokens"] / max(1, len(corpus.ids)),
         "sources": len(corpus.source_names),
         "left_out_sources": run.sampler.left_out_sources,
         "layers": run.config.layers,
