@@ -42,6 +42,14 @@ NEW_FILE = click.Path(dir_okay=False, path_type=Path)
     show_default=True,
     help="Noise floor: a source in other wordings, sampled again, or the larger of both.",
 )
+@click.option(
+    "--pair",
+    "family",
+    multiple=True,
+    metavar="A=B",
+    help="Compare and test this pair only; p is corrected for the pairs that are named. Repeatable.",
+)
+@click.option("--energy", is_flag=True, help="Also give energy distances, which see differences of spread.")
 @click.option("--test", is_flag=True, help="Also test each pair, with p-values corrected for all pairs.")
 @click.option("--all-pairs", is_flag=True, help="List all pairs, however many.")
 @click.option(
@@ -57,6 +65,8 @@ def compare(
     part: str,
     centre: str,
     floor: str,
+    family: tuple[str, ...],
+    energy: bool,
     test: bool,
     all_pairs: bool,
     picture: Path | None,
@@ -72,6 +82,7 @@ def compare(
         univar compare runs/answers
         univar compare runs/answers --by source --test
         univar compare runs/answers model-0 model-1
+        univar compare runs/answers --pair model-0=model-1 --pair model-0=model-2 --energy
     """
     from univar import files
     from univar.cli.progress import Waiting
@@ -94,6 +105,8 @@ def compare(
             centre=centre,
             floor=floor,
             test=test or len(sources) == 2,
+            family=[_pair(text) for text in family],
+            energy=energy,
         )
     blocks = tables(found, all_pairs=all_pairs or output.form == "csv")
     if output.form == "csv":
@@ -103,6 +116,14 @@ def compare(
 
         draw_comparison(found, picture)
     output.result(comparison_json(found), blocks)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """`A=B` as (A, B)."""
+    a, equals, b = (part.strip() for part in text.partition("="))
+    if not (a and equals and b):
+        raise UsageError(f"--pair {text!r} is not A=B, such as --pair old-model=new-model")
+    return a, b
 
 
 def parse_columns(text: str) -> list[str]:

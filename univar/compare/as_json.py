@@ -49,6 +49,7 @@ def _detail(found: Detail) -> dict[str, Any]:
         "probes": [probe_json(each) for each in found.probes],
         "declined": asdict(found.flips),
         "energy": interval_json(found.energy),
+        "moved": [asdict(each) for each in found.moved],
     }
 
 
@@ -66,6 +67,8 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "pairing": pair.pairing,
         "p": pair.p,
         "p_holm": pair.p_holm,
+        "detectable": pair.detectable,
+        "energy": None if pair.energy is None else interval_json(pair.energy),
     }
 
 

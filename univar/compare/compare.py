@@ -15,8 +15,8 @@ from univar.compare.rows import Rows, rows_of
 from univar.compare.variance import Consistency, Shares, consistencies, factors_of, variance_shares
 from univar.errors import DataError, UsageError
 from univar.statistics.centring import centre
-from univar.statistics.distances import DistanceMatrix
-from univar.statistics.intervals import MIN_CLUSTERS, Interval
+from univar.statistics.distances import DistanceMatrix, paired_energy
+from univar.statistics.intervals import MIN_CLUSTERS, Interval, smallest_detectable
 from univar.statistics.permutation import PERMUTATIONS, holm, sign_flip, unresolvable
 
 if TYPE_CHECKING:
@@ -28,7 +28,10 @@ FLOORS = ("auto", "wording", "sample")
 
 @dataclass(frozen=True)
 class Pair:
-    """Two sources: D2 with its interval, one of PAIRINGS, p and Holm's p if tested."""
+    """Two sources: D2 with its interval, one of PAIRINGS, p and Holm's p if tested.
+
+    detectable: D2 that so many propositions show with 80 % power; energy: the energy distance, if asked for
+    """
 
     a: str
     b: str
@@ -36,6 +39,8 @@ class Pair:
     pairing: str
     p: float | None = None
     p_holm: float | None = None
+    detectable: float | None = None
+    energy: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,8 @@ def compare(
     centre: str = "none",
     floor: str = "auto",
     test: bool = False,
+    family: Sequence[tuple[str, str]] = (),
+    energy: bool = False,
 ) -> Comparison:
     """D2 between all pairs of sources, with intervals over propositions and the noise floor.
 
@@ -94,6 +101,8 @@ def compare(
     cluster: COLUMN or COLUMN:K, what counts once
     part:    of the embeddings; centre: one of CENTRES; floor: one of FLOORS
     test:    also give the sign-flip p-value of each pair, corrected for all
+    family:  the pairs that are asked about: no other is given, and p is corrected for these alone
+    energy:  also give each pair's energy distance, which sees differences of spread too
     Raises DataError for fewer than two sources, UsageError for names that the store lacks.
     """
     whole = rows_of(store, by, cluster=cluster, part=part)
@@ -103,11 +112,13 @@ def compare(
     rows, taken = kept(_with_embeddings(whole, embeddings), only)
     cells = cells_of(rows)
     found, pairing = distances(cells)
-    pairs = _pairs(rows.sources, found, pairing)
+    pairs = _chosen(_pairs(rows.sources, found, pairing), family)
     notes = [*rows.notes, *(it for it in (note, unlike) if it), *_coverage(found, pairing)]
-    if test:
-        pairs, tested = _tested(pairs, cells)
+    if test or family:
+        pairs, tested = _tested(pairs, cells, rows.sources)
         notes += tested
+    if energy:
+        pairs = _with_energy(pairs, cells, rows.sources)
     known = floors(rows)
     return Comparison(
         tuple(by),
@@ -180,23 +191,49 @@ def _with_embeddings(rows: Rows, embeddings: np.ndarray) -> Rows:
 
 def _pairs(names: Sequence[str], found: DistanceMatrix, pairing: np.ndarray) -> list[Pair]:
     return [
-        Pair(names[a], names[b], found.interval(a, b), PAIRINGS[pairing[a, b]])
+        Pair(names[a], names[b], interval, PAIRINGS[pairing[a, b]], detectable=smallest_detectable(interval))
         for a in range(len(names))
         for b in range(a + 1, len(names))
+        for interval in [found.interval(a, b)]
     ]
 
 
-def _tested(pairs: list[Pair], cells: Cells) -> tuple[list[Pair], list[str]]:
+def _chosen(pairs: list[Pair], family: Sequence[tuple[str, str]]) -> list[Pair]:
+    """Those of a family, in its order; all where there is none. UsageError for names that are no pair."""
+    known = {frozenset((pair.a, pair.b)): pair for pair in pairs}
+    chosen = []
+    for a, b in family:
+        if (pair := known.get(frozenset((a, b)))) is None:
+            names = list(dict.fromkeys(name for each in pairs for name in (each.a, each.b)))
+            raise UsageError(f"{a}={b} names no two of the sources; there are {_listed(names)}")
+        if pair not in chosen:
+            chosen.append(pair)
+    return chosen or pairs
+
+
+def _with_energy(pairs: list[Pair], cells: Cells, names: Sequence[str]) -> list[Pair]:
+    """The pairs with their energy distances, NaN where fewer than two propositions are shared."""
+    from dataclasses import replace
+
+    sides = {name: cells.of(number) for number, name in enumerate(names)}
+    found = []
+    for pair in pairs:
+        left, right, codes, _ = matched(sides[pair.a], sides[pair.b])
+        distance = paired_energy(left, right) if len(codes) > 1 else Interval(np.nan, None, None, len(codes))
+        found.append(replace(pair, energy=distance))
+    return found
+
+
+def _tested(pairs: list[Pair], cells: Cells, names: Sequence[str]) -> tuple[list[Pair], list[str]]:
     """The pairs with sign-flip p-values, Holm over all of them, and sentences on the family."""
     from dataclasses import replace
 
-    sides = [cells.of(source) for source in range(cells.n_sources)]
+    sides = {name: cells.of(number) for number, name in enumerate(names)}
     p, fewest = [], 60
-    for a in range(len(sides)):
-        for b in range(a + 1, len(sides)):
-            left, right, codes, _ = matched(sides[a], sides[b])
-            p.append(sign_flip(left, right) if len(codes) > 1 else np.nan)
-            fewest = min(fewest, len(codes) or fewest)
+    for pair in pairs:
+        left, right, codes, _ = matched(sides[pair.a], sides[pair.b])
+        p.append(sign_flip(left, right) if len(codes) > 1 else np.nan)
+        fewest = min(fewest, len(codes) or fewest)
     values = zip(pairs, p, holm(p).tolist(), strict=True)
     tested = [
         replace(pair, p=None if np.isnan(one) else one, p_holm=None if np.isnan(one) else corrected)

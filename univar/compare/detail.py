@@ -36,6 +36,19 @@ class QuestionPair:
 
 
 @dataclass(frozen=True)
+class MovedAnswer:
+    """An answer of one source and the one of the other that it was carried to (`univar.compare.transport`).
+
+    squared: how far, as |d|^2
+    """
+
+    proposition: str
+    squared: float
+    a: str
+    b: str
+
+
+@dataclass(frozen=True)
 class Flips:
     """Propositions that one side declines, by most of its answers, and the other answers."""
 
@@ -49,6 +62,7 @@ class Flips:
 class Detail:
     """Two sources in detail: questions from farthest to nearest, values, declined answers.
 
+    moved:  answers of `a` that were carried farthest to those of `b`, where a side gave several
     energy: energy distance over the propositions, which also sees differences of spread
     """
 
@@ -60,6 +74,7 @@ class Detail:
     flips: Flips
     energy: Interval
     notes: tuple[str, ...]
+    moved: tuple[MovedAnswer, ...] = ()
 
 
 def detail(store: Store, rows: Rows, part: str | None, codes: np.ndarray) -> Detail:
@@ -87,6 +102,7 @@ def detail(store: Store, rows: Rows, part: str | None, codes: np.ndarray) -> Det
     found = by_probe(probes, left, right) if probes is not None else []
     of = value_of_cluster(store, rows, codes)
     values = by_value(left, right, clusters, of)
+    moved, unmoved = _moved(store, rows, codes)
     return Detail(
         rows.sources[0],
         rows.sources[1],
@@ -95,5 +111,22 @@ def detail(store: Store, rows: Rows, part: str | None, codes: np.ndarray) -> Det
         tuple(found),
         flips,
         paired_energy(left, right),
-        (note,) if note else (),
+        tuple(it for it in (note, unmoved) if it),
+        moved,
     )
+
+
+def _moved(store: Store, rows: Rows, codes: np.ndarray) -> tuple[tuple[MovedAnswer, ...], str | None]:
+    """The answers that moved farthest, or a sentence on what is missing to say so."""
+    from univar.compare import transport
+
+    if not len(transport.several(rows)):
+        return (), None
+    if not transport.is_installed():
+        return (), "which answers moved is found by optimal transport: pip install 'univar-embed[compare]'"
+    found = transport.moves(rows)[: transport.SHOWN]
+    texts = [store.text("answer", codes[[move.a, move.b]].tolist()) for move in found]
+    return tuple(
+        MovedAnswer(rows.clusters[move.proposition], move.cost, a, b)
+        for move, (a, b) in zip(found, texts, strict=True)
+    ), None

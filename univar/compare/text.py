@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from univar.compare.compare import Comparison, Pair
-from univar.compare.detail import Detail, QuestionPair
+from univar.compare.detail import Detail, MovedAnswer, QuestionPair
 from univar.compare.floor import Floor
 from univar.compare.probes import ProbeShift
 from univar.compare.variance import Consistency
@@ -71,6 +71,8 @@ def _pairs(
         Column("propositions", lambda pair: str(pair.distance.clusters)),
         Column("p", lambda pair: "" if pair.p is None else f"{pair.p:.4f}"),
         Column("p (Holm)", lambda pair: "" if pair.p_holm is None else f"{pair.p_holm:.4f}"),
+        Column("detectable", lambda pair: "" if pair.detectable is None else f"{pair.detectable:.{DIGITS}f}"),
+        Column("energy", lambda pair: "" if pair.energy is None else _cell(pair.energy, True)),
         Column(
             "paired by", lambda pair: {"prompt": "", "unpaired": "nothing"}.get(pair.pairing, pair.pairing)
         ),
@@ -119,6 +121,14 @@ def _details(found: Detail) -> list[Table]:
     energy = f"energy distance {found.energy.text(DIGITS)}: also sees differences of spread"
     notes = (note, energy, *found.notes)
     blocks = [Table.of(found.questions, asked, "Questions, farthest to nearest", 1, notes)]
+    if found.moved:
+        carried: list[Column[MovedAnswer]] = [
+            Column("proposition", lambda each: each.proposition),
+            Column("squared", lambda each: f"{each.squared:.3f}"),
+            Column(found.a, lambda each: _start(each.a)),
+            Column(f"carried to, {found.b}", lambda each: _start(each.b)),
+        ]
+        blocks.append(Table.of(found.moved, carried, "Answers that moved farthest (optimal transport)", 1))
     if found.values:
         rows = [
             [name, d2.text(DIGITS), str(d2.clusters), *("" if it is None else f"{it:.4f}" for it in both)]
