@@ -18,6 +18,7 @@ from univar.tables import Table
 WITHOUT = {
     "attribute": "prints a block for each answer; --json prints a line for each",
     "export-model": "writes a folder",
+    "serve": "answers over HTTP",
     "questions sample": "writes a file",
     "questions export": "writes a file",
     "questions generate": "writes a file",
