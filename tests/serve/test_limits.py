@@ -177,3 +177,14 @@ def test_an_encoder_that_hangs_ends_the_server(encoder: Controlled, monkeypatch:
             until(lambda: server.server.failure is not None)
             assert "has not finished a batch" in str(server.server.failure)
             encoder.go.set()
+
+
+def test_more_work_than_fits_in_a_request_is_refused_at_once(server: Running, encoder: Controlled) -> None:
+    pool, sent = started(server, encoder, 1)
+    server.server.service.engine.load.tokens_per_s = 1e-3
+    reply = server.embed("we")
+    assert (reply.status_code, reply.headers["retry-after"]) == (503, "60")
+    assert server.server.service.engine.load.requests == 1
+    encoder.go.set()
+    assert sent[0].result().status_code == 200
+    pool.shutdown()

@@ -38,9 +38,7 @@ def create_app(service: Service) -> ASGIApp:
     _add_basics(app, service)
     _add_embeddings(app, service)
     add_judging(app, service)
-    gate: ASGIApp = Gate(
-        app, service.settings, service.metrics, service.retry_after_s, lambda: service.draining
-    )
+    gate: ASGIApp = Gate(app, service)
     if origins := service.settings.cors_allow_origin:
         gate = CORSMiddleware(
             gate,

@@ -10,7 +10,6 @@ import asyncio
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from univar.serve.replies import Refusal
@@ -18,8 +17,7 @@ from univar.serve.replies import Refusal
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from univar.serve.metrics import Metrics
-    from univar.serve.settings import Settings
+    from univar.serve.service import Service
 
 OPEN_PATHS = frozenset({"/", "/healthz"})
 """What needs no key: the page, which asks for it, and the sign of life."""
@@ -39,16 +37,10 @@ _HEADERS = (
 class Gate:
     """Lets requests through to `app`, or answers them itself."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        metrics: Metrics,
-        retry_after_s: Callable[[], int],
-        is_draining: Callable[[], bool],
-    ) -> None:
-        self.app, self.settings, self.metrics = app, settings, metrics
-        self.retry_after_s, self.is_draining = retry_after_s, is_draining
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self.service = app, service
+        settings = service.settings
+        self.settings = settings
         self.running = 0
         self.bytes_held = 0
         key = settings.api_key
@@ -65,14 +57,14 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                last = ((b"connection", b"close"),) if self.is_draining() else ()
+                last = ((b"connection", b"close"),) if self.service.draining else ()
                 message = {**message, "headers": [*message.get("headers", ()), *_HEADERS, *last]}
             await send(message)
 
         try:
             await self._answer(scope, receive, send_with_headers)
         finally:
-            self.metrics.answered(scope["path"], status, time.monotonic() - began)
+            self.service.metrics.answered(scope["path"], status, time.monotonic() - began)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(scope, receive)
@@ -99,6 +91,7 @@ class Gate:
             raise self._too_large()
         if self.running >= self.settings.max_concurrent_requests:
             raise self._full("the server works on as many requests as it takes")
+        self.service.check_busy()
         held = declared if declared is not None else limit
         if self.bytes_held + held > self.settings.bytes_in_flight:
             raise self._full("the server holds as much text as it takes")
@@ -125,7 +118,7 @@ class Gate:
         )
 
     def _full(self, why: str) -> Refusal:
-        return Refusal(503, f"{why}: ask again later", retry_after_s=self.retry_after_s())
+        return Refusal(503, f"{why}: ask again later", retry_after_s=self.service.retry_after_s())
 
     def _check_key(self, scope: Scope) -> None:
         """Compare the key in constant time, by hashes of one length."""

@@ -64,8 +64,7 @@ class Service:
     ) -> Embedded:
         """Embeddings of one request's answers. may_cut: answers that are too long are read in part."""
         self.check_count(len(answers))
-        if self.engine.seconds_of_work() > BUSY_SHARE * self.settings.request_timeout_s:
-            raise self.unavailable("what waits would take longer than a request may: ask again later")
+        self.check_busy()  # again: what came while the body was read
         try:
             job = self.engine.submit(questions, answers, read)
         except EngineFault as fault:
@@ -93,6 +92,11 @@ class Service:
             return await asyncio.wait_for(in_turn(), self.settings.request_timeout_s)
         except asyncio.TimeoutError:
             raise self.unavailable("no answer in time: ask again later") from None
+
+    def check_busy(self) -> None:
+        """Raises Refusal where what waits takes about as long as a request may."""
+        if self.engine.seconds_of_work() > BUSY_SHARE * self.settings.request_timeout_s:
+            raise self.unavailable("what waits would take longer than a request may: ask again later")
 
     def check_count(self, texts: int) -> None:
         """Raises Refusal for more texts than a request may have."""
