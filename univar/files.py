@@ -236,7 +236,8 @@ def refuse_irregular(path: Path) -> None:
 
 
 def file_sha256(path: Path) -> str:
-    """Checksum of a file's bytes."""
+    """Checksum of a file's bytes. Raises DataError unless it is a regular file."""
+    refuse_irregular(path)
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while part := file.read(1 << 20):

@@ -35,7 +35,15 @@ REQUIRED_COLUMNS = ("model", "language", "question", "answer")
 IDENTITY_COLUMNS = ("id", "model", "language", "question_id", "question", "answer")
 """Two rows that agree in all of these are one row."""
 
-TEXT_COLUMNS = ("id", "question", "answer", "original_question", "original_answer", "sampling")
+TEXT_COLUMNS = (
+    "id",
+    "question",
+    "answer",
+    "original_question",
+    "original_answer",
+    "reasoning",
+    "sampling",
+)
 """Columns stored as offsets and bytes; every other column repeats and is stored as codes."""
 
 DERIVED_COLUMN = "source"

@@ -13,7 +13,7 @@ from univar import schema
 from univar._native import HashIndex
 from univar.bulk.report import EmbedReport
 from univar.bulk.windows import RowFilter
-from univar.store import EmbeddedRows, Store, StoreWriter, verify
+from univar.store import EmbeddedRows, Store, StoreWriter, export, verify
 from univar.store.merging import merge
 
 OLD = ["ara", "pes", "cmn", "eng", "arb"]
@@ -77,3 +77,19 @@ def test_rows_stored_before_scripts_were_kept_are_not_embedded_again(tmp_path: P
     assert list(windows) == []
     assert (report.rows_read, report.already_stored) == (3, 3)
     assert schema.normalize_language("zho_Hant") == "zho_Hant"
+
+
+def test_reasoning_kept_as_codes_reads_like_reasoning_kept_as_text(tmp_path, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(schema, "TEXT_COLUMNS", tuple(n for n in schema.TEXT_COLUMNS if n != "reasoning"))
+        path = write(tmp_path / "s", rows(3, 0, reasoning=["a", "b", ""]))
+    write(path, rows(2, 1, reasoning=["a", "c"]))
+    store = Store(path)
+    assert [shard.is_coded("reasoning") for shard in store.shards] == [True, False]
+    assert store.column("reasoning").tolist() == ["a", "b", "", "a", "c"]
+    codes, labels = store.codes("reasoning")
+    assert [labels[code] for code in codes] == ["a", "b", "", "a", "c"]
+    merge([path], tmp_path / "merged")
+    assert Store(tmp_path / "merged").column("reasoning").tolist() == ["a", "b", "", "a", "c"]
+    export(store, tmp_path / "e.csv", text=False)
+    assert "reasoning" not in (tmp_path / "e.csv").read_text().splitlines()[0]

@@ -6,7 +6,6 @@ Only safetensors: nothing is unpickled.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ import numpy as np
 
 from univar.encoder.config import EncoderConfig
 from univar.errors import DataError
-from univar.files import os_call
+from univar.files import os_call, read_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -230,8 +229,11 @@ class _Reader:
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files of an encoder's folder; DataError where there are none."""
     index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    if index.exists():
+        placed = read_json(index).get("weight_map")
+        if not isinstance(placed, dict) or not all(isinstance(name, str) for name in placed.values()):
+            raise DataError(f"{index} does not say which file holds each weight: fetch it again")
+        names = sorted(set(placed.values()))
         files = [folder / Path(name).name for name in names]
     else:
         files = [folder / "model.safetensors"]

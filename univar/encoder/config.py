@@ -125,6 +125,8 @@ def read_config(folder: Path) -> EncoderConfig:
     wrong = [name for name in _COUNTS if not 0 < sizes[name] < _MOST]
     if wrong:
         raise DataError(f"{path}: {wrong[0]} is {sizes[wrong[0]]}: no encoder has that many")
+    if not 0 <= sizes["norm_eps"] < 1:
+        raise DataError(f"{path}: layer_norm_eps is {sizes['norm_eps']}: give a small number, such as 1e-12")
     if sizes["dim"] % sizes["heads"]:
         raise DataError(
             f"{path}: {sizes['dim']} dims cannot be divided among {sizes['heads']} attention heads"

@@ -10,7 +10,8 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 
-from univar.errors import ProviderError, UsageError, did_you_mean
+from univar.errors import DataError, ProviderError, UsageError, did_you_mean
+from univar.files import refuse_irregular
 
 PACKAGED = {
     "univar-mini": "minilm",
@@ -142,9 +143,13 @@ def revision_of(folder: Path) -> str:
     kept = [path for path in folder.rglob("*") if path.suffix in (".json", ".safetensors", ".txt")]
     for path in sorted(kept, key=lambda path: path.relative_to(folder).as_posix()):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
+        try:
+            refuse_irregular(path)
+            with open(path, "rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()[:16]
 
 

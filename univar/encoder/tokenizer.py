@@ -149,6 +149,8 @@ def load_tokenizer(folder: str | Path, max_length: int, threads: int = 1) -> Tok
         tokenizer = _open_native(native, max_length, threads)
     except ValueError as error:  # what only the native class can check
         raise DataError(f"the tokenizer in {folder} is not valid: {error}") from error
+    except TypeError:  # a lone surrogate, which no UTF-8 text holds
+        raise DataError(f"the tokenizer in {folder} has a token that is not Unicode text") from None
     if files.keeps_end:
         from univar.encoder.tokenizer_library import EndTokenizer
 

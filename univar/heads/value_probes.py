@@ -135,6 +135,7 @@ class ValueProbes:
         from safetensors import SafetensorError, safe_open
 
         try:
+            files.refuse_irregular(Path(path))
             with safe_open(str(path), "numpy") as file:
                 facts = json.loads((file.metadata() or {})["univar"])
                 tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118

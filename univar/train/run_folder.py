@@ -25,6 +25,7 @@ from univar.files import (
     new_folder,
     os_call,
     read_json,
+    refuse_irregular,
     reported,
     text_sha256,
 )
@@ -86,6 +87,7 @@ class RunFolder:
         from safetensors import SafetensorError, safe_open
 
         try:
+            refuse_irregular(self._kept)
             with safe_open(self._kept, "pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
                 told = (file.metadata() or {}).get("sha256", "")
