@@ -144,6 +144,8 @@ def unknown(model: SourceModel, head: SourceHead, train_x: np.ndarray, x: np.nda
     scale = np.ones(x.shape[1], np.float32)
     if "words" in model.blocks.slices:
         scale[model.blocks.slices["words"]] = head.words_weight
+    if "terms" in model.blocks.slices:
+        scale[model.blocks.slices["terms"]] = 0
     sources = np.unique(model.codes)
     drawn, truth = HeldOut(np.zeros((len(y), 1)), y, clusters).draw(UNKNOWN_SIZE, 20 * len(sources), seed=5)
     if not drawn:

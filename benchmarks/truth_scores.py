@@ -51,9 +51,7 @@ class EvalRows:
         x = np.zeros((len(store), model.blocks.dims), np.float32)
         x[:, : model.blocks.learnt] = model.blocks.unit(np.asarray(store.embeddings))
         if model.words is not None:
-            x[:, model.blocks.slices["words"]] = model.words.encode(
-                [str(it) for it in store.column("answer")]
-            )
+            x[:, model.blocks.learnt :] = model.words.encode([str(text) for text in store.column("answer")])
         groups = Groups.of(store, CENTRE, cluster)
         moved = centre(x, store.codes("source")[0], groups.questions, groups.centred_clusters)
         y = sources_of(model, store)
@@ -108,7 +106,12 @@ def attribution(one: Corpus, train: Store, store: Store, model: SourceModel) -> 
         },
         "fit": model.facts,
         "heads": {
-            route: {"kind": head.kind, "words_weight": head.words_weight, "tried": head.tried}
+            route: {
+                "kind": head.kind,
+                "words_weight": head.words_weight,
+                "tried": head.tried,
+                "terms_weight": head.terms_weight,
+            }
             for route, head in model.heads.items()
         },
         "accuracy": {name: facts(intervals.mean(hit, clusters)) for name, hit in hits.items()},

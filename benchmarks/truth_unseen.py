@@ -87,6 +87,8 @@ def _others(
     if "words" in model.blocks.slices:  # centring is linear: words may be weighed before or after it
         moved[:, model.blocks.slices["words"]] *= head.words_weight
     yield _encoded("values | source | words, centred", moved)
+    if "terms" in model.blocks.slices:
+        moved[:, model.blocks.slices["terms"]] = 0
     products = head.geometry.products(head.distance.log_odds(rows.moved.embeddings))
     yield _encoded("the head's space", head.geometry.coordinates(products))
 

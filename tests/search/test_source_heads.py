@@ -15,7 +15,9 @@ from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.search import source_files
 from univar.search.fit_sources import fit_sources
 from univar.search.index import has_sources
+from univar.search.panel import Groups
 from univar.search.sources import CENTRED, UNCENTRED, SourceModel
+from univar.statistics.centring import centre, centre_sparse
 from univar.store import Store
 
 
@@ -83,6 +85,58 @@ def test_what_is_kept_is_read_back(tmp_path: Path) -> None:
     assert not list(store.path.rglob("*.pkl"))
 
 
+def test_margins_of_terms_are_added_to_the_discriminants_log_odds_and_never_searched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("univar.heads.source.WORD_WEIGHTS", (0.0,))  # only the margins know the words
+    rows = planted_rows(range(60))
+    model = fit_sources(write_store(tmp_path / "s", rows, planted_vectors(rows, signal=0.2)))
+    assert model is not None
+    head, blocks = model.heads[UNCENTRED], model.blocks
+    assert head.terms_weight > 0
+    assert model.matrix.shape[1] == blocks.searched == blocks.slices["terms"].start
+    other = planted(tmp_path / "other", range(60, 80))
+    columns = [other.column(name).tolist() for name in ("answer", "question", "question_id", "language")]
+    x = model.queries(np.asarray(other.embeddings), *columns).x
+    without = x.copy()
+    without[:, blocks.slices["terms"]] = 0
+    place = blocks.searched + len(model.labels) * (blocks.slices["terms"].stop - blocks.searched > 4)
+    margins = head.linear.log_odds(x) - head.linear.log_odds(without)
+    np.testing.assert_allclose(margins, head.terms_weight * x[:, place : place + 4], rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(head.distance.log_odds(x), head.distance.log_odds(without))
+
+
+def test_centred_margins_are_those_of_centred_terms(tmp_path: Path) -> None:
+    store = planted(tmp_path / "train", range(40))
+    model = fit_sources(store)
+    assert model is not None
+    assert model.words is not None
+    assert model.words.scores is not None
+    weighed = model.words.weigh(store.column("answer").tolist())
+    groups = Groups.of(store, "language-question", None)
+    own = centre_sparse(weighed, store.codes("source")[0], groups.questions)
+    dense = centre(weighed @ model.words.scores, store.codes("source")[0], groups.questions).embeddings
+    np.testing.assert_allclose(own @ model.words.scores, dense, atol=1e-3)
+
+
+def test_what_the_version_before_wrote_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("univar.search.fit_sources.TERM_WORK", 0)  # it had no margins
+    store = planted(tmp_path / "train", range(30))
+    model = fit_sources(store)
+    assert model is not None
+    assert "terms" not in model.blocks.slices
+    source_files.save(model, store.path)
+    path = store.path / "index" / "sources" / "sources.json"
+    facts = json.loads(path.read_text())
+    facts["format"] = "univar-sources/1"
+    for head in facts["heads"].values():
+        del head["terms_weight"]
+    path.write_text(json.dumps(facts))
+    again = source_files.load(store)
+    assert again is not None
+    np.testing.assert_array_equal(asked(again, store), asked(model, store))
+
+
 def test_heads_of_other_rows_are_refused(tmp_path: Path) -> None:
     store = planted(tmp_path / "train", range(30))
     model = fit_sources(store)
@@ -93,7 +147,9 @@ def test_heads_of_other_rows_are_refused(tmp_path: Path) -> None:
         source_files.load(Store(store.path))
 
 
-@pytest.mark.parametrize("file", ["arrays.safetensors", "words_axes.npy", "rows.f16", "sources.json"])
+@pytest.mark.parametrize(
+    "file", ["arrays.safetensors", "words_axes.npy", "words_scores.npy", "rows.f16", "sources.json"]
+)
 def test_damaged_files_are_refused(tmp_path: Path, file: str) -> None:
     store = planted(tmp_path / "train", range(30))
     model = fit_sources(store)

@@ -27,7 +27,21 @@ def answers(n: int = 300, seed: int = 0) -> tuple[list[str], np.ndarray]:
 
 
 def test_terms_are_words_and_their_pairs_in_lower_case() -> None:
-    assert list(terms("I agree, Fully.")) == ["i", "agree", "i agree", "fully", "agree fully"]
+    assert list(terms("I agree Fully")) == ["i", "agree", "i agree", "fully", "agree fully"]
+
+
+def test_runs_of_signs_and_of_line_breaks_are_terms_too() -> None:
+    assert list(terms("Yes!!\n\n- no")) == [
+        "yes",
+        "!!",
+        "yes !!",
+        "\n\n",
+        "!! \n\n",
+        "-",
+        "\n\n -",
+        "no",
+        "- no",
+    ]
 
 
 def test_scripts_without_spaces_give_character_ngrams() -> None:

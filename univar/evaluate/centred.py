@@ -17,7 +17,7 @@ from univar.evaluate import protocol
 from univar.evaluate.against import Encoded
 from univar.evaluate.protocol import SIDES, EvalSettings
 from univar.evaluate.report import CentredRows
-from univar.statistics.centring import LEAST, centre
+from univar.statistics.centring import centre, centre_sparse
 
 if TYPE_CHECKING:
     from univar.store import Store
@@ -70,26 +70,4 @@ def sparse_centring(store: Store, rows: np.ndarray, settings: EvalSettings) -> C
     if settings.centre in ("none", "language"):
         return None
     sources, *levels = _panels(store, rows, settings)
-    return lambda x: _centred_sparse(x, sources, [groups for groups in levels if groups is not None])
-
-
-def _centred_sparse(x: Any, sources: np.ndarray, levels: list[np.ndarray]) -> Any:
-    from scipy import sparse
-
-    n = len(sources)
-    done = np.zeros(n, bool)
-    out = x
-    for groups in levels:
-        _, group = np.unique(groups, return_inverse=True)
-        _, own = np.unique(np.stack([groups, sources], axis=1), axis=0, return_inverse=True)
-        own = own.ravel()
-        others = np.bincount(group)[group] - np.bincount(own)[own]
-        now = ~done & (others >= LEAST)
-        done |= now
-        weight = sparse.diags(np.where(now, 1 / np.maximum(others, 1), 0.0).astype(np.float32))
-        every, mine = (
-            sparse.csr_matrix((np.ones(n, np.float32), (np.arange(n), codes))) for codes in (group, own)
-        )
-        panel = every @ (every.T @ x) - mine @ (mine.T @ x)
-        out = out - weight @ panel
-    return sparse.csr_matrix(out)
+    return lambda x: centre_sparse(x, sources, *levels)

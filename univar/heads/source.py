@@ -1,14 +1,15 @@
 """The head that turns a row into probabilities of sources: chosen and calibrated by questions left out.
 
-Candidates are shrunk discriminants with several weights of the words block, a nearest-neighbour vote and, for
-small indexes, a logistic probe. Each gives log-odds of every row by a fit that did not see the row's
-question; each gets one temperature; the least negative log-likelihood over questions wins.
+Candidates are shrunk discriminants with several weights of the words block, a nearest-neighbour vote, for
+small indexes a logistic probe, and the best of these beside the margins of a classifier of all terms. Each
+gives log-odds of every row by a fit that did not see the row's question; each gets one temperature; the least
+negative log-likelihood over questions wins.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from univar.heads.geometry import Geometry
 from univar.heads.lda import LinearHead, Moments, fit_lda
 from univar.heads.neighbours import NEIGHBOURS, held_out_votes
 from univar.heads.probe import PROBE_ROWS, fit_probe, held_out_probe
+from univar.heads.terms import TermOdds, blend
 
 FOLDS = 5
 WORD_WEIGHTS = (0.0, 0.5, 1.0, 1.5)
@@ -43,6 +45,7 @@ class SourceHead:
     held_out:    calibration answers; strange: their products in `geometry`, (m, K) float32
     rows:        that the head was fitted on; propositions: that it was chosen and calibrated on
     thresholds:  level -> threshold of `calibration.set_scores`; empty below 20 propositions
+    terms_weight: what the margins of terms are multiplied by within `linear`; 0: they are not used
     """
 
     kind: str
@@ -59,6 +62,7 @@ class SourceHead:
     factors: BagFactors
     rows: int
     propositions: int = field(default=0)
+    terms_weight: float = field(default=0.0)
 
     def log_p(self, log_odds: np.ndarray) -> np.ndarray:
         """(n, C) float64 calibrated log-probabilities of single answers."""
@@ -76,6 +80,7 @@ class _Candidate:
     log_odds: np.ndarray
     temperature: float
     nll: float
+    blend: tuple[float, float] = (1.0, 0.0)
 
 
 def folds_of(clusters: np.ndarray, folds: int = FOLDS) -> np.ndarray:
@@ -97,6 +102,7 @@ def fit_source_head(
     words: slice | None,
     unseen: np.ndarray | None = None,
     may_vote: bool = True,
+    terms: TermOdds | None = None,
 ) -> SourceHead | None:
     """Fit and choose the head of these rows; None where fewer than two sources or propositions answered.
 
@@ -105,6 +111,8 @@ def fit_source_head(
     unseen:   (N,) bool, rows that choose and calibrate; None: all. Rows that words were fitted on lie
               closer to its axes than any new row, and would make it look better than it is
     may_vote: whether neighbours may be chosen; they cannot be where an index does not search these rows
+    terms:    margins of the rows by a classifier of their terms, whose fit is added to `linear`'s bias; its
+    weights are not in `x`, and the caller adds them with `terms_weight`
     """
     folds = folds_of(clusters)
     if len(np.unique(y)) < 2 or folds.max(initial=0) < 1 or len(y) <= len(np.unique(y)):
@@ -130,16 +138,22 @@ def fit_source_head(
     lda = min(found, key=lambda candidate: candidate.nll)
     scale = _scale(x.shape[1], words, lda.words_weight)
     found += _alternatives(x * scale, y, folds, n_classes, weights, lda, clusters)
+    if terms is not None:
+        found.append(
+            _blended(min((c for c in found if c.kind != "knn"), key=lambda c: c.nll), terms, y, weights)
+        )
     allowed = [candidate for candidate in found if may_vote or candidate.kind != "knn"]
     best = min(allowed, key=lambda candidate: candidate.nll)
     discriminant = fit_lda(_scaled(total, scale), lda.shrinkage)
     linear = fit_probe(x * scale, y, n_classes) if best.kind == "probe" else discriminant
+    own, of_terms = best.blend
+    bias = own * linear.bias if terms is None else own * linear.bias + of_terms * terms.head.bias
     geometry = Geometry.of(_scaled(total, scale), discriminant)
     kept = at[_calibration_rows(clusters[at])]
     held_out = HeldOut(best.log_odds[kept].astype(np.float32), y[kept], clusters[kept])
     return SourceHead(
         best.kind,
-        LinearHead((linear.weights * scale[:, None]).astype(np.float32), linear.bias),
+        LinearHead((own * linear.weights * scale[:, None]).astype(np.float32), bias.astype(np.float32)),
         LinearHead((discriminant.weights * scale[:, None]).astype(np.float32), discriminant.bias),
         geometry,
         best.temperature,
@@ -152,6 +166,7 @@ def fit_source_head(
         fit_factors(held_out, best.temperature),
         len(y),
         len(np.unique(clusters[kept])),
+        of_terms,
     )
 
 
@@ -204,6 +219,15 @@ def _alternatives(
         odds = held_out_probe(x, y, folds, n_classes)
         made.append(_scored("probe", "probe", lda.words_weight, lda.shrinkage, odds, y, weights))
     return made
+
+
+def _blended(best: _Candidate, terms: TermOdds, y: np.ndarray, weights: np.ndarray) -> _Candidate:
+    """A candidate and the margins of terms, in the shares that make the true sources likeliest."""
+    a, b = blend(best.log_odds, terms.held_out, y, weights)
+    odds = (a * best.log_odds + b * terms.held_out).astype(np.float32)
+    name = f"{best.name}, terms {b / a:.2g}"
+    made = _scored(name, best.kind, best.words_weight, best.shrinkage, odds, y, weights)
+    return replace(made, blend=(a, b))
 
 
 def _scored(

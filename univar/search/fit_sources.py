@@ -11,15 +11,18 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from univar.errors import UsageError
-from univar.heads.source import SourceHead, fit_source_head
+from univar.heads.lda import LinearHead
+from univar.heads.source import SourceHead, fit_source_head, folds_of
+from univar.heads.terms import TermOdds, term_odds
 from univar.search.panel import CENTRES, Groups, QuestionMeans
-from univar.search.sources import Blocks, SourceModel
-from univar.statistics.centring import Centred, centre
+from univar.search.sources import CENTRED, UNCENTRED, Blocks, SourceModel
+from univar.statistics.centring import Centred, centre, centre_sparse
 
 if TYPE_CHECKING:
     from univar.search.words import Words
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 WORDS_SHARE = 0.6
 """Share of the propositions that words are fitted on; heads are chosen and calibrated on the others, whose
 answers the words have not seen either."""
+
+TERM_WORK = 1_000_000
+"""Rows times sources up to which all terms are classified too: beyond it takes minutes and much memory."""
 
 FIT_ROWS = 200_000
 """Rows at most that words and heads are fitted on, drawn by whole propositions."""
@@ -61,17 +67,22 @@ def fit_sources(
         on_note(f"heads are fitted on {len(rows):,} of {len(store):,} rows, drawn by whole questions")
     seen = _words_rows(groups.clusters) if words else np.zeros(len(store), bool)
     fitted_words, block, words_facts = _words(store, words, groups.clusters, seen, threads, on_note)
-    blocks, x = _side_by_side(store, block)
-    columns = blocks.slices.get("words")
+    level = _level(sources, groups, centre_by)
+    own = np.flatnonzero(level > 0)
+    fit_own = np.intersect1d(own, rows)
+    terms: dict[str, TermOdds] = {}
+    if fitted_words is not None and len(rows) * len(labels) <= TERM_WORK and len(rows) == len(store):
+        fitted_words, block, terms = _with_terms(store, fitted_words, sources, groups, fit_own, len(labels))
+        words_facts["margins"] = fitted_words.margins
+    blocks, x = _side_by_side(store, fitted_words, block)
     moved = _centred(x, sources, groups, centre_by)
     on_note(moved.note())
-    own = np.flatnonzero(moved.is_centred)
-    fit_own = np.intersect1d(own, rows)
-    centred = _head(moved.embeddings, sources, groups, fit_own, len(labels), columns, seen)
+    fit = _Fit(sources, groups, len(labels), blocks, seen, terms)
+    centred = fit.head(CENTRED, moved.embeddings, fit_own)
     alone = (
         centred is None
     )  # else the index searches centred rows, among which uncentred ones have no neighbours
-    uncentred = _head(x, sources, groups, rows, len(labels), columns, seen, may_vote=alone)
+    uncentred = fit.head(UNCENTRED, x, rows, may_vote=alone)
     heads = {"centred": centred, "uncentred": uncentred}
     if heads["uncentred"] is None:
         on_note("no source heads: they need two sources that answered two questions or propositions each")
@@ -146,15 +157,43 @@ def _words(
     )
 
 
-def _side_by_side(store: Store, words: np.ndarray | None) -> tuple[Blocks, np.ndarray]:
-    """(N, D) float32: the store's parts, each of length 1, then the words block."""
-    blocks = Blocks.of(store.parts, 0 if words is None else words.shape[1])
+def _with_terms(
+    store: Store, words: Words, sources: np.ndarray, groups: Groups, fit_own: np.ndarray, n: int
+) -> tuple[Words, np.ndarray, dict[str, TermOdds]]:
+    """The words with the margins of both heads' classifiers, the block of every row, and held-out margins."""
+    weighed = words.weigh([str(text) for text in store.column("answer")])
+    found = {}
+    for route, rows in ((CENTRED, fit_own), (UNCENTRED, np.arange(len(store)))):
+        y, folds = sources[rows].astype(np.int64), folds_of(groups.clusters[rows])
+        if len(np.unique(folds)) < 2 or any(
+            len(np.unique(y[folds != fold])) < 2 for fold in np.unique(folds)
+        ):
+            continue
+        own = weighed
+        if route == CENTRED:
+            own = centre_sparse(weighed, sources, groups.questions, groups.centred_clusters)
+        found[route] = term_odds(own[rows], y, folds, n)
+    if not found:
+        return words, words.project(weighed), found
+    scores = np.hstack([odds.head.weights for odds in found.values()])
+    widened = replace(words, scores=np.ascontiguousarray(scores, np.float32))
+    return widened, widened.project(weighed), found
+
+
+def _side_by_side(store: Store, words: Words | None, block: np.ndarray | None) -> tuple[Blocks, np.ndarray]:
+    """(N, D) float32: the store's parts, each of length 1, then the words block with its margins."""
+    blocks = Blocks.of(store.parts, *((0, 0) if words is None else (words.dims, words.margins)))
     x = np.empty((len(store), blocks.dims), np.float32)
     for start, rows in store.embeddings.blocks():
         x[start : start + len(rows), : blocks.learnt] = blocks.unit(np.asarray(rows, np.float32))
-    if words is not None:
-        x[:, blocks.slices["words"]] = words
+    if block is not None:
+        x[:, blocks.learnt :] = block
     return blocks, x
+
+
+def _level(sources: np.ndarray, groups: Groups, centre_by: str) -> np.ndarray:
+    """(N,) how each row will be centred, as in `Centred.level`."""
+    return _centred(np.zeros((len(sources), 1), np.float32), sources, groups, centre_by).level
 
 
 def _centred(x: np.ndarray, sources: np.ndarray, groups: Groups, centre_by: str) -> Centred:
@@ -163,23 +202,41 @@ def _centred(x: np.ndarray, sources: np.ndarray, groups: Groups, centre_by: str)
     return centre(x, sources, groups.questions, groups.centred_clusters)
 
 
-def _head(
-    x: np.ndarray,
-    sources: np.ndarray,
-    groups: Groups,
-    rows: np.ndarray,
-    n: int,
-    words: slice | None,
-    seen: np.ndarray,
-    *,
-    may_vote: bool = True,
-) -> SourceHead | None:
-    if len(rows) < 2:
-        return None
-    unseen = None if words is None else ~seen[rows]
-    own = x if len(rows) == len(x) else x[rows]
-    y = sources[rows].astype(np.int64)
-    return fit_source_head(own, y, groups.clusters[rows], n, words, unseen, may_vote)
+@dataclass(frozen=True)
+class _Fit:
+    """What both heads are fitted with. n: sources; seen: (N,) bool, rows that words were fitted on."""
+
+    sources: np.ndarray
+    groups: Groups
+    n: int
+    blocks: Blocks
+    seen: np.ndarray
+    terms: dict[str, TermOdds]
+
+    def head(
+        self, route: str, x: np.ndarray, rows: np.ndarray, *, may_vote: bool = True
+    ) -> SourceHead | None:
+        """The head of some rows of x (N, D); None where they do not suffice for one."""
+        if len(rows) < 2:
+            return None
+        words = self.blocks.slices.get("words")
+        unseen = None if words is None else ~self.seen[rows]
+        own = (x if len(rows) == len(x) else x[rows])[:, : self.blocks.searched]
+        y, clusters = self.sources[rows].astype(np.int64), self.groups.clusters[rows]
+        found = fit_source_head(own, y, clusters, self.n, words, unseen, may_vote, self.terms.get(route))
+        return None if found is None else self._widened(found, route)
+
+    def _widened(self, head: SourceHead, route: str) -> SourceHead:
+        """The head over all columns: the margins of its own classifier count, those of the other don't."""
+        if "terms" not in self.blocks.slices:
+            return head
+        below = np.zeros((self.blocks.dims - self.blocks.searched, self.n), np.float32)
+        distance = LinearHead(np.vstack([head.distance.weights, below]), head.distance.bias)
+        if route in self.terms:
+            place = self.n * list(self.terms).index(route)
+            below[place : place + self.n] = head.terms_weight * np.eye(self.n, dtype=np.float32)
+        linear = LinearHead(np.vstack([head.linear.weights, below]), head.linear.bias)
+        return replace(head, linear=linear, distance=distance)
 
 
 def _words_rows(clusters: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Why a verdict came out: which parts and phrases speak for the likeliest source, and what it may rest on.
 
 A part's share is what the log-probability of the likeliest source loses when that part is set to zero. A
-phrase's weight is its own term of the head's log-odds: TF-IDF times what its SVD axes give the likeliest
-source beyond the others, the others weighed by their probabilities.
+phrase's weight is its own term of the head's log-odds: TF-IDF times what its SVD axes, and its own weights
+where the head has margins of terms, give the likeliest source beyond the others, which are weighed by their
+probabilities.
 """
 
 from __future__ import annotations
@@ -50,13 +51,22 @@ def phrases(
         return []
     p = np.exp(log_p)
     p[best] = 0
-    weights = head.linear.weights[model.blocks.slices["words"]].astype(np.float64)
-    beyond = weights[:, best] - weights @ (p / p.sum() if p.sum() > 0 else np.full(len(p), 1 / len(p)))
+    others = p / p.sum() if p.sum() > 0 else np.full(len(p), 1 / len(p))
+    beyond = {
+        name: weights[:, best] - weights @ others
+        for name, part in model.blocks.slices.items()
+        if name in ("words", "terms")
+        for weights in [head.linear.weights[part].astype(np.float64)]
+    }
     counts = model.words.weigh(answers)
     length = np.maximum(np.linalg.norm(counts @ model.words.axes, axis=1), 1e-12)
     summed = np.asarray(counts.multiply(1 / length[:, None]).sum(axis=0)).ravel()
     there = np.flatnonzero(summed)
-    worth = summed[there] * (model.words.axes[there] @ beyond) / head.temperature
+    worth = summed[there] * (model.words.axes[there] @ beyond["words"])
+    if model.words.scores is not None:
+        own = np.asarray(counts.sum(axis=0)).ravel()[there]
+        worth += own * (model.words.scores[there] @ beyond["terms"])
+    worth /= head.temperature
     chosen: list[dict[str, Any]] = []
     for place in np.argsort(-worth)[: 20 * n]:
         term = model.words.terms[there[place]]

@@ -28,13 +28,18 @@ from univar.search.panel import QuestionMeans
 from univar.search.sources import Blocks, SourceModel
 
 if TYPE_CHECKING:
+    from univar.search.words import Words
     from univar.store import Store
 
-FORMAT = "univar-sources/1"
+FORMAT, BEFORE = "univar-sources/2", "univar-sources/1"
+"""The second has margins of terms; the first is read too."""
+
 _FACTS, _ARRAYS, _ROWS = "sources.json", "arrays.safetensors", "rows.f16"
 _WORDS = ("words.json", "words_idf.npy", "words_axes.npy")
+_SCORES = "words_scores.npy"
 _MAX_BYTES = 1 << 32
 _HEAD_FACTS = ("kind", "temperature", "words_weight", "nll", "tried", "thresholds", "rows", "propositions")
+_LATER_FACTS = ("terms_weight",)
 
 
 def save(model: SourceModel, store_path: Path) -> int:
@@ -49,7 +54,7 @@ def save(model: SourceModel, store_path: Path) -> int:
         (new / _ROWS).write_bytes(np.ascontiguousarray(model.matrix).tobytes())
         if model.words is not None:
             model.words.save(new)
-        checked = [name for name in (_ARRAYS, *_WORDS) if (new / name).exists()]
+        checked = [name for name in (_ARRAYS, *_WORDS, _SCORES) if (new / name).exists()]
         facts = {
             "format": FORMAT,
             "fingerprint": model.fingerprint,
@@ -77,7 +82,7 @@ def load(store: Store) -> SourceModel | None:
         return None
     try:
         facts = json.loads(files.read_file(folder / _FACTS, _MAX_BYTES))
-        if facts["format"] != FORMAT:
+        if facts["format"] not in (FORMAT, BEFORE):
             raise ValueError(f"{_FACTS} is not of format {FORMAT}")
         if facts["fingerprint"] != store.fingerprint:
             raise DataError(
@@ -124,7 +129,7 @@ def _head_facts(head: SourceHead) -> dict[str, Any]:
     factors = head.factors
     thresholds = {level: None if np.isinf(value) else value for level, value in head.thresholds.items()}
     return {
-        **{name: getattr(head, name) for name in _HEAD_FACTS},
+        **{name: getattr(head, name) for name in (*_HEAD_FACTS, *_LATER_FACTS)},
         "thresholds": thresholds,
         "factors": {"sizes": factors.sizes, "factors": factors.factors, "icc": factors.icc},
     }
@@ -142,9 +147,10 @@ def _model(store: Store, folder: Path, facts: dict[str, Any]) -> SourceModel:
         raise ValueError(str(error)) from error
     words = None
     if "words" in facts["slices"]:
-        for name in _WORDS:
+        for name in (*_WORDS, *([_SCORES] if "terms" in facts["slices"] else [])):
             _checked(folder, name, facts)
         words = Words.load(folder)
+    blocks = _blocks(facts, words)
     dims, n, labels = int(facts["dims"]), int(facts["rows"]), facts["labels"]
     rows = _expect(arrays["rows"], np.int64, (n,))
     if n and not 0 <= rows.min() <= rows.max() < len(store):
@@ -153,7 +159,7 @@ def _model(store: Store, folder: Path, facts: dict[str, Any]) -> SourceModel:
     if len(names) != len(labels):
         raise ValueError(f"{len(labels)} labels, but the store has {len(names)} sources")
     try:
-        mapped = files.map_file(folder / _ROWS, n * dims * 2)
+        mapped = files.map_file(folder / _ROWS, n * blocks.searched * 2)
     except StoreCorrupt as error:
         raise ValueError(f"{_ROWS} is missing or has another size") from error
     tables = [
@@ -172,14 +178,23 @@ def _model(store: Store, folder: Path, facts: dict[str, Any]) -> SourceModel:
         [{"model": str(label["model"]), "language": str(label["language"])} for label in labels],
         codes,
         words,
-        Blocks({name: slice(*ends) for name, ends in facts["slices"].items()}, int(facts["learnt"]), dims),
+        blocks,
         QuestionMeans(str(facts["facts"]["centre"]), means, *tables),
         {route: _head(route, own, arrays, dims, len(labels)) for route, own in facts["heads"].items()},
         rows,
-        np.frombuffer(mapped, np.float16).reshape(n, dims),
+        np.frombuffer(mapped, np.float16).reshape(n, blocks.searched),
         _expect(arrays["lengths"], np.float32, (len(labels), 2)),
         facts["facts"],
     )
+
+
+def _blocks(facts: dict[str, Any], words: Words | None) -> Blocks:
+    slices = {str(name): slice(*ends) for name, ends in facts["slices"].items()}
+    blocks = Blocks(slices, int(facts["learnt"]), int(facts["dims"]))
+    made = 0 if words is None else words.dims + words.margins
+    if blocks.dims - blocks.learnt != made:
+        raise ValueError(f"{blocks.dims - blocks.learnt} columns of words, but they make {made}")
+    return blocks
 
 
 def _head(route: str, facts: dict[str, Any], arrays: dict[str, np.ndarray], dims: int, n: int) -> SourceHead:
@@ -196,6 +211,7 @@ def _head(route: str, facts: dict[str, Any], arrays: dict[str, np.ndarray], dims
     thresholds = {k: float("inf") if v is None else float(v) for k, v in facts["thresholds"].items()}
     return SourceHead(
         **{name: facts[name] for name in _HEAD_FACTS if name != "thresholds"},
+        **{name: facts[name] for name in _LATER_FACTS if name in facts},
         thresholds=thresholds,
         linear=_linear(own, "", dims, n),
         distance=_linear(own, "distance.", dims, n),

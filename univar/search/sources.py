@@ -23,24 +23,33 @@ ROUTES = (CENTRED, UNCENTRED)
 
 @dataclass(frozen=True)
 class Blocks:
-    """Columns of a row: the learnt parts, in the order of the stored vector, and the words behind them."""
+    """Columns of a row: the learnt parts, in the order of the stored vector, the words, the terms' margins.
+
+    Neighbours and discriminants read all but the margins: columns up to `searched`.
+    """
 
     slices: dict[str, slice]
     learnt: int
     dims: int
 
     @classmethod
-    def of(cls, parts: dict[str, slice], words: int) -> Blocks:
-        """parts: columns of the stored vector; words: dims of the words block, 0 for none."""
+    def of(cls, parts: dict[str, slice], words: int, terms: int = 0) -> Blocks:
+        """parts: columns of the stored vector; words, terms: dims of the words and margins, 0 for none."""
         learnt = max(part.stop for part in parts.values())
         slices = dict(parts) | ({"words": slice(learnt, learnt + words)} if words else {})
-        return cls(slices, learnt, learnt + words)
+        slices |= {"terms": slice(learnt + words, learnt + words + terms)} if terms else {}
+        return cls(slices, learnt, learnt + words + terms)
+
+    @property
+    def searched(self) -> int:
+        """Columns of the parts and the words."""
+        return self.slices["terms"].start if "terms" in self.slices else self.dims
 
     def unit(self, embeddings: np.ndarray) -> np.ndarray:
         """(n, learnt) float32: stored vectors with each part at length 1. embeddings: (n, learnt)."""
         out = np.array(embeddings, np.float32)
-        for name, part in self.slices.items():
-            if name != "words":
+        for part in self.slices.values():
+            if part.stop <= self.learnt:
                 out[:, part] /= np.maximum(np.linalg.norm(out[:, part], axis=1, keepdims=True), 1e-12)
         return out
 
@@ -66,7 +75,7 @@ class SourceModel:
 
     labels:  C sources as {"model", "language"}; codes: (N,) int32, the source of each row of the store
     heads:   by route; there is always one for uncentred rows
-    rows:    (M,) int64, rows of the store that `matrix` (M, D) float16 holds, of length 1
+    rows:    (M,) int64, rows of the store that `matrix` (M, blocks.searched) float16 holds, of length 1
     lengths: (C, 2) float32, mean and standard deviation of the log of the answers' characters
     facts:   what was done, and told by `univar index`
     """
@@ -97,7 +106,7 @@ class SourceModel:
     ) -> SourceModel:
         """searched: (M, D) float32, the rows to search, words unweighted and lengths as they are."""
         codes, _ = store.codes("source")
-        matrix = np.array(searched, np.float32)
+        matrix = np.array(searched[:, : blocks.searched], np.float32)
         head = heads.get(CENTRED) or heads[UNCENTRED]
         if "words" in blocks.slices:
             matrix[:, blocks.slices["words"]] *= head.words_weight
@@ -137,7 +146,7 @@ class SourceModel:
         x = np.zeros((len(embeddings), self.blocks.dims), np.float32)
         x[:, : self.blocks.learnt] = self.blocks.unit(embeddings)
         if self.words is not None:
-            x[:, self.blocks.slices["words"]] = self.words.encode(answers)
+            x[:, self.blocks.learnt :] = self.words.encode(answers)
         group = self.means.find(ids, questions, languages)
         centred = (group != UNKNOWN) if CENTRED in self.heads else np.zeros(len(x), bool)
         x[centred] -= self.means.means[group[centred]]
@@ -145,12 +154,12 @@ class SourceModel:
 
     def search(self, queries: Queries, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest joined rows by cosine: scores (n, k), rows of the store (n, k), -1 for none."""
-        x = queries.x.copy()
+        x = queries.x[:, : self.blocks.searched].copy()
         if "words" in self.blocks.slices:
             x[:, self.blocks.slices["words"]] *= self.heads[self.searched_route].words_weight
         x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
         width = min(k, len(self.rows))
-        scores, found = ExactSearch(ArrayEmbeddings(self.matrix), self.blocks.dims).search(x, width)
+        scores, found = ExactSearch(ArrayEmbeddings(self.matrix), self.blocks.searched).search(x, width)
         rows = np.where(found >= 0, self.rows[np.maximum(found, 0)], -1)
         pad = ((0, 0), (0, k - width))
         return np.pad(scores, pad, constant_values=-np.inf), np.pad(rows, pad, constant_values=-1)

@@ -1,8 +1,10 @@
 """The words of an index: a block of dims fitted on the index's own texts, to stand beside learnt parts.
 
-Word 1- and 2-grams, character 2- to 5-grams in scripts that are written without spaces; sublinear TF-IDF; a
-truncated SVD of a sample of the rows. What is fitted is two arrays and a list of terms (no pickle). Words
-tell sources apart and say nothing of values: the block is never stored in a store and never used to compare.
+Word 1- and 2-grams, signs and line breaks among the words, character 2- to 5-grams in scripts that are
+written without spaces; sublinear TF-IDF; a truncated SVD of a sample of the rows. Behind these dims may stand
+the margins of a classifier of all terms (`univar.heads.terms`). What is fitted are arrays and a list of terms
+(no pickle). Words tell sources apart and say nothing of values: the block is never stored in a store and
+never used to compare.
 """
 
 from __future__ import annotations
@@ -35,12 +37,14 @@ _PARALLEL_FROM = 8_000
 
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 """Thai, Lao, Burmese, Khmer, Kana and Han: written without spaces between words."""
-_TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}]+")
+_TOKEN = re.compile(rf"[{UNSPACED}]+|[^\W{UNSPACED}]+|[^\w\s]+|\n+")
 _IS_UNSPACED = re.compile(rf"[{UNSPACED}]")
 
 
 def terms(text: str) -> Iterator[str]:
-    """The terms of a text, in lower case: words and pairs of neighbours, character 2- to 5-grams of runs."""
+    """The terms of a text, in lower case: words, runs of signs and of line breaks, and pairs of neighbours of
+    these; of runs without spaces character 2- to 5-grams.
+    """
     before = ""
     for token in _TOKEN.findall(text[:CHARS_READ].lower()):
         if _IS_UNSPACED.match(token):
@@ -58,12 +62,14 @@ def terms(text: str) -> Iterator[str]:
 class Words:
     """A fitted block.
 
-    terms: V terms; idf: (V,) float32; axes: (V, dims) float32, the SVD's right singular vectors
+    terms: V terms; idf: (V,) float32; axes: (V, R) float32, the SVD's right singular vectors
+    scores: (V, S) float32, weights of classifiers of the terms; None: there are none
     """
 
     terms: list[str]
     idf: np.ndarray
     axes: np.ndarray
+    scores: np.ndarray | None = None
 
     @functools.cached_property
     def _place(self) -> dict[str, int]:
@@ -71,25 +77,36 @@ class Words:
 
     @property
     def dims(self) -> int:
-        """Dims of a row's block."""
+        """Dims of the SVD, R."""
         return int(self.axes.shape[1])
+
+    @property
+    def margins(self) -> int:
+        """Columns behind the SVD's, S."""
+        return 0 if self.scores is None else int(self.scores.shape[1])
 
     def weigh(self, texts: Sequence[str]) -> csr_matrix:
         """(n, V) float32 TF-IDF, rows of length 1 or 0; what the head's reasons are read from."""
         return _tfidf(_counts(texts, self._place), self.idf)
 
     def encode(self, texts: Sequence[str], *, threads: int = 1) -> np.ndarray:
-        """(n, dims) float32, rows of length 1; 0 for a text without a known term.
+        """(n, R + S) float32: the SVD's dims, of length 1, or 0 for a text without a known term; the margins.
 
         threads: processes that share the rows where there are many
         """
         if threads > 1 and len(texts) >= _PARALLEL_FROM:
             return self._encode_shared(texts, threads)
-        out = np.zeros((len(texts), self.dims), np.float32)
+        out = np.zeros((len(texts), self.dims + self.margins), np.float32)
         for first in range(0, len(texts), _ROWS_AT_ONCE):
-            rows = self.weigh(texts[first : first + _ROWS_AT_ONCE]) @ self.axes
-            out[first : first + _ROWS_AT_ONCE] = rows
-        return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+            weighed = self.weigh(texts[first : first + _ROWS_AT_ONCE])
+            out[first : first + _ROWS_AT_ONCE] = self.project(weighed)
+        return out
+
+    def project(self, weighed: csr_matrix) -> np.ndarray:
+        """`encode` of what `weigh` made of the texts. weighed: (n, V)."""
+        block = np.asarray(weighed @ self.axes, np.float32)
+        block /= np.maximum(np.linalg.norm(block, axis=1, keepdims=True), 1e-12)
+        return block if self.scores is None else np.hstack([block, weighed @ self.scores])
 
     def _encode_shared(self, texts: Sequence[str], threads: int) -> np.ndarray:
         from joblib import Parallel, delayed
@@ -99,10 +116,12 @@ class Words:
         return np.concatenate(Parallel(n_jobs=threads)(delayed(self.encode)(part) for part in parts))
 
     def save(self, folder: Path) -> None:
-        """Write words.json and words.npz's two plain arrays into `folder`, which exists."""
+        """Write words.json and plain arrays into `folder`, which exists."""
         (folder / "words.json").write_text(json.dumps(self.terms, ensure_ascii=False), encoding="utf-8")
         np.save(folder / "words_idf.npy", self.idf, allow_pickle=False)
         np.save(folder / "words_axes.npy", self.axes, allow_pickle=False)
+        if self.scores is not None:
+            np.save(folder / "words_scores.npy", self.scores, allow_pickle=False)
 
     @classmethod
     def load(cls, folder: Path) -> Words:
@@ -111,6 +130,8 @@ class Words:
             names = json.loads((folder / "words.json").read_text(encoding="utf-8"))
             idf = np.load(folder / "words_idf.npy", allow_pickle=False)
             axes = np.load(folder / "words_axes.npy", allow_pickle=False)
+            kept = folder / "words_scores.npy"
+            scores = np.load(kept, allow_pickle=False) if kept.exists() else None
         except (OSError, ValueError) as error:
             raise DataError(
                 f"{folder}: the words of the index cannot be read ({error}): build it again"
@@ -118,7 +139,9 @@ class Words:
         fits = isinstance(names, list) and idf.shape == (len(names),) and axes.ndim == 2
         if not fits or len(axes) != len(names) or idf.dtype != np.float32 or axes.dtype != np.float32:
             raise DataError(f"{folder}: the words of the index do not belong together: build it again")
-        return cls(names, idf, axes)
+        if scores is not None and (scores.dtype != np.float32 or scores.shape[:-1] != (len(names),)):
+            raise DataError(f"{folder}: the words of the index do not belong together: build it again")
+        return cls(names, idf, axes, scores)
 
 
 def fit_words(

@@ -9,6 +9,7 @@ source answered is not centred away to nothing. No label but the source's identi
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -78,6 +79,35 @@ def centre(
         out[rows] -= panel.means(sources[rows], groups[rows])
         level[rows] = code
     return Centred(out, level)
+
+
+def centre_sparse(
+    x: Any, sources: np.ndarray, questions: np.ndarray, clusters: np.ndarray | None = None
+) -> Any:
+    """The same of sparse rows, as a sparse matrix of float32: each is as long as its panel has terms.
+
+    x: (n, F) scipy sparse; other arguments as in `centre`
+    """
+    from scipy import sparse
+
+    n = len(sources)
+    done = np.zeros(n, bool)
+    out = x
+    for groups in (questions, clusters):
+        if groups is None:
+            continue
+        _, group = np.unique(groups, return_inverse=True)
+        _, own = np.unique(np.stack([groups, sources], axis=1), axis=0, return_inverse=True)
+        own = own.ravel()
+        others = np.bincount(group)[group] - np.bincount(own)[own]
+        now = ~done & (others >= LEAST) & (groups >= 0)
+        done |= now
+        weight = sparse.diags(np.where(now, 1 / np.maximum(others, 1), 0.0).astype(np.float32))
+        every, mine = (
+            sparse.csr_matrix((np.ones(n, np.float32), (np.arange(n), codes))) for codes in (group, own)
+        )
+        out = out - (weight @ every) @ (every.T @ x) + (weight @ mine) @ (mine.T @ x)
+    return sparse.csr_matrix(out)
 
 
 class Panel:
