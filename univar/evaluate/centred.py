@@ -69,5 +69,5 @@ def sparse_centring(store: Store, rows: np.ndarray, settings: EvalSettings) -> C
     """
     if settings.centre in ("none", "language"):
         return None
-    sources, *levels = _panels(store, rows, settings)
-    return lambda x: centre_sparse(x, sources, *levels)
+    panels = _panels(store, rows, settings)
+    return lambda x: centre_sparse(x, *panels)
