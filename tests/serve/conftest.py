@@ -65,20 +65,29 @@ def until(condition: Callable[[], bool], timeout_s: float = 20) -> None:
         time.sleep(0.005)
 
 
-def store_with_heads(folder: Path, encoder: Encoder) -> Store:
+@pytest.fixture(scope="session")
+def tiny_encoder(tiny_bert: Path) -> Encoder:
+    """The tiny encoder at full precision, with one thread."""
+    return Encoder(tiny_bert, dtype="fp32", threads=1)
+
+
+@pytest.fixture(scope="session")
+def usual_encoder(tiny_bert: Path) -> Encoder:
+    """The tiny encoder as the commands load it."""
+    return Encoder(tiny_bert)
+
+
+@pytest.fixture(scope="session")
+def head_store(tmp_path_factory: pytest.TempPathFactory, usual_encoder: Encoder) -> Store:
     """A store of 160 answers by 4 models, with source heads."""
-    embed([write_jsonl(folder / "answers.jsonl", answer_rows(160))], folder / "store", encoder=encoder)
+    folder = tmp_path_factory.mktemp("heads")
+    answers = write_jsonl(folder / "answers.jsonl", answer_rows(160))
+    embed([answers], folder / "store", encoder=usual_encoder)
     store = Store(folder / "store")
     model = fit_sources(store)
     assert model is not None
     source_files.save(model, store.path)
     return store
-
-
-@pytest.fixture(scope="session")
-def tiny_encoder(tiny_bert: Path) -> Encoder:
-    """The tiny encoder at full precision, with one thread."""
-    return Encoder(tiny_bert, dtype="fp32", threads=1)
 
 
 @pytest.fixture(scope="module")

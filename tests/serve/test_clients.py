@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.serve.conftest import KEY, Running, running, store_with_heads
-from tests.serve.conftest import tiny_encoder as tiny_encoder
+from tests.serve.conftest import KEY, Running, running
+from tests.serve.conftest import head_store as head_store
+from tests.serve.conftest import usual_encoder as usual_encoder
 from univar.encoder.encoder import Encoder
+from univar.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -34,10 +36,9 @@ const input = JSON.parse(process.env.TEXTS);
 
 
 @pytest.fixture(scope="module")
-def service(tiny_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def service(usual_encoder: Encoder, head_store: Store) -> Iterator[Running]:
     """A server with a key, a store and heads."""
-    store = store_with_heads(tmp_path_factory.mktemp("clients"), tiny_encoder)
-    with running(tiny_encoder, store, api_key=KEY) as server:
+    with running(usual_encoder, head_store, api_key=KEY) as server:
         yield server
 
 
@@ -48,7 +49,7 @@ def close(found: object, encoder: Encoder) -> None:
     assert (vectors * expected).sum(axis=1).min() > 0.99999
 
 
-def test_openai_for_python(service: Running, tiny_encoder: Encoder) -> None:
+def test_openai_for_python(service: Running, usual_encoder: Encoder) -> None:
     openai = pytest.importorskip("openai", reason="needs OpenAI's client: pip install openai")
     client = openai.OpenAI(base_url=f"{service.url}/v1", api_key=KEY)
     for options in ({}, {"encoding_format": "float"}, {"encoding_format": "base64"}):
@@ -58,7 +59,7 @@ def test_openai_for_python(service: Running, tiny_encoder: Encoder) -> None:
             import base64
 
             vectors = [np.frombuffer(base64.b64decode(one), "<f4") for one in vectors]
-        close(vectors, tiny_encoder)
+        close(vectors, usual_encoder)
     assert client.models.list().data[0].id == "tiny"
     with pytest.raises(openai.BadRequestError, match="token numbers"):
         client.embeddings.create(model="any", input=[1, 2, 3])
@@ -66,7 +67,7 @@ def test_openai_for_python(service: Running, tiny_encoder: Encoder) -> None:
         openai.OpenAI(base_url=f"{service.url}/v1", api_key="wrong").models.list()
 
 
-def test_openai_for_node(service: Running, tiny_encoder: Encoder) -> None:
+def test_openai_for_node(service: Running, usual_encoder: Encoder) -> None:
     """Set NODE_PATH to the node_modules folder that holds OpenAI's client."""
     node = shutil.which("node")
     if node is None or subprocess.run([node, "-e", 'require("openai")'], capture_output=True).returncode:
@@ -75,7 +76,7 @@ def test_openai_for_node(service: Running, tiny_encoder: Encoder) -> None:
     done = subprocess.run([node, "-e", NODE], capture_output=True, text=True, env={**os.environ, **settings})
     assert done.returncode == 0, done.stderr
     for vectors in json.loads(done.stdout):
-        close(vectors, tiny_encoder)
+        close(vectors, usual_encoder)
 
 
 def test_what_the_openapi_document_allows_is_answered(service: Running, tmp_path: Path) -> None:

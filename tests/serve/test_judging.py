@@ -14,7 +14,9 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.conftest import univar as univar
 from tests.conftest import answer_rows, write_jsonl
-from tests.serve.conftest import Running, running, store_with_heads
+from tests.serve.conftest import Running, running
+from tests.serve.conftest import head_store as head_store
+from tests.serve.conftest import usual_encoder as usual_encoder
 from univar.bulk import embed
 from univar.encoder.encoder import Encoder
 from univar.store import Store
@@ -23,20 +25,8 @@ NEW = answer_rows(44, seed=5)
 
 
 @pytest.fixture(scope="module")
-def encoder(tiny_bert: Path) -> Encoder:
-    """The tiny encoder as the commands load it."""
-    return Encoder(tiny_bert)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Store:
-    """A store of 160 answers by 4 models, with source heads."""
-    return store_with_heads(tmp_path_factory.mktemp("judging"), encoder)
-
-
-@pytest.fixture(scope="module")
-def service(store: Store, encoder: Encoder) -> Iterator[Running]:
-    with running(encoder, store) as server:
+def service(head_store: Store, usual_encoder: Encoder) -> Iterator[Running]:
+    with running(usual_encoder, head_store) as server:
         yield server
 
 
@@ -68,14 +58,14 @@ def same_facts(found: Any, expected: Any, path: str = "") -> None:
 
 @pytest.mark.parametrize("bag", [False, True])
 def test_attribute_is_what_the_command_prints(
-    service: Running, store: Store, univar: Run, tmp_path: Path, tiny_bert: Path, bag: bool
+    service: Running, head_store: Store, univar: Run, tmp_path: Path, tiny_bert: Path, bag: bool
 ) -> None:
     answers = pairs(NEW)
     reply = service.client.post("/v1/attribute", json={"answers": answers, "bag": bag})
     assert reply.status_code == 200, reply.text
     file = write_jsonl(tmp_path / "new.jsonl", answers)
     options = ["--bag-all"] if bag else []
-    expected = printed(univar, "attribute", store.path, file, "-e", tiny_bert, *options)
+    expected = printed(univar, "attribute", head_store.path, file, "-e", tiny_bert, *options)
     same_facts(reply.json()["results"], expected)
     assert len(expected) == (1 if bag else 44)
     assert (expected[0]["none_of_these"] is not None) == bag
@@ -99,24 +89,26 @@ def test_ids_come_back(service: Running) -> None:
     assert [(one["row"], one["id"]) for one in results] == [(1, "one"), (2, "two")]
 
 
-def test_without_heads_the_command_is_named(encoder: Encoder, store: Store, tmp_path: Path) -> None:
+def test_without_heads_the_command_is_named(
+    usual_encoder: Encoder, head_store: Store, tmp_path: Path
+) -> None:
     bare = tmp_path / "bare"
-    shutil.copytree(store.path, bare, ignore=shutil.ignore_patterns("index"))
+    shutil.copytree(head_store.path, bare, ignore=shutil.ignore_patterns("index"))
     body = {"answers": [{"answer": "we care"}]}
-    with running(encoder, Store(bare)) as server:
+    with running(usual_encoder, Store(bare)) as server:
         reply = server.client.post("/v1/attribute", json=body)
         assert (reply.status_code, reply.json()["error"]["code"]) == (409, 409)
         assert f"`univar index {bare}`" in reply.json()["error"]["message"]
-    with running(encoder) as server:
+    with running(usual_encoder) as server:
         assert "univar serve STORE" in server.client.post("/v1/attribute", json=body).text
 
 
-def test_stale_heads_are_a_409(encoder: Encoder, store: Store, tmp_path: Path) -> None:
+def test_stale_heads_are_a_409(usual_encoder: Encoder, head_store: Store, tmp_path: Path) -> None:
     changed = tmp_path / "changed"
-    shutil.copytree(store.path, changed)
+    shutil.copytree(head_store.path, changed)
     more = write_jsonl(tmp_path / "more.jsonl", answer_rows(8, seed=77))
-    embed([more], changed, encoder=encoder)
-    with running(encoder, Store(changed)) as server:
+    embed([more], changed, encoder=usual_encoder)
+    with running(usual_encoder, Store(changed)) as server:
         reply = server.client.post("/v1/attribute", json={"answers": [{"answer": "we care"}]})
         assert reply.status_code == 409
         assert "out of date" in reply.text

@@ -12,8 +12,9 @@ import pytest
 
 from tests.browser import Page, browser_page
 from tests.conftest import answer_rows
-from tests.serve.conftest import KEY, Running, running, store_with_heads
-from tests.serve.conftest import tiny_encoder as tiny_encoder
+from tests.serve.conftest import KEY, Running, running
+from tests.serve.conftest import head_store as head_store
+from tests.serve.conftest import usual_encoder as usual_encoder
 from univar.encoder.encoder import Encoder
 from univar.serve.places import Places
 from univar.store import Store
@@ -24,13 +25,8 @@ HOSTILE = (
 
 
 @pytest.fixture(scope="module")
-def store(tiny_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Store:
-    return store_with_heads(tmp_path_factory.mktemp("page"), tiny_encoder)
-
-
-@pytest.fixture(scope="module")
-def service(tiny_encoder: Encoder, store: Store) -> Iterator[Running]:
-    with running(tiny_encoder, store) as server:
+def service(usual_encoder: Encoder, head_store: Store) -> Iterator[Running]:
+    with running(usual_encoder, head_store) as server:
         yield server
 
 
@@ -182,8 +178,10 @@ def test_what_goes_wrong_is_said(page: Page) -> None:
 
 
 @pytest.mark.slow
-def test_the_key_is_asked_for_and_kept_in_memory(tab: Page, tiny_encoder: Encoder, store: Store) -> None:
-    with running(tiny_encoder, store, api_key=KEY) as server:
+def test_the_key_is_asked_for_and_kept_in_memory(
+    tab: Page, usual_encoder: Encoder, head_store: Store
+) -> None:
+    with running(usual_encoder, head_store, api_key=KEY) as server:
         tab.open(server.url + "/")
         tab.run(
             "document.getElementById('answer').value = 'we care'; document.getElementById('submit').click()"
@@ -224,9 +222,9 @@ def test_the_page_stands_alone_and_its_policy_is_strict(service: Running) -> Non
         assert outside not in reply.text.replace("http://www.w3.org/2000/svg", "")
 
 
-def test_places_are_principal_components(service: Running, store: Store) -> None:
+def test_places_are_principal_components(service: Running, head_store: Store) -> None:
     found = service.client.get("/v1/map").json()
-    x = np.asarray(store.embeddings, np.float64)
+    x = np.asarray(head_store.embeddings, np.float64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)
     u, s, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     expected = np.abs(u[:, :2] * s[:2])
@@ -234,8 +232,8 @@ def test_places_are_principal_components(service: Running, store: Store) -> None
     np.testing.assert_allclose(np.abs(points[:, :2]), expected, atol=2e-4)
     np.testing.assert_allclose(found["shares"], (s**2 / (s**2).sum())[:2], atol=1e-3)
     sources = [f"{one['model']}/{one['language']}" for one in found["sources"]]
-    assert [sources[int(n)] for n in points[:, 2]] == store.column("source").tolist()
-    places = Places(store)
+    assert [sources[int(n)] for n in points[:, 2]] == head_store.column("source").tolist()
+    places = Places(head_store)
     np.testing.assert_allclose(
-        places.of(np.asarray(store.embeddings[:3], np.float32)), points[:3, :2], atol=1e-4
+        places.of(np.asarray(head_store.embeddings[:3], np.float32)), points[:3, :2], atol=1e-4
     )

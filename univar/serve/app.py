@@ -53,7 +53,7 @@ def create_app(service: Service) -> ASGIApp:
 def _add_basics(app: FastAPI, service: Service) -> None:
     """The sign of life, the metrics, the OpenAPI document."""
 
-    page = page_reply(service.settings)
+    page = page_reply(service.settings, None if service.store is None else len(service.store))
 
     @app.get("/")
     async def start_page() -> Response:

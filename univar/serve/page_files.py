@@ -16,14 +16,15 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).resolve().parent / "page"
 
 
-def page_reply(settings: Settings) -> Response:
-    """The page of a server with these settings, made once."""
+def page_reply(settings: Settings, held: int | None) -> Response:
+    """The page of a server with these settings, made once. held: answers of its store; None without one."""
     style, script, page = (
         (_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")
     )
     texts = {
         "most": str(settings.max_client_batch_size),
         "bytes": str(settings.payload_limit),
+        "held": _held(held),
         "name": html.escape(settings.served_name),
         "style": style,
         "script": script,
@@ -45,6 +46,13 @@ def page_reply(settings: Settings) -> Response:
     )
     headers = {"content-security-policy": policy, "x-frame-options": "DENY"}
     return Response(page, headers=headers, media_type="text/html; charset=utf-8")
+
+
+def _held(rows: int | None) -> str:
+    """What answers are compared with, as a sentence."""
+    if rows is None:
+        return "This server has no store: it cannot tell where they come from."
+    return f"They are compared with the {rows:,} answers of known sources that this server holds."
 
 
 def _hash(text: str) -> str:

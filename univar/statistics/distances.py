@@ -119,7 +119,9 @@ def _with_se(estimate: float, se: float, clusters: int, df: int) -> Interval:
 
 
 def _u(x: np.ndarray) -> float:
-    """Mean of x_i . x_j over i != j."""
+    """Mean of x_i . x_j over i != j; NaN for one row."""
+    if len(x) < 2:
+        return float("nan")
     total = x.sum(axis=0)
     return float((total @ total - np.einsum("nd,nd->", x, x)) / (len(x) * (len(x) - 1)))
 

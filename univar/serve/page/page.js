@@ -84,8 +84,8 @@ function sourceList(verdict) {
   }
   if (verdict.none_of_these) {
     const p = verdict.none_of_these.p;
-    const strange = p <= 0.05 ? "Likely: answers of the sources that are held are seldom so strange."
-      : "No sign of it: these answers are no stranger than those of the sources that are held.";
+    const strange = p <= 0.05 ? "A sign of it: bags of the sources that are held are seldom so strange."
+      : "No sign of it: bags of the sources that are held are often as strange.";
     const item = element("li", "none");
     item.append(element("span", "name", "none of these"), element("span", "hint", strange));
     item.append(element("span", "number", `p = ${p.toFixed(3)}`));
@@ -113,7 +113,7 @@ function notes(verdict, isCut) {
   for (const text of verdict.warnings) list.append(element("li", "warning", visible(text)));
   for (const text of verdict.notes) list.append(element("li", "", visible(text)));
   const needed = verdict.more_answers_for_99;
-  if (needed) list.append(element("li", "", `About ${needed.toLocaleString("en")} more answers would be needed for 99 %.`));
+  if (needed) list.append(element("li", "", `About ${needed.toLocaleString("en")} more answer${needed === 1 ? "" : "s"} would make it 99 % sure.`));
   return list;
 }
 
