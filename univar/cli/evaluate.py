@@ -111,6 +111,11 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Answers labelled with values, several to a question: value content where topic is alike.",
 )
 @click.option(
+    "--heads",
+    is_flag=True,
+    help="Also fit source heads on TRAIN and score probabilities, prediction sets, bags and unknown sources.",
+)
+@click.option(
     "--bootstrap",
     default=1000,
     hidden=True,

@@ -25,6 +25,7 @@ from univar.questions.cultures import tables as culture_tables
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder
+    from univar.evaluate.head_scores import HeadScores
     from univar.store import Store
 
 OnProgress = Callable[[str], Any]
@@ -42,6 +43,7 @@ def evaluate(
     culture: Path | None = None,
     style_rows: int = 0,
     translationese: Path | None = None,
+    heads: bool = False,
     **options: Any,
 ) -> Report:
     """Attribute each row of `eval` by the rows of `train` and count how often that is right.
@@ -54,6 +56,7 @@ def evaluate(
     culture:      folder of tables of human cultures, for Mantel's test
     style_rows:   rows of each group and side that are embedded without style and compared; 0 for none
     translationese: folder of Europarl-style CSV files
+    heads:        also fit source heads on `train` and score their probabilities, sets and bags
     options:      fields of `EvalSettings`
 
     Rows of `eval` whose question is in `train` are dropped and counted; so are, for each target, rows with a
@@ -102,7 +105,20 @@ def evaluate(
         translationese=studies.translationese,
         centring=centring,
         value_content=value_content,
+        heads=_head_scores(train, eval, settings, run.on_progress) if heads else None,
     )
+
+
+def _head_scores(
+    train: Store, eval: Store | None, settings: EvalSettings, on_progress: OnProgress
+) -> list[HeadScores]:
+    from univar.evaluate.studies.heads import fitted, head_scores
+
+    if eval is None:
+        raise UsageError("heads are fitted on TRAIN and scored on EVAL: give two stores")
+    on_progress("source heads")
+    model = fitted(train, settings.cluster, on_progress)
+    return head_scores(model, train, eval, ~protocol.overlapping(train, eval), settings.cluster)
 
 
 def _encoders(train: Store, eval: Store, against: Mapping[str, tuple[Store, Store]]) -> list[Encoded]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 from univar.evaluate import metrics
 from univar.evaluate.as_json import Inline, Was, metadata_of, to_json
+from univar.evaluate.head_scores import HeadScores
 from univar.evaluate.metrics import Difference, Estimate, Intervals, Prediction
 from univar.evaluate.protocol import EvalSettings
 
@@ -382,6 +383,7 @@ class Report(SplitReport):
     compared: Compared | None = None
     centring: dict[str, CentredRows] | None = None
     value_content: Fulcra | None = None
+    heads: list[HeadScores] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What `json.dumps` takes. Keys that were renamed since the last schema have both names."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from univar.evaluate.cells import at_1, interval, signed
+from univar.evaluate.head_scores import BagScores, HeadScores, UnknownScores
 from univar.evaluate.report import Change, Compared, Fulcra, Report, StyleScores, ValueContent, ValueGap
+from univar.heads.source import LEVELS
 from univar.tables import Column, Table
 
 
@@ -13,6 +15,7 @@ def study_tables(report: Report) -> list[Table]:
         gap(report),
         fulcra(report),
         value_content(report),
+        *heads(report),
         culture(report),
         style(report),
         translationese(report),
@@ -67,6 +70,51 @@ def _values(found: Fulcra | None, title: str, notes: tuple[str, ...]) -> Table:
 
 def _p(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+
+
+def heads(report: Report) -> list[Table]:
+    """Probabilities of single answers, bags by size (READER's curve), and whether a source is known."""
+    found = report.heads or []
+    singles: list[Column[HeadScores]] = [
+        Column("head", lambda it: it.head),
+        Column("rows", lambda it: f"{it.rows:,}"),
+        Column("accuracy [95 %]", lambda it: interval(it.accuracy)),
+        Column("NLL [95 %]", lambda it: interval(it.nll)),
+        Column("Brier", lambda it: f"{it.brier:.3f}"),
+        Column("ECE", lambda it: f"{it.ece:.3f}"),
+        *(_coverage(level) for level in LEVELS),
+    ]
+    bags = [(it, bag) for it in found for bag in it.bags]
+    curve: list[Column[tuple[HeadScores, BagScores]]] = [
+        Column("head", lambda it: it[0].head),
+        Column("answers", lambda it: str(it[1].size)),
+        Column("summed log posteriors", lambda it: f"{it[1].summed:.3f}"),
+        Column("mean vector", lambda it: f"{it[1].mean_vector:.3f}"),
+        Column("NLL", lambda it: f"{it[1].nll:.3f}"),
+    ]
+    strange = [(it, one) for it in found for one in it.unknown]
+    unknown: list[Column[tuple[HeadScores, UnknownScores]]] = [
+        Column("head", lambda it: it[0].head),
+        Column("answers", lambda it: str(it[1].size)),
+        Column("AUROC [95 % over sources]", lambda it: interval(it[1].auroc)),
+        Column("false alarms at 5 %, 10 answers", lambda it: _number(it[0].false_alarms)),
+    ]
+    return [
+        Table.of(found, singles, "source heads: one answer to a question that the heads did not see", 1),
+        Table.of(bags, curve, "source heads: several answers of one source, share named rightly", 2),
+        Table.of(strange, unknown, "source heads: is the source known? a third of the sources left out", 2),
+    ]
+
+
+def _coverage(level: float) -> Column[HeadScores]:
+    def cell(found: HeadScores) -> str:
+        return "" if found.coverage is None else f"{found.coverage[level]:.3f}"
+
+    return Column(f"sets at {level:.0%}", cell)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def culture(report: Report) -> Table:
