@@ -169,6 +169,8 @@ def unknown_scores(model: SourceModel, head: SourceHead, train: Scored, rows: Sc
     scale = np.ones(rows.x.shape[1], np.float32)
     if "words" in model.blocks.slices:
         scale[model.blocks.slices["words"]] = head.words_weight
+    if "terms" in model.blocks.slices:
+        scale[model.blocks.slices["terms"]] = 0
     sources = np.unique(model.codes)
     drawn = {
         size: bags
