@@ -140,3 +140,14 @@ def test_hostile_texts_come_through_as_text(service: Running) -> None:
     assert reply.status_code == 200, reply.text[:300]
     assert reply.json()["truncated"] == [4]
     assert all(np.isfinite(one["sources"][0]["probability"]) for one in reply.json()["results"])
+
+
+def test_what_is_loaded_before_the_first_request_gives_the_same(
+    head_store: Store, usual_encoder: Encoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(usual_encoder, head_store) as server:
+        body = {"answers": pairs(NEW[:3])}
+        before = server.client.post("/v1/attribute", json=body).json()
+        server.server.service.warm()
+        assert server.client.post("/v1/attribute", json=body).json() == before
+    assert caplog.text == ""

@@ -129,12 +129,12 @@ def serve(
         loaded = Encoder(str(encoder), **running)
     else:
         from univar.search import store_encoder
-        from univar.serve.judging import missing_head
+        from univar.serve.judging import Verdicts
         from univar.store import Store
 
         opened = Store(store)
         loaded = store_encoder(opened, encoder, **running)
-        if (missing := missing_head(opened)) is not None:
+        if (missing := Verdicts(opened).missing()) is not None:
             say(f"{missing}; until then /v1/attribute answers 409")
     settings = Settings(
         served_name=served_model_name or os.path.basename(str(loaded.info["id"]).rstrip("/\\")),

@@ -38,14 +38,16 @@ def judge_answers(
     evidence: int,
     bag: str | None = None,
     with_columns: bool = False,
+    judge: Judge | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A verdict for each answer, or for each bag, best source first.
 
     bag: a column whose values name the bags; EVERYTHING for one bag of all; None for rows
     with_columns: add `columns`, the row's own (of a bag, those of its answers that are equal in all of them)
+    judge: one made before with the same model, store, top and evidence; default: a new one
     Raises UsageError where the input lacks the column `bag`.
     """
-    judge = Judge(model, store, top, evidence, Index.open(store).search)
+    judge = judge or Judge(model, store, top, evidence, Index.open(store).search)
     spec = str(model.facts["cluster"])
     bags: dict[str, list[tuple[Asked, dict[str, Any] | None]]] = {}
     for batch in batches:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,13 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from univar.errors import UnivarError
 from univar.serve.embeddings import Text
+from univar.serve.engine import PROBE
 from univar.serve.replies import Refusal
+from univar.serve.work import Embedded
 
 if TYPE_CHECKING:
     from univar.answers.rows import RowBatch
     from univar.encoder.encoder import Encoder
-    from univar.serve.work import Embedded
+    from univar.search.sources import SourceModel
+    from univar.search.verdict import Judge
     from univar.store import Store
+
+SOURCES, EVIDENCE = 5, 3
+"""Sources and nearest rows of a verdict: the command's defaults."""
 
 _SIDE_COLUMNS = ("question_id", "question")
 
@@ -123,27 +130,57 @@ def batch_of(answers: Sequence[Answer]) -> RowBatch:
     return batch
 
 
-def missing_head(store: Store) -> str | None:
-    """Why the store cannot attribute, and the command that helps; None where it can."""
-    from univar.search.index import has_sources
+class Verdicts:
+    """Judges answers by the heads of a store's index, which are loaded once."""
 
-    if has_sources(store.path):
-        return None
-    return f"{store.path} has no source heads: fit them with `univar index {store.path}`"
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loaded: tuple[SourceModel, Judge] | None = None
+        self._loading = threading.Lock()
 
+    def missing(self) -> str | None:
+        """Why the store cannot attribute, and the command that helps; None where it can."""
+        from univar.search.index import has_sources
 
-def attribute(store: Store, encoder: Encoder, batch: RowBatch, embedded: Embedded, bag: bool) -> list[Any]:
-    """What `univar attribute --json` prints of the answers, one object each or one for all."""
-    from univar.search import attribute_answers
+        path = self._store.path
+        if self._loaded is not None or has_sources(path):
+            return None
+        return f"{path} has no source heads: fit them with `univar index {path}`"
 
-    ready: Any = Ready(encoder, embedded.vectors)
-    found = attribute_answers(
-        store, [batch], encoder=ready, bag="all" if bag else None, on_rejected=lambda row: None
-    )
-    try:
-        return list(found)
-    except UnivarError as error:  # the answers are fine: it is the store
-        raise Refusal(409, str(error)) from None
+    def load(self) -> tuple[SourceModel, Judge]:
+        """Model and judge. Raises Refusal where there are none, or they are stale or broken."""
+        from univar.search import Index, source_files
+        from univar.search.verdict import Judge
+
+        with self._loading:
+            if self._loaded is None:
+                try:
+                    model = source_files.load(self._store)
+                    if model is None:
+                        raise Refusal(409, str(self.missing()))
+                    nearest = Index.open(self._store).search
+                except UnivarError as error:  # the answers are fine: it is the store
+                    raise Refusal(409, str(error)) from None
+                self._loaded = model, Judge(model, self._store, SOURCES, EVIDENCE, nearest)
+        return self._loaded
+
+    def attribute(self, encoder: Encoder, batch: RowBatch, embedded: Embedded, bag: bool) -> list[Any]:
+        """What `univar attribute --json` prints of the answers: one object each, or one for all."""
+        from univar.search.verdicts import EVERYTHING, judge_answers
+
+        model, judge = self.load()
+        ready: Any = Ready(encoder, embedded.vectors)
+        name = EVERYTHING if bag else None
+        options = {"top": SOURCES, "evidence": EVIDENCE, "bag": name, "judge": judge}
+        return list(judge_answers(self._store, model, [batch], ready, **options))  # type: ignore[arg-type]
+
+    def warm(self, encoder: Encoder) -> None:
+        """Judge an answer, so that the first request finds everything loaded."""
+        batch = batch_of([Answer.model_validate({"answer": PROBE})])
+        vectors = np.zeros((1, encoder.dim), np.float32)
+        vectors[0, 0] = 1
+        nothing = np.zeros(1, np.int64)
+        self.attribute(encoder, batch, Embedded(vectors, 0, nothing, nothing), bag=False)
 
 
 def compare(

@@ -32,18 +32,18 @@ def add_judging(app: FastAPI, service: Service) -> None:
     @app.post("/v1/attribute")
     async def attribute(body: judging.AttributeRequest, request: Request) -> Response:
         service.check_count(len(body.answers))
-        store, places = service.store, service.places
-        if store is None or places is None:
+        verdicts, places = service.verdicts, service.places
+        if verdicts is None or places is None:
             raise Refusal(
                 409,
                 "the server has no store to attribute by: embed and index answers of known sources "
                 "(`univar embed`, `univar index`), and start `univar serve STORE`",
             )
-        if (missing := judging.missing_head(store)) is not None:
+        if (missing := verdicts.missing()) is not None:
             raise Refusal(409, missing)
         batch = judging.batch_of(body.answers)
         found = await embedded(request, batch)
-        results = await service.judge(lambda: judging.attribute(store, encoder, batch, found, body.bag))
+        results = await service.judge(lambda: verdicts.attribute(encoder, batch, found, body.bag))
         points = await service.judge(lambda: places.of(found.vectors))
         return json_reply({"results": results, "places": points, "truncated": found.cut})
 

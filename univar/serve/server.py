@@ -128,6 +128,7 @@ def make_server(encoder: Encoder, settings: Settings, store: Store | None = None
 def serve(encoder: Encoder, settings: Settings, listening: socket.socket, store: Store | None = None) -> None:
     """Answer requests until a signal. Raises ProviderError when the encoder broke."""
     server = make_server(encoder, settings, store)
+    threading.Thread(target=server.service.warm, name="univar-warm", daemon=True).start()
     asyncio.run(server.serve(sockets=[listening]))
     if server.failure is not None:
         raise ProviderError(f"{server.failure}: start the server again")

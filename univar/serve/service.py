@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from univar.encoder.reading import WHOLE, ReadOptions
+from univar.serve.judging import Verdicts
 from univar.serve.places import Places
 from univar.serve.replies import Refusal
 from univar.serve.waiting import answer_of
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
     from univar.serve.settings import Settings
     from univar.serve.work import Embedded
     from univar.store import Store
+
+logger = logging.getLogger("univar.serve")
 
 T = TypeVar("T")
 
@@ -44,6 +50,7 @@ class Service:
     ) -> None:
         self.engine, self.settings, self.metrics, self.store = engine, settings, metrics, store
         self.places = None if store is None else Places(store)
+        self.verdicts = None if store is None else Verdicts(store)
         self.read = WHOLE if store is None else ReadOptions.from_text_format(store.text_format)
         self.draining = False
         self._judges = asyncio.Semaphore(JUDGES)
@@ -92,6 +99,16 @@ class Service:
             return await asyncio.wait_for(in_turn(), self.settings.request_timeout_s)
         except asyncio.TimeoutError:
             raise self.unavailable("no answer in time: ask again later") from None
+
+    def warm(self) -> None:
+        """Load what the first verdict and the first map need; what cannot be loaded is told."""
+        if self.verdicts is None or self.places is None or self.verdicts.missing() is not None:
+            return
+        try:
+            self.verdicts.warm(self.engine.encoder)
+            self.places.of(np.zeros((1, self.engine.encoder.dim), np.float32))
+        except Refusal as refusal:
+            logger.warning("%s", refusal.message)
 
     def check_busy(self) -> None:
         """Raises Refusal where what waits takes about as long as a request may."""
