@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
+import re
 
 import numpy as np
 import pytest
 
+from tests.cli.conftest import Run
+from tests.cli.conftest import univar as univar
 from tests.serve.conftest import KEY, Running, running
 from tests.serve.conftest import service as service
 from tests.serve.conftest import tiny_encoder as tiny_encoder
 from univar.encoder.encoder import Encoder
 from univar.serve.embeddings import chosen_part, vectors_of
 from univar.serve.replies import Refusal
+from univar.serve.texts import is_readable, readable_pattern
 from univar.serve.work import Embedded
 
 TEXTS = ["we care for the law", "they speak", "no duty " * 200, "free work , free risk ?"]
@@ -154,3 +159,47 @@ def test_another_host_is_refused_where_there_is_no_key(tiny_encoder: Encoder) ->
         assert server.embed("we").status_code == 200
         reply = server.client.get("/healthz", headers={"host": "evil.example:8080"})
         assert reply.status_code == 403
+
+
+def test_pages_of_named_origins_may_read_replies(tiny_encoder: Encoder) -> None:
+    friend, stranger = "https://friend.example", "https://stranger.example"
+    with running(tiny_encoder, api_key=KEY, cors_allow_origin=(friend,)) as server:
+        asks = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+        for origin, allowed in ((friend, friend), (stranger, None)):
+            reply = server.client.options("/v1/embeddings", headers={"origin": origin, **asks})
+            assert reply.headers.get("access-control-allow-origin") == allowed
+            reply = server.client.post("/v1/embeddings", json={"input": "we"}, headers={"origin": origin})
+            assert reply.status_code == 401
+            assert reply.headers.get("access-control-allow-origin") == allowed
+
+
+def test_without_the_extra_the_remedy_is_named(univar: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "uvicorn" else found(name))
+    done = univar("serve", "-e", "minilm")
+    assert done.exit_code == 2
+    assert "uvicorn: pip install univar-embed[serve]" in done.stderr
+
+
+def test_the_same_texts_are_readable_as_in_the_openapi_document() -> None:
+    pattern = re.compile(readable_pattern())
+    samples = [
+        "",
+        " ",
+        "\u200b",
+        "\u0301",
+        "\ue000",
+        "\u0378",
+        "a",
+        "é",
+        "語",
+        "?",
+        "👍",
+        " \n x",
+        "]",
+        "\\",
+        "-",
+        "^",
+    ]
+    assert [is_readable(text) for text in samples] == [bool(pattern.search(text)) for text in samples]
+    assert [is_readable(text) for text in samples] == [False] * 6 + [True] * 10

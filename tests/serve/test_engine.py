@@ -16,6 +16,8 @@ from univar.errors import DataError
 from univar.serve.engine import Engine
 from univar.serve.work import EngineFault, checked
 
+LONG = "we care for the law " * 4
+
 
 @pytest.fixture
 def encoder(tiny_encoder: Encoder) -> Controlled:
@@ -68,7 +70,7 @@ def test_answers_are_read_in_pieces_and_as_the_paper_does(engine: Engine, tiny_e
 
 def test_a_long_request_lets_others_pass(engine: Engine, encoder: Controlled) -> None:
     held(engine, encoder)
-    long = engine.submit([""] * 40, ["we care for the law " * 4] * 40)
+    long = engine.submit([""] * 40, [LONG] * 40)
     short = engine.submit([""], ["they speak"])
     done: list[str] = []
     long.future.add_done_callback(lambda _: done.append("long"))
@@ -76,7 +78,20 @@ def test_a_long_request_lets_others_pass(engine: Engine, encoder: Controlled) ->
     encoder.go.set()
     assert long.future.result(20).vectors.shape == (40, 32)
     assert done == ["short", "long"]
-    assert max(encoder.texts) * 18 <= 256 + 18  # no batch has more tokens than allowed
+    assert max(encoder.texts) <= 256 // len(encoder.tokenize([LONG])[0]) + 1  # + 1: the short one
+
+
+def test_a_slow_machine_gets_smaller_batches(encoder: Controlled) -> None:
+    engine = Engine(encoder)  # type: ignore[arg-type]
+    held(engine, encoder)
+    job = engine.submit([""] * 40, [LONG] * 40)
+    engine._count = lambda pieces, tokens, seconds: None  # type: ignore[method-assign]
+    engine.load.tokens_per_s = 90.0  # 180 tokens in two seconds
+    encoder.go.set()
+    job.future.result(20)
+    tokens = len(encoder.tokenize([LONG])[0])
+    assert max(encoder.texts[1:]) == 180 // tokens
+    engine.close(10)
 
 
 def test_what_nobody_waits_for_is_not_embedded(engine: Engine, encoder: Controlled) -> None:
@@ -94,7 +109,7 @@ def test_what_nobody_waits_for_is_not_embedded(engine: Engine, encoder: Controll
 
 def test_a_request_that_is_left_halfway_stops(engine: Engine, encoder: Controlled) -> None:
     encoder.go.clear()
-    job = engine.submit([""] * 200, ["we care for the law " * 4] * 200)
+    job = engine.submit([""] * 200, [LONG] * 200)
     assert encoder.begun.wait(10)
     job.future.cancel()
     encoder.go.set()
@@ -117,7 +132,7 @@ def test_the_first_come_before_the_others(engine: Engine, encoder: Controlled) -
     held(engine, encoder)
     done: list[int] = []
     for number in range(40):
-        job = engine.submit([""], ["we care for the law " * 4])
+        job = engine.submit([""], [LONG])
         job.future.add_done_callback(lambda _, number=number: done.append(number))
     first = engine.submit([""], ["we"], first=True)
     first.future.add_done_callback(lambda _: done.append(-1))

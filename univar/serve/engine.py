@@ -31,6 +31,12 @@ logger = logging.getLogger("univar.serve")
 PROBE = "We should help each other, and keep the promises that we gave."
 """What the engine embeds to see that it still works."""
 
+TELLING_TOKENS = 1_024
+"""Tokens from which on a batch tells the encoder's speed: of a few, most of the time is overhead."""
+
+BATCH_S = 2.0
+"""Seconds that a batch should take at most."""
+
 _READ_BYTES = 1 << 20
 """Text of several requests that is tokenised at once."""
 
@@ -120,7 +126,7 @@ class Engine:
         return self._thread.is_alive() and not self.broken.is_set()
 
     def seconds_of_work(self) -> float:
-        """About how long the engine needs for what waits, by its speed so far; 0 before its first batch."""
+        """About how long the engine needs for what waits, by its speed so far; 0 where it is unknown."""
         return self.load.tokens / self.load.tokens_per_s if self.load.tokens_per_s else 0.0
 
     def _run(self) -> None:
@@ -220,7 +226,7 @@ class Engine:
 
     def _next_batch(self) -> tuple[list[Job], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Requests (J), packed texts, and of each text the place of its request and its piece there."""
-        room = self.max_batch_tokens
+        room = self._room()
         jobs: list[Job] = []
         parts: list[tuple[np.ndarray, np.ndarray]] = []
         pieces: list[np.ndarray] = []
@@ -248,6 +254,13 @@ class Engine:
         owner = np.repeat(np.arange(len(jobs)), [len(taken) for taken in pieces])
         return jobs, ids, cu_seqlens, owner, np.concatenate(pieces)
 
+    def _room(self) -> int:
+        """Tokens of the next batch: on a slow machine no more than BATCH_S, so that nobody waits long."""
+        if not self.load.tokens_per_s:
+            return self.max_batch_tokens
+        in_time = max(int(self.load.tokens_per_s * BATCH_S), self.encoder.max_length)
+        return min(self.max_batch_tokens, in_time)
+
     def _hand_out(self, jobs: list[Job], owner: np.ndarray, piece: np.ndarray, vectors: np.ndarray) -> None:
         """Give each request the vectors of its pieces, and answer those that have all."""
         for place in np.unique(owner).tolist():
@@ -273,8 +286,9 @@ class Engine:
         load = self.load
         load.tokens_done += tokens
         load.batches += 1
-        speed = tokens / max(seconds, 1e-6)
-        load.tokens_per_s = speed if load.batches == 1 else 0.8 * load.tokens_per_s + 0.2 * speed
+        if tokens >= min(TELLING_TOKENS, self.max_batch_tokens // 4):
+            speed = tokens / max(seconds, 1e-6)
+            load.tokens_per_s = 0.8 * load.tokens_per_s + 0.2 * speed if load.tokens_per_s else speed
         self.on_batch(pieces, tokens)
 
     def _leave(self, job: Job) -> None:
