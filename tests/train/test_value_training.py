@@ -18,6 +18,7 @@ from tests.train.conftest import weights_of
 from univar.answers.labelled import read_labelled
 from univar.encoder.checkpoint import load_weights
 from univar.encoder.config import read_config
+from univar.encoder.encoder import Encoder
 from univar.errors import DataError, UsageError
 from univar.train.values.distil import mapped_cosine, principal
 from univar.train.values.folds import fold_of
@@ -175,6 +176,30 @@ def test_a_student_comes_nearer_to_its_teacher(
     seen = [q for q in read_labelled(labels).questions if fold_of([q], 5)[0] != 0]
     assert report.facts["texts"] - report.facts["sentences"] == 2 * len(seen)
     assert report.facts["after"]["estimate"] > report.facts["before"]["estimate"]
+
+
+def test_a_distillation_that_goes_on_does_not_ask_its_teacher_again(
+    tmp_path: Path, tiny_bert: Path, other_tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = write_jsonl(tmp_path / "a.jsonl", [{**row, "language": "eng"} for row in answer_rows(200)])
+    settings = settings_for(tiny_bert, teacher=str(other_tiny_bert), teacher_dims=16)
+    distil([corpus], tmp_path / "whole", settings, RunOptions(threads=1))
+    asked: list[int] = []
+    plain = Encoder.encode
+
+    def counted(self: Encoder, texts: Any, **how: Any) -> np.ndarray:
+        asked.append(len(texts))
+        return plain(self, texts, **how)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    steps = iter(range(99))
+    stop = RunOptions(threads=1, should_stop=lambda: next(steps) == 1)
+    assert distil([corpus], tmp_path / "parts", settings, stop).folder is None
+    assert len(asked) == 1
+    distil([corpus], tmp_path / "parts", settings, RunOptions(threads=1, resume=True))
+    assert len(asked) == 1
+    a, b = (weights_of(tmp_path / name) for name in ("whole", "parts"))
+    assert all(np.array_equal(a[name], b[name]) for name in a)
 
 
 def test_sentences_are_neither_short_nor_long_and_drawn_by_their_text(tmp_path: Path) -> None:

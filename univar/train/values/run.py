@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from univar.encoder.export import export_encoder
 from univar.encoder.spec import ResolvedSpec, resolve
 from univar.encoder.tokenizer import load_tokenizer
 from univar.errors import UsageError
-from univar.files import make_folder, refuse_existing
+from univar.files import make_folder, new_file, refuse_existing
 from univar.statistics.intervals import Interval
 from univar.train.values.distil import TeacherTask, mapped_cosine
 from univar.train.values.folds import fold_of
@@ -117,9 +118,7 @@ def distil(
         texts = texts + bank_pairs()
     start = _Start(out, settings, options)
     tokenizer = load_tokenizer(start.config.folder, start.max_length, start.threads)
-    teacher = Encoder(settings.teacher, device=start.options.device, threads=start.threads).encode(
-        texts.teacher
-    )
+    teacher = start.vectors_of(settings.teacher, texts.teacher)
     kept_aside = fold_of(texts.teacher, 50) == 0
     seen = np.flatnonzero(~kept_aside)
     tokens = tokenizer.encode(pa.array(texts.student))
@@ -153,6 +152,21 @@ class _Start:
         return Encoder(
             self.settings.base if spec is None else spec, device=self.options.device, threads=self.threads
         )
+
+    def vectors_of(self, spec: str, texts: list[str]) -> np.ndarray:
+        """(n, E) float32 of texts, kept in the run's folder: a continued run does not embed them again."""
+        encoder = self.encoder(spec)
+        key = hashlib.sha256(f"{encoder.info['id']} {encoder.info['revision']}".encode())
+        for text in texts:
+            key.update(text.encode() + b"\0")
+        path = self.folder / f"teacher-{key.hexdigest()[:20]}.npy"
+        if path.exists():
+            found: np.ndarray = np.load(path)
+            return found
+        vectors = encoder.encode(texts)
+        with new_file(path) as file:
+            np.save(file, vectors)
+        return vectors
 
     def run(
         self,
