@@ -12,7 +12,7 @@ import pytest
 
 import univar
 from tests.conftest import answer_rows, write_jsonl
-from univar import Index, Store, embed
+from univar import Encoder, Index, Store, embed
 from univar.errors import DataError, UsageError
 
 
@@ -77,3 +77,12 @@ def test_messages_name_the_rows_and_no_file(tmp_path: Path, tiny_bert: Path) -> 
     assert report.rejected == 1
     assert told == ["the rows given, row 2: model is empty"]
     assert "univar-" not in (tmp_path / "b" / "rejected.jsonl").read_text()
+
+
+def test_what_is_printed_of_an_encoder_and_a_store_says_what_they_are(
+    tmp_path: Path, tiny_bert: Path
+) -> None:
+    encoder = Encoder(tiny_bert, max_length=120)
+    assert repr(encoder) == f"Encoder({tiny_bert.name!r}, 32 dims, up to 120 tokens)"
+    embed(answer_rows(3), tmp_path / "s", encoder=encoder)
+    assert repr(Store(tmp_path / "s")) == f"Store({str(tmp_path / 's')!r}, 3 rows x 32 float16)"

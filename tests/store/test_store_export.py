@@ -193,3 +193,11 @@ def test_export_of_the_command_line(store, univar, tmp_path):
     done = univar("export", store.path, "-o", out, "--columns", "id, topic", "--where", "topic=a", "--json")
     assert (done.exit_code, json.loads(done.stdout)["rows"]) == (0, 2)
     assert univar("export", store.path, "-o", out, "--where", "topic").exit_code == 2
+
+
+def test_a_matrix_and_an_index_of_the_same_rows_stand_side_by_side(store, tmp_path):
+    export(store, tmp_path / "e.npy")
+    export(store, tmp_path / "e.faiss")
+    assert pq.read_table(tmp_path / "e.rows.parquet").num_rows == len(store)
+    with pytest.raises(UsageError, match=r"e\.rows\.parquet"):
+        export(store, tmp_path / "e.index", where={"topic": ["a"]})

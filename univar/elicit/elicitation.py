@@ -108,8 +108,9 @@ class Elicitation:
         self._lock.acquire()
         try:
             self.state = State(state_path(self.out), dry=self._dry)
-            self._check_state()
-            self.respondents: list[Respondent] = self.state.plan(*self._asked)
+            with self.state.reported():
+                self._check_state()
+                self.respondents: list[Respondent] = self.state.plan(*self._asked)
         except BaseException:
             self._lock.release()
             raise
@@ -199,7 +200,7 @@ class Elicitation:
     def write_answers(self) -> int:
         """Write the answer file anew from the state, whole or not at all; returns its rows."""
         rows = 0
-        with new_file(self.out) as file:
+        with self.state.reported(), new_file(self.out) as file:
             for block in _blocks(self.state.answers()):
                 file.write("".join(block).encode())
                 rows += len(block)

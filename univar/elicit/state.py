@@ -64,7 +64,7 @@ class State:
 
     def __init__(self, path: Path, dry: bool = False) -> None:
         self.path, self._dry = path, dry
-        with self._reported():
+        with self.reported():
             self._db = sqlite3.connect(
                 ":memory:" if dry and not path.exists() else path, isolation_level=None
             )
@@ -116,10 +116,11 @@ class State:
         self._db.close()
 
     @contextmanager
-    def _reported(self) -> Iterator[None]:
+    def reported(self) -> Iterator[None]:
+        """Raise DataError where the file is damaged, UTF-8 in its names included."""
         try:
             yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             raise DataError(
                 f"the state {self.path} cannot be read or written ({error}): repair it, "
                 "or choose another --out"
@@ -130,7 +131,7 @@ class State:
         if self._dry:
             yield
             return
-        with self._reported():
+        with self.reported():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield

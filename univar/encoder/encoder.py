@@ -74,6 +74,9 @@ class Encoder:
         self.tokenizer: Tokenizer = load_tokenizer(self._config.folder, self.max_length, self._threads)
         self._forwards = [self._load(source) for source in self._sources]
 
+    def __repr__(self) -> str:
+        return f"Encoder({self._id!r}, {self.dim} dims, up to {self.max_length} tokens)"
+
     @property
     def info(self) -> dict[str, Any]:
         """What identifies the encoder (`id`, `revision`, `dim`, `max_length`, `pooling`) and how it runs.

@@ -34,7 +34,7 @@ class Memory:
             self._db = sqlite3.connect(path, isolation_level=None)
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute(_TABLE)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise DataError(f"{path} is not a translation memory ({error}): choose another --out") from None
 
     def close(self) -> None:
