@@ -23,6 +23,11 @@ def test_neighbours_vote_where_no_plane_parts_the_sources() -> None:
     assert head.tried[0]["name"].startswith("vote")
 
 
+def test_two_answers_of_each_source_do_not_suffice_for_a_head() -> None:
+    x = np.random.default_rng(0).standard_normal((10, 4)).astype(np.float32)
+    assert fit_source_head(x, np.arange(10) // 2, np.arange(10) % 2, 5, None) is None
+
+
 def test_a_vote_that_cannot_be_taken_is_not_chosen() -> None:
     head = fit_source_head(*islands(), 2, None, may_vote=False)
     assert head is not None

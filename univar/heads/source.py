@@ -122,7 +122,7 @@ def fit_source_head(
     total = parts[0]
     for part in parts[1:]:
         total = total + part
-    if any(np.count_nonzero((total - part).counts) < 2 for part in parts):
+    if any(not _suffices((total - part).counts) for part in parts):
         return None
     at = np.arange(len(y)) if unseen is None else np.flatnonzero(unseen)
     if len(np.unique(y[at])) < 2:
@@ -168,6 +168,12 @@ def fit_source_head(
         len(np.unique(clusters[kept])),
         of_terms,
     )
+
+
+def _suffices(counts: np.ndarray) -> bool:
+    """Whether a discriminant can be fitted to so many rows of each source: two sources, and one row more."""
+    present = int(np.count_nonzero(counts))
+    return present >= 2 and int(counts.sum()) > present
 
 
 def set_thresholds(held_out: HeldOut, temperature: float) -> dict[str, float]:
