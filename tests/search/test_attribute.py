@@ -182,3 +182,18 @@ def test_what_a_strangers_store_names_is_not_loaded(tmp_path, monkeypatch, univa
         "(--encoder)\n"
     )
     assert loaded == []
+
+
+def test_answers_that_lie_at_one_place_share_the_votes(tmp_path):
+    """So it is where a question fills the window: nothing of the answers is read, and a tie is a tie."""
+    rows = [
+        {"id": f"r{n}", "model": "ab"[n // 4], "language": "eng", "question": "why?", "answer": f"so {n}"}
+        for n in range(8)
+    ]
+    store = write_store(tmp_path / "s", rows, np.tile([1.0, 0, 0], (8, 1)))
+    (one,) = attribute_answers(
+        store, [write_jsonl(tmp_path / "a.jsonl", rows[:1]).as_posix()], on_rejected=pytest.fail, k=8,
+        encoder=FakeEncoder(),
+    )  # fmt: skip
+    assert {entry["label"]: entry["share"] for entry in one["sources"]} == {"a/eng": 0.5, "b/eng": 0.5}
+    assert one["evidence"][0]["score"] == pytest.approx(1)
