@@ -81,6 +81,18 @@ def test_a_long_request_lets_others_pass(engine: Engine, encoder: Controlled) ->
     assert max(encoder.texts) <= 256 // len(encoder.tokenize([LONG])[0]) + 1  # + 1: the short one
 
 
+def test_who_meets_the_end_of_a_batch_stays_in_front(engine: Engine, encoder: Controlled) -> None:
+    held(engine, encoder)
+    done: list[int] = []
+    jobs = [engine.submit([""] * 3, [LONG] * 3) for _ in range(12)]  # 90 tokens of 256 each
+    for number, job in enumerate(jobs):
+        job.future.add_done_callback(lambda _, number=number: done.append(number))
+    encoder.go.set()
+    for job in jobs:
+        job.future.result(20)
+    assert done == sorted(done)
+
+
 def test_a_slow_machine_gets_smaller_batches(encoder: Controlled) -> None:
     engine = Engine(encoder)  # type: ignore[arg-type]
     held(engine, encoder)

@@ -1,8 +1,8 @@
 """One thread that owns the encoder and joins the texts of many requests in batches of tokens.
 
-Requests take turns: a batch takes pieces from each waiting request, oldest first, and a request that is not
-done goes to the back. So a long text delays the others by one batch at most. What a cancelled request still
-has waiting is dropped.
+Requests take turns: a batch takes pieces from the waiting requests, oldest first. One that is not done after
+half a batch of its own goes to the back, so that a long text delays the others by two batches at most. What a
+cancelled request still has waiting is dropped.
 """
 
 from __future__ import annotations
@@ -131,6 +131,7 @@ class Engine:
 
     def _run(self) -> None:
         try:
+            self._measure()
             while self._wait():
                 self._read_inbox()
                 if self._queues.ready:
@@ -138,6 +139,14 @@ class Engine:
         except BaseException:  # a thread that ends silently would leave everyone waiting
             logger.exception("the engine stopped")
             self._break()
+
+    def _measure(self) -> None:
+        """Learn the encoder's speed before the first request, so that it is known how many fit."""
+        ids, _ = self.encoder.tokenize([PROBE])
+        copies = min(TELLING_TOKENS, self.max_batch_tokens) // len(ids)
+        began = time.monotonic()
+        self.encoder.forward_packed(np.tile(ids, copies), np.arange(copies + 1, dtype=np.int64) * len(ids))
+        self.load.tokens_per_s = copies * len(ids) / max(time.monotonic() - began, 1e-6)
 
     def _wait(self) -> bool:
         """Sleep until there is work; False when there will be none."""
@@ -202,7 +211,7 @@ class Engine:
             (self._queues.ready.appendleft if job.is_first else self._queues.ready.append)(job)
 
     def _run_batch(self) -> None:
-        """Embed a batch of the oldest requests; those that are not done go to the back."""
+        """Embed a batch of the oldest requests."""
         jobs, ids, cu_seqlens, owner, piece = self._next_batch()
         if not jobs:
             return
@@ -218,10 +227,13 @@ class Engine:
                 self._fail(job, EngineFault(f"the encoder failed ({type(error).__name__})"))
             self._test_self()
         self._count(len(owner), len(ids), time.monotonic() - began)
-        for job in jobs:
+        for job in reversed(jobs):
             if job.is_done or job.future.cancelled():
                 self._leave(job)
+            elif job.in_turn < self._room() // 2:  # it only met the end of a batch: its turn goes on
+                self._queues.ready.appendleft(job)
             else:
+                job.in_turn = 0
                 self._queues.ready.append(job)
 
     def _next_batch(self) -> tuple[list[Job], np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -242,6 +254,7 @@ class Engine:
                 break
             part = take_texts(job.ids, job.cu_seqlens, taken)
             room -= len(part[0])
+            job.in_turn += len(part[0])
             jobs.append(job)
             parts.append(part)
             pieces.append(taken)

@@ -30,7 +30,7 @@ logger = logging.getLogger("univar.serve")
 
 T = TypeVar("T")
 
-BUSY_SHARE = 0.7
+BUSY_SHARE = 0.5
 """Share of a request's time that may be filled with what waits already; else it is refused at once."""
 
 JUDGES = 2

@@ -61,7 +61,7 @@ def checked(vectors: np.ndarray) -> np.ndarray:
 class Job:
     """The texts of one request.
 
-    counted: its tokens, a guess until they are known
+    counted: its tokens, a guess until they are known; in_turn: those that were embedded in its turn
     future: gets an `Embedded` or an exception; whoever cancels it wants neither
     """
 
@@ -73,6 +73,7 @@ class Job:
         self.is_first = False
         self.has_pieces = False
         self.missing = 0
+        self.in_turn = 0
         self._next = 0
         self.ids = np.zeros(0, np.int32)
         self.cu_seqlens = np.zeros(1, np.int64)
