@@ -253,11 +253,48 @@ def test_adapters_give_what_peft_gives(editable_bert: Path, tmp_path: Path, sett
     np.testing.assert_allclose((ours * expected).sum(axis=1), 1, atol=1e-5)
 
 
-def lora(folder: Path, **config: object) -> Path:
+@pytest.mark.parametrize("head", ["BertForMaskedLM", "BertForSequenceClassification"])
+def test_adapters_trained_with_a_head_are_those_of_the_encoder_below(
+    editable_bert: Path, tmp_path: Path, head: str
+) -> None:
+    peft = pytest.importorskip("peft", reason="needs the extra [train]")
+    transformers = pytest.importorskip("transformers", reason="needs the extra [minilm]")
+    import torch
+
+    torch.manual_seed(5)
+    below = transformers.AutoModel.from_pretrained(editable_bert, dtype=torch.float32)
+    model = getattr(transformers, head)(below.config)
+    model.bert.load_state_dict(below.state_dict(), strict=False)
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=4, target_modules=["query", "value"])).eval()
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if "lora_" in name:
+                parameter.add_(0.05 * torch.randn(parameter.shape))
+    adapted.save_pretrained(tmp_path / "adapter")
+    ours = Encoder(f"{editable_bert}+{tmp_path / 'adapter'}", threads=1, dtype="fp32")
+    ids, cu_seqlens = ours.tokenize(TEXTS[:1])
+    with torch.no_grad():
+        states = adapted.base_model.model.bert(torch.from_numpy(ids.astype(np.int64))[None])
+    expected = torch.nn.functional.normalize(states.last_hidden_state[0].mean(0), dim=0).numpy()
+    np.testing.assert_allclose(ours.forward_packed(ids, cu_seqlens)[0], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("prefix", ["bert.", "roberta.", "model.", "0.auto_model.", "encoder.bert."])
+def test_prefixes_of_an_adapter_do_not_matter(editable_bert: Path, tmp_path: Path, prefix: str) -> None:
+    plain, other = lora(tmp_path / "plain"), lora(tmp_path / "other", prefix=prefix)
+    before = Encoder(editable_bert, threads=1, dtype="fp32").encode(TEXTS)
+    wanted, found = (
+        Encoder(f"{editable_bert}+{one}", threads=1, dtype="fp32").encode(TEXTS) for one in (plain, other)
+    )
+    np.testing.assert_array_equal(found, wanted)
+    assert np.abs(wanted - before).max() > 0.01
+
+
+def lora(folder: Path, prefix: str = "", **config: object) -> Path:
     from safetensors.numpy import save_file
 
     folder.mkdir()
-    name = "base_model.model.encoder.layer.0.attention.self.query"
+    name = f"base_model.model.{prefix}encoder.layer.0.attention.self.query"
     side = np.ones((2, 32), np.float32)
     tensors = {f"{name}.lora_A.weight": side, f"{name}.lora_B.weight": np.ascontiguousarray(side.T)}
     save_file(tensors, folder / "adapter_model.safetensors")
