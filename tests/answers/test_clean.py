@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from tests.answers.conftest import GOOD, lines
 from univar.answers.check import check_rows
-from univar.answers.clean import CleanCopy
+from univar.answers.clean import CleanCopy, FlagFile
 from univar.errors import DataError, UsageError
 
 FINE = GOOD | {"answer": "because it is so"}
@@ -53,3 +55,42 @@ def test_wrong_kinds_endings_and_existing_files_are_wrong_usage(tmp_path: Path) 
     for name, kinds in (("c.jsonl", ["boring"]), ("c.csv", []), ("there.jsonl", [])):
         with pytest.raises(UsageError):
             CleanCopy(tmp_path / name, kinds)
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_each_row_is_told_with_what_was_found_in_it(tmp_path: Path, ending: str) -> None:
+    good = {
+        "id": "a",
+        "model": "m",
+        "language": "eng",
+        "question": "Why?",
+        "answer": "Because we all share it.",
+    }
+    short, bad = {**good, "id": "b", "answer": "no"}, {**good, "answer": ""}
+    name = tmp_path / os.fsdecode(b"answers-\xff, one.jsonl")
+    rows = [good, short, bad, short, {**good, "id": 'c"d', "model": "n"}]
+    name.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = tmp_path / f"found.{ending}"
+    with FlagFile(path) as flags, CleanCopy(tmp_path / "clean.jsonl") as copy:
+        report = check_rows(name, flags=flags, copy=copy)
+    assert (report.rows, copy.kept) == (4, 2)
+    text = path.read_text(encoding="utf-8")
+    if ending == "csv":
+        found = list(csv.DictReader(text.splitlines()))
+        told = [(int(row["row"]), row["id"], row["findings"].split(";")) for row in found]
+        told = [(row, own, [kind for kind in kinds if kind]) for row, own, kinds in told]
+    else:
+        found = [json.loads(line) for line in text.splitlines()]
+        told = [(row["row"], row["id"], row["findings"]) for row in found]
+    assert sorted(told) == [
+        (1, "a", []),
+        (2, "b", ["short_answers"]),
+        (3, "", ["rejected"]),
+        (4, "b", ["duplicates", "short_answers"]),
+        (5, 'c"d', ["shared_answers"]),
+    ]
+    assert all(row["file"].endswith("answers-\\udcff, one.jsonl") for row in found)
+    with pytest.raises(UsageError, match="already exists"):
+        FlagFile(path)
+    with pytest.raises(UsageError, match=r"neither \.jsonl nor \.csv"):
+        FlagFile(tmp_path / "found.txt")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from univar._native import HashIndex
 from univar.answers import faults
-from univar.answers.clean import CleanCopy
+from univar.answers.clean import CleanCopy, FlagFile
 from univar.answers.declined import declined
 from univar.answers.inputs import Reading
 from univar.answers.maker_names import own_names
@@ -89,6 +89,7 @@ def check_rows(
     *,
     reading: Reading | None = None,
     copy: CleanCopy | None = None,
+    flags: FlagFile | None = None,
 ) -> CheckReport:
     """Read everything once, as `read_rows` does with the same arguments, and report.
 
@@ -97,17 +98,18 @@ def check_rows(
     maker_names: answers that name their own model, its family or its maker (`univar.answers.maker_names`).
     declined: as in `univar.answers.declined`; short_answers, wrong_language, cut_off, loops, reasoning and
         echoes: as in `univar.answers.faults`.
-    copy: an entered CleanCopy, which gets every batch.
+    copy, flags: an entered CleanCopy and FlagFile, which get every batch and every rejected row
 
     Raises what `read_rows` raises. Holds about 150 bytes per row, never the texts.
     """
     report = CheckReport()
+    files = [written for written in (copy, flags) if written is not None]
 
     def reject(row: RejectedRow) -> None:
         report.rejected.add(row.file, row.row, reason=row.reason)
         report.empty_answers += row.reason == is_empty("answer")
-        if copy is not None:
-            copy.reject(row)
+        for written in files:
+            written.reject(row)
 
     seen_rows, seen_answers = HashIndex(), HashIndex()
     sources = _Sources()
@@ -130,8 +132,8 @@ def check_rows(
             sources.count(kind, codes[mask])
         if "wrong_language" not in found:
             report.wrong_language = None
-        if copy is not None:
-            copy.add(batch, found)
+        for written in files:
+            written.add(batch, found)
     report.sources = sources.facts()
     report.notes += _notes(report)
     return report

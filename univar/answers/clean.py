@@ -1,7 +1,8 @@
-"""A clean copy of answers: the rows in which nothing was found, and a report of the others."""
+"""What is written of checked answers: a copy without the faulty rows, and what was found in each row."""
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 from collections import Counter
@@ -9,7 +10,7 @@ from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -88,3 +89,51 @@ class CleanCopy:
     def _report(self, file: str, row: int, reasons: list[str]) -> None:
         record = {"file": file, "row": row, "reasons": reasons}
         self._files[1].write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+class FlagFile:
+    """Writes `path` (.jsonl or .csv), a line for each row with what was found in it; a context manager.
+
+    Columns: file and row (which name the row), id, model, language, question_id, and `findings`, kinds of
+    DROPPABLE or `rejected` (in CSV with ; between them). Raises UsageError for another ending and for a file
+    that already exists, unless `force`; ProviderError where it cannot be written.
+    """
+
+    COLUMNS = ("file", "row", "id", "model", "language", "question_id", "findings")
+
+    def __init__(self, path: str | os.PathLike[str], force: bool = False) -> None:
+        self.path = Path(path)
+        if self.path.suffix not in (".jsonl", ".csv"):
+            raise UsageError(f"{self.path} ends in neither .jsonl nor .csv: give the findings such a name")
+        refuse_existing(self.path, force)
+        self._open = ExitStack()
+
+    def __enter__(self) -> FlagFile:
+        self._file = self._open.enter_context(new_text_file(self.path))
+        self._table = csv.writer(self._file, lineterminator="\n")
+        if self.path.suffix == ".csv":
+            self._table.writerow(self.COLUMNS)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+    def reject(self, row: RejectedRow) -> None:
+        """Tell of a row that could not be read."""
+        self._write([row.file, row.row, "", "", "", "", ["rejected"]])
+
+    def add(self, batch: RowBatch, found: Mapping[str, np.ndarray]) -> None:
+        """Take a batch in. found: kind to (n,) bool."""
+        kinds = [kind for kind in DROPPABLE if kind in found]
+        columns = [batch.table.column(name).to_pylist() for name in self.COLUMNS[2:-1]]
+        for place, (number, *names) in enumerate(zip(batch.rows.tolist(), *columns, strict=True)):
+            self._write([batch.file, number, *names, [kind for kind in kinds if found[kind][place]]])
+
+    def _write(self, values: list[Any]) -> None:
+        if self.path.suffix == ".csv":
+            self._table.writerow([*values[:-1], ";".join(values[-1])])
+        else:
+            record = dict(zip(self.COLUMNS, values, strict=True))
+            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,13 @@ _OLD_NAMES = {
     show_default=True,
     help="Findings to leave out of the copy; cut_off, reasoning and shared_answers can be named too.",
 )
-@click.option("--force", is_flag=True, help="Overwrite CLEAN.")
+@click.option(
+    "--flags",
+    "flag_path",
+    metavar="FILE",
+    help="Also write a line for each row with what was found in it (.jsonl or .csv).",
+)
+@click.option("--force", is_flag=True, help="Overwrite the files of --drop and --flags.")
 @click.option(
     "--by",
     type=click.Choice(["model", "language", "source"]),
@@ -58,6 +65,7 @@ def check(
     inputs: tuple[str, ...],
     clean: str | None,
     drop_kinds: str,
+    flag_path: str | None,
     force: bool,
     by: str | None,
     limits: tuple[str, ...],
@@ -74,22 +82,23 @@ def check(
     Example:
         univar check answers.jsonl
         univar check answers.csv.gz --map answer=response --json
-        univar check answers.jsonl --drop clean.jsonl --force
+        univar check answers.jsonl --drop clean.jsonl --flags found.csv --force
         univar check answers.jsonl --by model --fail-over declined=0.5
     """
     from univar.answers.check import check_rows
-    from univar.answers.clean import CleanCopy
+    from univar.answers.clean import CleanCopy, FlagFile
 
     allowed = parse_limits(limits)
-    if clean is None:
-        report = check_rows(inputs, reading=reading)
+    new_names = {old: new for new, old in _OLD_NAMES.items()}
+    named = (kind.strip() for kind in drop_kinds.split(",") if kind.strip())
+    kinds = tuple(new_names.get(kind, kind) for kind in named)
+    with ExitStack() as written:
+        copy = None if clean is None else written.enter_context(CleanCopy(clean, kinds, force))
+        flags = None if flag_path is None else written.enter_context(FlagFile(flag_path, force))
+        report = check_rows(inputs, reading=reading, copy=copy, flags=flags)
+    if copy is None:
         output.result(asdict(report), _text(report, by), _OLD_NAMES)
     else:
-        new_names = {old: new for new, old in _OLD_NAMES.items()}
-        named = (kind.strip() for kind in drop_kinds.split(",") if kind.strip())
-        kinds = tuple(new_names.get(kind, kind) for kind in named)
-        with CleanCopy(clean, kinds, force) as copy:
-            report = check_rows(inputs, reading=reading, copy=copy)
         dropped = dict(copy.dropped.most_common())
         facts = {**asdict(report), "kept": copy.kept, "dropped": dropped}
         reasons = ", ".join(f"{kind} {count:,}" for kind, count in dropped.items()) or "none"
