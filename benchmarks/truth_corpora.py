@@ -59,7 +59,7 @@ CORPORA = (
     Corpus("prismia", "prismia_likert", "en", "question_id:2"),
     Corpus("do_not_answer", "do_not_answer", "en"),
     Corpus("rakuda", "rakuda_ja", "ja"),
-    Corpus("speechmap_en", "speechmap_criticism", "en", questions=40),
+    Corpus("speechmap_en", "speechmap_criticism", "en", questions=20),
     Corpus("speechmap_zh", "speechmap_criticism", "zh"),
     Corpus("speechmap_fi", "speechmap_criticism", "fi"),
     Corpus("spain", "spain_politics", "es"),
@@ -73,7 +73,7 @@ CORPORA = (
 
 SMALLEST_FIRST = (
     "prismia llmzoo_en llmzoo_zh mtbench_ja speechmap_us_hard rakuda do_not_answer spain "
-    "political_compass_open speechmap_zh speechmap_fi alpacaeval_unseen speechmap_en"
+    "political_compass_open speechmap_zh speechmap_fi speechmap_en alpacaeval_unseen"
 ).split()
 
 

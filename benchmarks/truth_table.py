@@ -63,13 +63,14 @@ def settings(corpora: dict[str, Any]) -> list[str]:
 
 def unseen(corpora: dict[str, Any]) -> list[str]:
     """Bags of unseen models: how often the nearest other bag is of the same model."""
-    head = ["corpus", "models", "bags", "chance", "vectors", "same model", "times the centred base"]
+    head = ["corpus", "models", "bags", "chance", "vectors", "same model", "the centred base is right times"]
     lines = []
     for name, one in corpora.items():
         for vectors, value in (one or {}).get("same_model", {}).items():
             times = one["base_times"].get(vectors)
             facts = [str(one["models"]), f"{one['bags']:g}", f"{one['chance']:.3f}"]
-            lines.append([name, *facts, vectors, interval(value), "" if times is None else interval(times)])
+            shown = vectors.replace(" | ", " and ")
+            lines.append([name, *facts, shown, interval(value), "" if times is None else interval(times)])
     return _table(head, lines)
 
 
