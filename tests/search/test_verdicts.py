@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -115,6 +116,17 @@ def test_an_answer_given_twice_counts_once(store: Store, model: SourceModel) -> 
         assert one["probability"] == pytest.approx(other["probability"], abs=1e-6)
 
 
+def test_wordings_of_one_proposition_count_once(store: Store, model: SourceModel) -> None:
+    first = asked(of_model(planted_rows(range(100, 104), seed=5), 1))
+    other = asked(of_model(planted_rows(range(110, 114), seed=6), 1))
+    wordings = Asked.join([first, replace(other, clusters=first.clusters)])
+    separate = Asked.join([first, other])
+    one, two = judge(store, model).bag(wordings), judge(store, model).bag(separate)
+    assert (one["n"], one["propositions"]) == (8, 4)
+    assert (two["n"], two["propositions"]) == (8, 8)
+    assert one["effective_n"] == judge(store, model).bag(first)["effective_n"] < two["effective_n"]
+
+
 def test_a_source_that_is_not_there_is_strange(store: Store, model: SourceModel) -> None:
     rows = [dict(row, model="m9") for row in of_model(planted_rows(range(200, 220), seed=7), 0)]
     for row in rows:
@@ -199,6 +211,20 @@ def test_json_has_a_row_or_a_bag_a_line(univar, store: Store, answers: Path) -> 
         "attribute", store.path, "-e", "tiny", answers, "--bag-all", "--json"
     ).stdout.splitlines()
     assert (json.loads(whole)["bag"], json.loads(whole)["propositions"]) == ("all", 3)
+
+
+@pytest.mark.usefixtures("faked")
+def test_of_a_bag_that_is_too_large_it_is_said_how_many_answers_count(
+    univar,  # noqa: F811
+    store: Store,
+    answers: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("univar.search.held_bags.MOST_IN_BAG", 5)
+    done = univar("attribute", store.path, "-e", "tiny", answers, "--bag-all", "--json")
+    bag = json.loads(done.stdout)
+    assert bag["n"] == 5
+    assert "5 of the bag's 12 answers count, drawn at random" in bag["notes"]
 
 
 @pytest.mark.usefixtures("faked")

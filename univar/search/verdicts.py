@@ -1,7 +1,7 @@
 """Answer files through an index's source heads: a verdict for each answer as it is read, or one for each bag.
 
 Rows get their verdicts batch by batch in constant memory. Bags are kept until the input ends, since a verdict
-needs all of a bag's answers.
+needs all of a bag's answers: on disk where they are many, see `univar.search.held_bags`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from univar.errors import UsageError
 from univar.search.attribute import embedded
+from univar.search.held_bags import HeldBags
 from univar.search.index import Index
 from univar.search.panel import cluster_of
 from univar.search.verdict import Asked, Judge
@@ -49,7 +50,26 @@ def judge_answers(
     """
     judge = judge or Judge(model, store, top, evidence, Index.open(store).search)
     spec = str(model.facts["cluster"])
-    bags: dict[str, list[tuple[Asked, dict[str, Any] | None]]] = {}
+    with HeldBags() as bags:
+        yield from _rows(store, batches, encoder, judge, spec, bag, with_columns, bags)
+        for name, asked, seen, columns in bags.bags():
+            facts = judge.bag(asked)
+            if seen > facts["n"]:
+                facts["notes"].append(f"{facts['n']:,} of the bag's {seen:,} answers count, drawn at random")
+            yield {"bag": name, **facts, **({"columns": columns} if with_columns else {})}
+
+
+def _rows(
+    store: Store,
+    batches: Iterable[RowBatch],
+    encoder: Encoder,
+    judge: Judge,
+    spec: str,
+    bag: str | None,
+    with_columns: bool,
+    bags: HeldBags,
+) -> Iterator[dict[str, Any]]:
+    """A verdict for each answer; of bags none yet, their answers go to `bags`."""
     for batch in batches:
         if bag not in (None, EVERYTHING) and bag not in batch.table.column_names:
             raise UsageError(
@@ -67,14 +87,8 @@ def judge_answers(
                     yield {"row": row, "id": own, **facts, **({"columns": kept} if with_columns else {})}
                 continue
             names = [EVERYTHING] * len(numbers) if bag == EVERYTHING else table.column(bag).to_pylist()
-            for name in dict.fromkeys(names):
-                at = [n for n, one in enumerate(names) if one == name]
-                shared = _shared([columns[n] for n in at]) if with_columns else None
-                bags.setdefault(name, []).append((_taken(asked, at), shared))
-    for name, parts in bags.items():
-        facts = judge.bag(Asked.join([asked for asked, _ in parts]))
-        kept = {"columns": _shared([one for _, one in parts])} if with_columns else {}
-        yield {"bag": name, **facts, **kept}
+            for n, name in enumerate(names):
+                bags.add(name, asked, n, columns[n])
 
 
 def _asked(store: Store, encoder: Encoder, table: pa.Table, spec: str) -> Asked:
@@ -92,14 +106,3 @@ def _asked(store: Store, encoder: Encoder, table: pa.Table, spec: str) -> Asked:
         for name, question, answer in zip(named, asked, texts("answer"), strict=True)
     ]
     return Asked(embeddings, texts("answer"), asked, ids, texts("language"), clusters)
-
-
-def _taken(asked: Asked, rows: list[int]) -> Asked:
-    names = ("answers", "questions", "question_ids", "languages", "clusters")
-    return Asked(asked.embeddings[rows], *([getattr(asked, name)[n] for n in rows] for name in names))
-
-
-def _shared(rows: list[Any]) -> dict[str, Any]:
-    """The columns in which all rows agree."""
-    first, *others = rows
-    return {name: value for name, value in first.items() if all(one.get(name) == value for one in others)}
