@@ -38,15 +38,17 @@ class Choice:
 def choose_device(name: str = "auto") -> str:
     """The device to run on, "cpu", "cuda" or "cuda:N"; "auto" is CUDA where there is one, else the CPU.
 
-    torch, which takes more than a second to import, is imported only where it may find a CUDA device. Raises
-    UsageError for a device that does not exist.
+    Under torchrun, which sets LOCAL_RANK, "auto" and "cuda" are the process's own device, with its index:
+    CUDA's current device belongs to a thread, so it must not be left open. torch, which takes more than a
+    second to import, is imported only where it may find a CUDA device. Raises UsageError for a device that
+    does not exist.
     """
     if name == "cpu" or (name == "auto" and not _has_gpu_driver()):
         return "cpu"
     import torch
 
     if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        return _cuda_of_this_process(torch.cuda.device_count()) if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -59,7 +61,36 @@ def choose_device(name: str = "auto") -> str:
         raise UsageError(
             f"no CUDA device for {name!r} here: found {torch.cuda.device_count()}; give --device cpu"
         )
-    return str(device)
+    return str(device) if device.index is not None else _cuda_of_this_process(torch.cuda.device_count())
+
+
+def _cuda_of_this_process(devices: int) -> str:
+    """ "cuda:LOCAL_RANK" under torchrun, else "cuda"; a launcher may show each process only its own."""
+    local = os.environ.get("LOCAL_RANK")
+    if local is None:
+        return "cuda"
+    if int(local) >= devices > 1:
+        raise UsageError(
+            f"process {local} of this machine has no CUDA device of its own: found {devices}; "
+            f"start at most {devices} processes, or give --device cpu"
+        )
+    return f"cuda:{int(local) if devices > 1 else 0}"
+
+
+def cuda_capability(device: str) -> tuple[int, int] | None:
+    """The compute capability of a CUDA device, None where torch finds no CUDA."""
+    import torch
+
+    return torch.cuda.get_device_capability(device) if torch.cuda.is_available() else None
+
+
+FLASH_CAPABILITY = (8, 0)
+"""The first compute capability that multiplies bf16 and runs attention over packed texts."""
+
+
+def _is_before_flash(device: str) -> bool:
+    capability = cuda_capability(device)
+    return capability is not None and capability < FLASH_CAPABILITY
 
 
 def _has_gpu_driver() -> bool:
@@ -78,8 +109,9 @@ def _has_gpu_driver() -> bool:
 def choose_dtype(name: str, device: str) -> Choice:
     """fp32, bf16, fp16, or int8, which is for some CPUs (see `choose_forward`) and never chosen by "auto".
 
-    "auto" is bf16 on CUDA and where the CPU multiplies bf16 faster than fp32: in AMX tiles, or by an
-    AVX512-BF16 dot product at the rate of its FMA (AMD from Zen 4 on; Intel's has half that). Else fp32.
+    "auto" is bf16 on CUDA, fp16 there before compute capability 8.0. On a CPU it is bf16 where that is
+    multiplied faster than fp32: in AMX tiles, or by an AVX512-BF16 dot product at the rate of its FMA
+    (AMD from Zen 4 on; Intel's has half that). Else fp32.
     """
     if name not in DTYPES:
         raise UsageError(f"unknown dtype {name!r}: give one of {', '.join(DTYPES)}")
@@ -92,6 +124,8 @@ def choose_dtype(name: str, device: str) -> Choice:
     if name != "auto":
         return Choice(name, "asked for")
     if device != "cpu":
+        if _is_before_flash(device):
+            return Choice("fp16", "a CUDA device before compute capability 8.0, which has no bf16")
         return Choice("bf16", "CUDA device")
     if isa := bf16_isa():
         return Choice("bf16", f"the CPU has {_BF16_ISAS[isa]}")
@@ -203,8 +237,9 @@ def _choose_cuda_forward(device: str, dtype: str, config: EncoderSizes | None) -
 
     from univar.kernels.launch import can_launch
 
-    if choose_attention(device, dtype).chosen != "varlen":
-        return Choice("torch", choose_attention(device, dtype).why)
+    attention = choose_attention(device, dtype, None if config is None else config.head_dim)
+    if attention.chosen != "varlen":
+        return Choice("torch", attention.why)
     if config is not None and config.family == "mpnet":
         return Choice("torch", "attention over packed texts has no bias by distance (mpnet)")
     if not can_launch(torch.device(device)):
@@ -234,8 +269,8 @@ def choose_linear(device: str) -> Choice:
     return Choice("mkldnn", "weights packed once")
 
 
-def choose_attention(device: str, dtype: str) -> Choice:
-    """How attention runs in torch.
+def choose_attention(device: str, dtype: str, head_dim: int | None = None) -> Choice:
+    """How attention runs in torch. head_dim: None for an encoder of the usual sizes.
 
     "varlen": one CUDA kernel over packed texts; "sdpa": one call of torch per run of equally long texts.
     """
@@ -243,6 +278,10 @@ def choose_attention(device: str, dtype: str) -> Choice:
         return Choice("sdpa", f"{dtype} on a CPU")
     if dtype == "fp32":
         return Choice("sdpa", "varlen kernels take no fp32")
+    if _is_before_flash(device):
+        return Choice("sdpa", "varlen kernels need compute capability 8.0")
+    if head_dim is not None and (head_dim % 8 or head_dim > 256):
+        return Choice("sdpa", f"varlen kernels need head dims in multiples of 8 up to 256, not {head_dim}")
     if importlib.util.find_spec("torch.nn.attention.varlen") or importlib.util.find_spec("flash_attn"):
         return Choice("varlen", "one kernel over packed texts")
     return Choice("sdpa", "neither this torch nor flash_attn has a varlen kernel")

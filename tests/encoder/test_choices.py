@@ -133,3 +133,42 @@ def test_cuda_attention_is_varlen_where_a_kernel_is(
 def test_linear_falls_back_without_the_private_operator(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "mkldnn_linear_works", lambda: False)
     assert runtime.choose_linear(CPU).chosen == "torch"
+
+
+@pytest.fixture
+def four_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four CUDA devices of capability 9.0, as torch tells of them."""
+    monkeypatch.setattr(runtime, "_has_gpu_driver", lambda: True)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device=None: (9, 0))
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize("asked", ["auto", "cuda"])
+def test_each_process_of_torchrun_has_its_own_device(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert runtime.choose_device(asked) == "cuda:3"
+    assert runtime.choose_device("cuda:1") == "cuda:1"
+    assert runtime.choose_device("cpu") == "cpu"
+    monkeypatch.setenv("LOCAL_RANK", "4")
+    with pytest.raises(UsageError, match="found 4; start at most 4 processes"):
+        runtime.choose_device(asked)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)  # each process is shown one of its own
+    assert runtime.choose_device(asked) == "cuda:0"
+
+
+@pytest.mark.usefixtures("four_gpus")
+def test_a_gpu_before_8_0_gets_fp16_and_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert runtime.choose_dtype("auto", "cuda:1").chosen == "bf16"
+    assert runtime.choose_attention("cuda:1", "bf16", 32).chosen == "varlen"
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device=None: (7, 5))
+    assert runtime.choose_dtype("auto", "cuda:1").chosen == "fp16"
+    assert runtime.choose_attention("cuda:1", "fp16", 32).chosen == "sdpa"
+    assert runtime.choose_forward("cuda:1", "fp16", Sizes()).chosen == "torch"
+
+
+@pytest.mark.usefixtures("four_gpus")
+@pytest.mark.parametrize(("head_dim", "chosen"), [(12, "sdpa"), (264, "sdpa"), (64, "varlen")])
+def test_head_dims_that_the_varlen_kernel_refuses_go_through_sdpa(head_dim: int, chosen: str) -> None:
+    assert runtime.choose_attention("cuda:0", "bf16", head_dim).chosen == chosen

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
+import faiss as cpu_faiss
+import numpy as np
 import pytest
 
+from univar.search import approximate, faiss_setup
+from univar.search.exact import ArrayEmbeddings
 from univar.search.faiss_setup import CORETYPE, on_gpus, openblas_core, tuned
 
 
@@ -54,3 +59,64 @@ def test_settings_are_put_back_after_a_search():
 def test_without_gpus_the_index_stays_where_it_is():
     index = object()
     assert on_gpus(index) is index
+
+
+class OnGpus:
+    """What FAISS returns for several GPUs: it searches, and refuses an attribute `nprobe`."""
+
+    __slots__ = ("asked", "index", "options")
+
+    def __init__(self, index, options):
+        self.index, self.options, self.asked = index, options, []
+
+    def search(self, queries, k):
+        self.asked.append(k)
+        return self.index.search(queries, k)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """FAISS for the CPU that pretends to have two GPUs; returns what lay on them."""
+    made = []
+
+    class GpuParameterSpace:
+        def set_index_parameter(self, index, name, value):
+            assert isinstance(index, OnGpus)
+            setattr(index.index, name, value)
+
+    def to_gpus(index, options):
+        made.append(OnGpus(index, options))
+        return made[-1]
+
+    monkeypatch.setattr(cpu_faiss, "get_num_gpus", lambda: 2, raising=False)
+    monkeypatch.setattr(cpu_faiss, "index_cpu_to_all_gpus", to_gpus, raising=False)
+    monkeypatch.setattr(cpu_faiss, "GpuMultipleClonerOptions", SimpleNamespace, raising=False)
+    monkeypatch.setattr(cpu_faiss, "GpuParameterSpace", GpuParameterSpace, raising=False)
+    return made
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf"])
+def test_two_gpus_share_the_rows_and_give_what_one_processor_gives(kind, two_gpus, monkeypatch):
+    rows = np.random.default_rng(0).standard_normal((600, 16)).astype(np.float32)
+    found = approximate.build(kind, ArrayEmbeddings(rows), 16, threads=1)
+    scores, indices = found.search(rows[:20], 5)
+    (there,) = two_gpus
+    assert there.options.shard
+    assert there.options.useFloat16 == (kind == "ivf")
+    assert there.asked
+    monkeypatch.setattr(cpu_faiss, "get_num_gpus", lambda: 0)
+    plain = approximate.build(kind, ArrayEmbeddings(rows), 16, threads=1)
+    assert plain.effort == found.effort
+    np.testing.assert_array_equal(plain.search(rows[:20], 5)[1], indices)
+    np.testing.assert_array_equal(plain.search(rows[:20], 5)[0], scores)
+
+
+def test_what_a_gpu_does_not_take_is_searched_on_the_cpu(two_gpus, monkeypatch):
+    monkeypatch.setattr(approximate, "MOST_ON_GPU", 32)
+    rows = np.random.default_rng(0).standard_normal((600, 16)).astype(np.float32)
+    found = approximate.build("flat", ArrayEmbeddings(rows), 16, threads=1)
+    assert found.search(rows[:3], 40)[1].shape == (3, 40)
+    assert not two_gpus[0].asked
+    found.search(rows[:3], 10)
+    assert two_gpus[0].asked
+    assert faiss_setup.gpu_count() == 2

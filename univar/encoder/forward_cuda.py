@@ -69,6 +69,10 @@ class Batch:
     def tensors(self) -> tuple[Tensor, Tensor, Tensor]:
         return self.ids, self.positions, self.cu_seqlens
 
+    def positions_on(self, device: torch.device) -> Tensor:
+        """The place of each token in its text, on a device."""
+        return self.positions.to(device)
+
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(change(self.ids), change(self.positions), change(self.cu_seqlens), self.max_length)
 

@@ -131,7 +131,7 @@ class PackedTransformer:
     ):
         self._config, self._dtype, self._device = config, TORCH_DTYPES[dtype], device
         self._linear = MkldnnLinear if runtime.choose_linear(device.type).chosen == "mkldnn" else TorchLinear
-        attention = runtime.choose_attention(device.type, dtype).chosen
+        attention = runtime.choose_attention(str(device), dtype, config.head_dim).chosen
         use_varlen = attention == "varlen" and weights.relative_bias is None
         self._steps = steps or TorchSteps(config, weights, self._dtype, device, use_varlen)
         self._layers = [self._layer(layer) for layer in weights.layers]
@@ -199,7 +199,7 @@ class TorchSteps:
         """ids (rows,) int32 -> (rows, dim): word and position rows added and normalised in fp32."""
         x = F.embedding(torch.from_numpy(ids).to(self._device), self._word)
         if self._position is not None:
-            x += F.embedding(layout.positions.to(self._device), self._position)
+            x += F.embedding(layout.positions_on(self._device), self._position)
         return self._normalize(x, self._embedding_norm).to(self._dtype)
 
     def attend(self, qkv: Tensor, layout: Layout) -> Tensor:
@@ -279,7 +279,7 @@ def rotary_angles(config: EncoderConfig, layout: Layout, device: torch.device) -
     assert config.rotary_base is not None
     steps = torch.arange(0, config.head_dim, 2, device=device, dtype=torch.float32)
     frequencies = config.rotary_base ** (-steps / config.head_dim)
-    angles = layout.positions.to(device).float()[:, None, None, None] * frequencies
+    angles = layout.positions_on(device).float()[:, None, None, None] * frequencies
     return angles.cos(), angles.sin()
 
 
@@ -321,7 +321,7 @@ def varlen(qkv: Tensor, layout: Layout) -> Tensor:
     assert function is not None
     tokens, _, heads, head_dim = qkv.shape
     q, k, v = qkv.unbind(1)
-    cu_seqlens = torch.from_numpy(layout.cu_seqlens).to(qkv.device, non_blocking=True)
+    cu_seqlens = layout.cu_seqlens_on(qkv.device)
     return function(q, k, v, cu_seqlens, layout.max_length).reshape(tokens, heads * head_dim)
 
 

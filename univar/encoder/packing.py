@@ -13,6 +13,7 @@ from univar._native import pack
 from univar.encoder.tokenizer import take_texts
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 
@@ -58,6 +59,27 @@ class Layout:
         starts = np.repeat(self.cu_seqlens[:-1], self.lengths)
         np.subtract(np.arange(self.tokens), starts, out=places[: self.tokens])
         return torch.from_numpy(places)
+
+    def positions_on(self, device: torch.device) -> Tensor:
+        """`positions` on a device, copied there once."""
+        return self._copied("positions", device)
+
+    def cu_seqlens_on(self, device: torch.device) -> Tensor:
+        """`cu_seqlens` (n + 1,) int32 on a device, copied there once."""
+        return self._copied("cu_seqlens", device)
+
+    def _copied(self, name: str, device: torch.device) -> Tensor:
+        import torch
+
+        key = name, device
+        if key not in self._copies:
+            there = torch.as_tensor(getattr(self, name)).to(device, non_blocking=True)
+            self._copies[key] = there
+        return self._copies[key]
+
+    @cached_property
+    def _copies(self) -> dict[tuple[str, torch.device], Tensor]:
+        return {}
 
     @cached_property
     def groups(self) -> list[tuple[int, int, int]]:

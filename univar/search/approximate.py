@@ -18,7 +18,7 @@ from univar.search.exact import (
     pair_scores,
     rounding_slack,
 )
-from univar.search.faiss_setup import load_faiss, on_gpus, tuned
+from univar.search.faiss_setup import MOST_ON_GPU, load_faiss, on_gpus, tuned, visit_lists
 
 MARGIN = 8
 """Candidates beyond k, so that rounding in FAISS doesn't decide which rows are found."""
@@ -61,7 +61,7 @@ class FaissSearch:
         self.recall: float | None = None
         self.effort = 1
         self._embeddings = embeddings
-        self._searched = on_gpus(index) if kind in ("flat", "ivf") else index
+        self._on_gpus = index if kind == "hnsw" else on_gpus(index, float16=kind == "ivf")
         self._largest_norm = _largest_norm(embeddings) if kind == "flat" else None
 
     def set_effort(self, effort: int, recall: float) -> None:
@@ -83,12 +83,14 @@ class FaissSearch:
         return scores, indices
 
     def _candidates(self, queries: np.ndarray, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+        fits = wanted <= MOST_ON_GPU and self.effort <= MOST_ON_GPU
+        searched = self._on_gpus if fits else self.index
         if self.kind == "ivf":
-            self._searched.nprobe = self.effort
+            visit_lists(searched, self.effort, searched is not self.index)
         elif self.kind == "hnsw":
-            self._searched.hnsw.efSearch = max(self.effort, wanted)
+            searched.hnsw.efSearch = max(self.effort, wanted)
         with tuned(len(queries), self.threads):
-            return self._searched.search(queries, wanted)
+            return searched.search(queries, wanted)
 
     def _rescore(self, queries: np.ndarray, candidates: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         scores = np.full((len(queries), k), -np.inf, dtype=np.float32)

@@ -77,8 +77,32 @@ def tuned(n_queries: int, threads: int | None = None) -> Iterator[Any]:
         faiss.omp_set_num_threads(before[1])
 
 
-def on_gpus(index: Any) -> Any:
-    """The index on all GPUs if FAISS was built for them and finds some, else the index itself."""
-    faiss = load_faiss()
-    gpus = getattr(faiss, "get_num_gpus", int)()
-    return faiss.index_cpu_to_all_gpus(index) if gpus else index
+MOST_ON_GPU = 2048
+"""The largest k and number of lists visited that FAISS takes on a GPU."""
+
+
+def gpu_count() -> int:
+    """GPUs that FAISS can use: 0 where it was built without them."""
+    return int(getattr(load_faiss(), "get_num_gpus", int)())
+
+
+def on_gpus(index: Any, float16: bool = False) -> Any:
+    """The index over all GPUs if FAISS was built for them and finds some, else the index itself.
+
+    Each of several GPUs holds a part of the rows, so that together they hold more than one.
+    float16: rows are kept in half the memory; scores are then good for choosing candidates only
+    """
+    faiss, gpus = load_faiss(), gpu_count()
+    if not gpus:
+        return index
+    options = faiss.GpuMultipleClonerOptions()
+    options.shard, options.useFloat16 = gpus > 1, float16
+    return faiss.index_cpu_to_all_gpus(index, options)
+
+
+def visit_lists(index: Any, lists: int, is_on_gpus: bool) -> None:
+    """Let a search visit `lists` inverted lists: parts on GPUs have no `nprobe` of their own."""
+    if is_on_gpus:
+        load_faiss().GpuParameterSpace().set_index_parameter(index, "nprobe", lists)
+    else:
+        index.nprobe = lists

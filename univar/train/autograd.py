@@ -5,6 +5,8 @@ are calls of C++; elsewhere they are torch's operations. On AMX torch's own bf16
 d_out^T x, takes more than twice as long as the other two of a layer, and on every CPU it rounds its sums over
 all tokens to bf16; in C++ they stay float32.
 
+On CUDA in bf16 or fp16 attention is one kernel over all texts, forward and backward (torch's varlen_attn).
+
 Attention: O = softmax(Q K^T / sqrt(d)) V for each text and head. Backward, with P the weights and G = dO:
 dV = P^T G, dS = P * (G V^T - rowsum(G * O)), dQ = dS K / sqrt(d), dK = dS^T Q / sqrt(d). Only qkv, O and (in
 C++) the logarithm of each row's sum are kept. Weights are computed again, a few texts at a time, so that they
@@ -23,9 +25,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from univar import _native
-from univar.encoder.forward_torch import attended_groups, sdpa_groups
+from univar.encoder.forward_torch import attended_groups, sdpa_groups, varlen
 from univar.encoder.packing import Layout
-from univar.runtime import bf16_isa
+from univar.runtime import bf16_isa, choose_attention
 
 _PANEL = 32
 """Widths must be multiples of this for C++."""
@@ -74,10 +76,26 @@ class _NativeLinear(torch.autograd.Function):
 
 def packed_attention(qkv: Tensor, layout: Layout) -> Tensor:
     """qkv: (rows, 3, heads, head_dim) -> (rows, dim), 0 after the last token; differentiable once."""
+    if runs_varlen(qkv):
+        return _varlen_attention(qkv, layout)
     isa = native_isa(qkv)
     if isa is not None and qkv.shape[3] % _PANEL == 0:
         return _NativeAttention.apply(qkv, layout, isa)
     return _PackedAttention.apply(qkv, layout)
+
+
+def runs_varlen(qkv: Tensor) -> bool:
+    """Whether one kernel over all texts, forward and backward, takes qkv: on CUDA in bf16 or fp16."""
+    if not qkv.is_cuda or qkv.dtype == torch.float32:
+        return False
+    dtype = "bf16" if qkv.dtype == torch.bfloat16 else "fp16"
+    return choose_attention(str(qkv.device), dtype, qkv.shape[3]).chosen == "varlen"
+
+
+def _varlen_attention(qkv: Tensor, layout: Layout) -> Tensor:
+    """Only the tokens enter the kernel: it leaves rows after the last one unset, forward and backward."""
+    out = varlen(qkv[: layout.tokens], layout)
+    return F.pad(out, (0, 0, 0, len(qkv) - layout.tokens))
 
 
 def biased_attention(qkv: Tensor, layout: Layout, bias: Callable[[int], Tensor]) -> Tensor:

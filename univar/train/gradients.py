@@ -20,28 +20,39 @@ from torch import Tensor
 from univar.encoder.packing import Layout, micro_batches
 from univar.train.trainable import TrainableEncoder
 
+_CPU = torch.device("cpu")
 Chunk = tuple[np.ndarray, np.ndarray, Layout]
 
 KEPT_CHUNKS = 3
 """Graphs that a thread may keep at once."""
 
+CUDA_CHUNKS = 16
+"""A chunk on a CUDA device holds as many times the tokens of one on a CPU: by default 65,536."""
+
 
 @dataclass(frozen=True)
 class Processes:
-    """Rank of this process and number of processes of a run, as torchrun starts them."""
+    """Rank of this process, number of processes of a run, as torchrun starts them, and this one's device."""
 
     rank: int = 0
     world: int = 1
+    device: torch.device = _CPU
 
     @classmethod
-    def of_environment(cls) -> Processes:
-        """Join torchrun's group (RANK, WORLD_SIZE), if there is one: with gloo on the CPU, nccl on CUDA."""
+    def of_environment(cls, device: torch.device) -> Processes:
+        """Join torchrun's group (RANK, WORLD_SIZE), if there is one: gloo for a CPU, nccl for a CUDA device.
+
+        device: this process's own, with its index (`univar.runtime.choose_device`)
+        """
         world = int(os.environ.get("WORLD_SIZE", "1"))
         if world == 1:
-            return cls()
+            return cls(device=device)
         if not dist.is_initialized():
-            dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        return cls(dist.get_rank(), world)
+            if device.type == "cuda":
+                dist.init_process_group("nccl", device_id=device)
+            else:
+                dist.init_process_group("gloo")
+        return cls(dist.get_rank(), world, device)
 
     def gather(self, own: Tensor) -> list[Tensor]:
         """The rows of each process in the order of ranks, without gradients. own: (n of this rank, D)."""
@@ -68,8 +79,7 @@ class Processes:
         """Process 0's number, on every process."""
         if self.world == 1:
             return number
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
-        shared = torch.tensor([number], dtype=torch.float64, device=device)
+        shared = torch.tensor([number], dtype=torch.float64, device=self.device)
         dist.broadcast(shared, 0)
         return float(shared)
 
@@ -99,7 +109,7 @@ class Backpropagation:
         self, encoder: TrainableEncoder, workers: ThreadPoolExecutor, n_workers: int, chunk_tokens: int
     ) -> None:
         self._encoder, self._workers, self._n_workers = encoder, workers, n_workers
-        self._chunk_tokens = chunk_tokens
+        self._chunk_tokens = chunk_tokens * (CUDA_CHUNKS if encoder.word.device.type == "cuda" else 1)
         self.parameters = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
 
     def run(

@@ -134,7 +134,9 @@ class TrainSettings:
     )
     dtype: str = _setting("auto", "Precision of the matrix products: auto, fp32, bf16 or fp16.")
     chunk_tokens: int = _setting(
-        4096, "Tokens that a thread works on at once; larger batches go through the gradient cache."
+        4096,
+        "Tokens that a thread works on at once, on a CUDA device 16 times as many; larger batches go through "
+        "the gradient cache.",
     )
     checkpointing: bool = _setting(False, "Keep only the inputs of layers and compute the rest again.")
     held_out: float = _setting(0.05, "Share of the questions that is held out for validation.")

@@ -109,7 +109,8 @@ class TrainRun:
         options: TrainOptions,
     ) -> None:
         self.settings, self.folder, self._options = settings.checked(), RunFolder(folder), options
-        self.processes = Processes.of_environment()
+        self.device = torch.device(runtime.choose_device(options.device))
+        self.processes = Processes.of_environment(self.device)
         found = self.folder.checkpoints()
         if found and not options.resume:
             raise UsageError(
@@ -122,8 +123,7 @@ class TrainRun:
         layers = self.settings.layers_kept(self._base_config.layers)
         self.config: EncoderConfig = replace(self._base_config, layers=layers)
         self.max_length = min(settings.max_length, self.config.positions)
-        self.device = torch.device(runtime.choose_device(options.device))
-        self.dtype = runtime.choose_dtype(settings.dtype, self.device.type).chosen
+        self.dtype = runtime.choose_dtype(settings.dtype, str(self.device)).chosen
         self._threads = runtime.thread_count(options.threads) if self.device.type == "cpu" else 1
         make_folder(folder)
         with self.processes.first_by_itself():  # the others find the tokens written

@@ -40,7 +40,7 @@ class ValueSettings:
     max_length: int = _setting(256, "Most tokens of a text.")
     weight_decay: float = _setting(0.01, "AdamW's weight decay, on matrices only.")
     clip: float = _setting(1.0, "Largest norm of a step's gradient.")
-    chunk_tokens: int = _setting(4096, "Tokens that a thread works on at once.")
+    chunk_tokens: int = _setting(4096, "Tokens that a thread works on at once, on a GPU 16 times as many.")
     dtype: str = _setting("auto", "Precision of the matrix products: auto, fp32, bf16 or fp16.")
     folds: int = _setting(5, "Questions are parted into this many folds by their hash.")
     held_out: int | None = _setting(None, "Fold that training does not see; it is scored afterwards.")
