@@ -29,6 +29,11 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(call extra,dev)
 	touch $@
 
+# The libraries that the slow tests set our statistics beside.
+$(VENV)/.oracle: $(VENV)/.installed
+	$(call extra,oracle)
+	touch $@
+
 $(VENV)/.bench: $(VENV)/.installed
 	$(call extra,bench)
 	touch $@
@@ -47,7 +52,7 @@ test: $(VENV)/.installed
 		else echo "no lint, types and contracts: the tools are not installed (make dev)"; fi
 	$(PYTEST) -m "not slow and not gpu"
 
-test-all: $(VENV)/.installed
+test-all: $(VENV)/.oracle
 	$(PYTEST) -m "not gpu"
 
 lint: $(VENV)/.dev

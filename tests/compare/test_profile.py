@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cli.conftest import Run
+from tests.cli.conftest import univar as univar
 from tests.search.stores import write_store
+from univar.compare.probes import probes_of
 from univar.compare.profile import profile
 from univar.compare.profile_text import facts, tables
 from univar.errors import DataError, UsageError
 from univar.heads.lda import LinearHead
-from univar.heads.value_probes import Validity, ValueProbes, profile_values, shipped
+from univar.heads.value_probes import FOLDER, Validity, ValueProbes, profile_values, shipped
 from univar.statistics.intervals import Interval
 from univar.store import Store
 
@@ -165,6 +168,33 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         profile(store, probes(), against="z")
     with pytest.raises(UsageError, match="part"):
         profile(store, probes(part="nothing"))
+
+
+def test_probes_of_another_revision_are_not_used(tmp_path: Path, univar: Run) -> None:
+    """An encoder whose weights changed keeps its name: its old probes would score other directions."""
+    known = ValueProbes.load(sorted(FOLDER.glob("*.safetensors"))[0])
+    facts, part = known.encoder, known.part
+    assert shipped(str(facts["id"]), str(facts["revision"]), part) is not None
+    assert shipped(str(facts["id"]), "another", part) is None
+    plain = store_of(tmp_path / "own", ["a", "b"], questions=6)
+    rows = plain.to_arrow(embeddings=False).select(["model", "language", "question_id", "question", "answer"])
+    changed = write_store(
+        tmp_path / "s",
+        rows.to_pylist(),
+        np.asarray(plain.embeddings),
+        id=str(facts["id"]),
+        revision="another",
+    )
+    told = probes_of(changed, part)
+    assert told[0] is None
+    assert "(revision another)" in str(told[1])
+    done = univar("profile", changed.path, "--part", next(iter(changed.parts)))
+    assert done.exit_code == 2
+    assert "no value probes ship for" in done.stderr
+    probes().save(tmp_path / "mine.safetensors")
+    mine = univar("profile", changed.path, "--probes", tmp_path / "mine.safetensors")
+    assert mine.exit_code == 3
+    assert "holds probes of" in mine.stderr
 
 
 def test_probes_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.conftest import answer_rows, write_jsonl
 from tests.search.stores import write_store
 from univar.compare.releases import Releases
 from univar.compare.track import Tracking, track
+from univar.compare.track_text import tables as track_tables
 from univar.compare.verdict import BEYOND, UNSURE, WITHIN, verdict
 from univar.errors import DataError, UsageError
 from univar.statistics.intervals import Interval
@@ -140,6 +141,14 @@ def test_stores_of_other_encoders_other_questions_or_models_are_refused(tmp_path
         track(Releases(many))
     with pytest.raises(UsageError, match="given twice"):
         Releases([base, base])
+
+
+def test_the_floor_that_counts_is_by_sample_else_by_wording_and_told(tmp_path: Path) -> None:
+    both, wordings = {"samples": 2, "wordings": 2}, {"wordings": 2}
+    for name, settings, kind in (("s", both, "sample"), ("w", wordings, "wording")):
+        found = track(releases(tmp_path / name, 0.0, 0.1, **settings), cluster="question_id:2")
+        assert only(found).floor.kind == kind
+        assert any(f"the floor by {kind} counts" in note for note in track_tables(found)[0].notes)
 
 
 def test_verdicts() -> None:

@@ -71,5 +71,6 @@ def probes_of(store: Store | Releases, part: str | None) -> tuple[ValueProbes | 
     encoder = first.encoder
     found = shipped(str(encoder["id"]), str(encoder["revision"]), part or "values")
     if found is None:
-        return None, f"no value probes are shipped for {encoder['id']}, part {part}: values are not scored"
+        made = f"{encoder['id']} (revision {encoder['revision']}), part {part}"
+        return None, f"no value probes are shipped for {made}: values are not scored"
     return found, None

@@ -94,6 +94,12 @@ def _number(value: float | None, digits: int = DIGITS) -> str:
     return "" if value is None or value != value else f"{value:.{digits}f}"
 
 
+_WHICH = {
+    "sample": "the floor by sample counts: both releases were given the same prompts",
+    "wording": "the floor by wording counts, since no prompt was sampled twice",
+}
+
+
 def _notes(found: Tracking) -> tuple[str, ...]:
     each = found.alpha / found.planned
     level = 100 * (1 - each)
@@ -104,6 +110,8 @@ def _notes(found: Tracking) -> tuple[str, ...]:
         else f"intervals are at {level:g} %"
     )
     known = {floor.note() for shift in found.looks[-1].baseline for floor in shift.floors}
+    counting = {shift.floor.kind for shift in found.looks[-1].baseline if shift.floor}
+    which = [_WHICH[kind] for kind in sorted(counting)]
     unknown = [] if known else ["floor unknown: the releases hold neither two wordings nor two samples"]
     since = [
         f"first release beyond the tolerance{f', {model}' if model else ''}: {release or 'none'}"
@@ -114,7 +122,7 @@ def _notes(found: Tracking) -> tuple[str, ...]:
         f"{shift.why}"
         for shift in found.looks[-1].baseline
     ] or [f"{found.looks[-1].release} holds no model of {found.baseline}: {SAYS[UNSURE]}"]
-    return (*told, spent, *sorted(known), *unknown, *since, *found.notes)
+    return (*told, spent, *sorted(known), *which, *unknown, *since, *found.notes)
 
 
 def tracking_json(found: Tracking) -> dict[str, Any]:
