@@ -1,9 +1,11 @@
 """Size and power of `univar same` on real answers.
 
-    python benchmarks/same_source.py STORE [--cluster question_id:2] [--splits 2000]
+    python benchmarks/same_source.py STORE [--cluster question_id:2] [--splits 2000] [--peer]
 
 Size: the answers of one source to each proposition are dealt at random to two sides, over propositions with
 at least two. Power: the same with the second side's answers taken from another source, for every pair.
+--peer tests the same two sides with the package model-equality-testing too (Gao et al. 2024: MMD, Hamming
+kernel over characters, permutation p). It needs `pip install model-equality-testing matplotlib tqdm`.
 """
 
 from __future__ import annotations
@@ -34,11 +36,38 @@ def dealt(rows: np.ndarray, names: np.ndarray, rng: np.random.Generator) -> tupl
     return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
 
 
+def rate(p: list[float]) -> float | None:
+    """Share of tests that call two sides different at the 5 % level."""
+    return round(float(np.mean(np.array(p) <= 0.05)), 4) if p else None
+
+
+CHARACTERS, PERMUTATIONS = 1000, 199
+"""Of the peer: characters of an answer that are compared (the rest is cut), and permutations."""
+
+
+def mmd_p(texts: tuple[list[str], list[str]], names: tuple[list[str], list[str]]) -> float:
+    """p of model-equality-testing for the answers and propositions of two sides."""
+    import torch
+    from model_equality_testing.algorithm import run_two_sample_test
+    from model_equality_testing.distribution import CompletionSample
+    from model_equality_testing.utils import tokenize_unicode
+
+    torch.manual_seed(0)
+    prompts = np.unique([*names[0], *names[1]])
+    rows = tokenize_unicode([text[:CHARACTERS] for side in texts for text in side])
+    of_row = np.searchsorted(prompts, [name for side in names for name in side])
+    cut = len(texts[0])
+    sides = [CompletionSample(of_row[own], rows[own], len(prompts)) for own in (slice(cut), slice(cut, None))]
+    p, _ = run_two_sample_test(*sides, stat_type="mmd_hamming", b=PERMUTATIONS)
+    return float(p)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type=Path)
     parser.add_argument("--cluster", default="question_id")
     parser.add_argument("--splits", type=int, default=2000)
+    parser.add_argument("--peer", action="store_true")
     given = parser.parse_args()
     store = Store(given.store)
     names = np.array(cluster_texts(store, given.cluster), dtype=object)
@@ -54,22 +83,33 @@ def main() -> None:
         a, b = dealt(np.flatnonzero(codes == n % len(labels)), names, rng)
         p.append(same_source(side(a), side(b), seed=n).p)
         tested = len(a)
-    power = []
+    power, peer, peer_null = [], [], []
+    texts = store.column("answer")
+
+    def peer_p(a: np.ndarray, b: np.ndarray) -> float:
+        return mmd_p((texts[a].tolist(), texts[b].tolist()), (names[a].tolist(), names[b].tolist()))
+
     for i in range(len(labels)):
         for j in range(len(labels)):
             if i != j:
-                a, _ = dealt(np.flatnonzero(codes == i), names, rng)
+                a, own = dealt(np.flatnonzero(codes == i), names, rng)
                 _, b = dealt(np.flatnonzero(codes == j), names, rng)
-                chosen = rng.permutation(a)[:10], b
-                power.append(same_source(side(chosen[0]), side(chosen[1]), seed=i * 100 + j).p)
+                a = rng.permutation(a)[:10]
+                b, own = (other[np.isin(names[other], names[a])] for other in (b, own))
+                power.append(same_source(side(a), side(b), seed=i * 100 + j).p)
+                if given.peer:
+                    peer.append(peer_p(a, b))
+                    peer_null.append(peer_p(a, own))
     print(
         json.dumps(
             {
                 "store": given.store.name,
                 "splits": given.splits,
                 "propositions_of_the_last": tested,
-                "size_at_5_percent": round(float(np.mean(np.array(p) <= 0.05)), 4),
-                "power_with_10_propositions": round(float(np.mean(np.array(power) <= 0.05)), 3),
+                "size_at_5_percent": rate(p),
+                "power_with_10_propositions": rate(power),
+                "power_of_model_equality_testing": rate(peer),
+                "its_size": rate(peer_null),
                 "pairs": len(power),
             },
             indent=1,

@@ -21,6 +21,7 @@ from univar.search import Index, attribute, attribute_answers, source_files
 from univar.search.fit_sources import fit_sources
 from univar.search.sources import SourceModel
 from univar.search.verdict import Asked, Judge
+from univar.search.verdict_text import verdict_lines
 from univar.store import Store
 
 KEYS = [
@@ -114,6 +115,16 @@ def test_an_answer_given_twice_counts_once(store: Store, model: SourceModel) -> 
     assert doubled["effective_n"] == bag["effective_n"]
     for one, other in zip(bag["sources"], doubled["sources"], strict=True):
         assert one["probability"] == pytest.approx(other["probability"], abs=1e-6)
+
+
+def test_a_phrase_with_a_line_break_stays_on_its_line(store: Store, model: SourceModel) -> None:
+    facts = judge(store, model).bag(asked(of_model(planted_rows(range(100, 112), seed=5), 1)))
+    facts["reasons"]["phrases"] = [{"phrase": "first\n\n", "weight": 1.0}, {"phrase": "last", "weight": 0.5}]
+    lines = verdict_lines(facts, "sources")
+    assert "  phrases: “first⏎⏎”, “last”" in lines
+    assert not any("\n" in line for line in lines)
+    assert f"  none of these: p = {facts['none_of_these']['p']:.3f} (if small, " in "\n".join(lines)
+    assert facts["notes"][0].startswith("the index lacks these questions")
 
 
 def test_wordings_of_one_proposition_count_once(store: Store, model: SourceModel) -> None:

@@ -17,6 +17,8 @@ from univar.store import Store
 
 NO_ADVERSARY = "assumes that nobody tried to write like another source"
 AUDIT = "the index holds this question: compared among the index's answers to it"
+AUDIT_BAG = "the index holds these questions: compared among the index's answers to them"
+OUTSIDE_BAG = "the index lacks these questions: left to the head for uncentred rows"
 OUTSIDE = "the index lacks this question: left to the head for uncentred rows"
 UNKNOWN_BAGS = 999
 """Calibration bags behind a p-value of 'none of these'."""
@@ -157,6 +159,8 @@ class Judge:
         told = reasons.warnings(self._model, asked.answers, asked.languages, np.exp(verdict), best)
         if 0 < audit < len(queries):
             said = f"the index holds the questions of {audit} of {len(queries)} answers"
+        elif len(queries) > 1:
+            said = AUDIT_BAG if audit else OUTSIDE_BAG
         else:
             said = AUDIT if audit else OUTSIDE
         return {

@@ -21,7 +21,7 @@ def verdict_lines(facts: dict[str, Any], first: str) -> list[str]:
         lines.append(f"  {float(level):.0%} set: {', '.join(_name(one) for one in members)}")
     unknown = facts["none_of_these"]
     if unknown is not None:
-        lines.append(f"  a known source: p = {unknown['p']:.3f} (small: none of these)")
+        lines.append(f"  none of these: p = {unknown['p']:.3f} (if small, no known source writes like this)")
     elif facts["n"] == 1:
         lines.append("  whether the source is unknown cannot be said of one answer")
     else:
@@ -41,8 +41,15 @@ def _reason_lines(found: dict[str, Any]) -> list[str]:
             "  rests on: " + ", ".join(f"{part} {share:.0%}" for part, share in found["parts"].items())
         )
     if found["phrases"]:
-        lines.append("  phrases: " + ", ".join(f"“{one['phrase']}”" for one in found["phrases"]))
+        lines.append(
+            "  phrases: " + ", ".join(f"“{_on_one_line(one['phrase'])}”" for one in found["phrases"])
+        )
     return lines
+
+
+def _on_one_line(phrase: str) -> str:
+    """A phrase whose line breaks are shown as signs."""
+    return phrase.replace("\r", "").replace("\n", "⏎")
 
 
 def _name(entry: dict[str, Any]) -> str:
