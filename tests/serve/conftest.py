@@ -20,7 +20,7 @@ from univar.encoder.encoder import Encoder
 from univar.search import source_files
 from univar.search.fit_sources import fit_sources
 from univar.serve.server import Server, listen, make_server
-from univar.serve.settings import Settings
+from univar.serve.settings import ServeSettings
 from univar.store import Store
 
 KEY = "key-canary-77f1"
@@ -42,7 +42,7 @@ class Running:
 @contextmanager
 def running(encoder: Encoder, store: Store | None = None, **settings: Any) -> Iterator[Running]:
     """A server while the block runs."""
-    server = make_server(encoder, Settings(**{"served_name": "tiny", **settings}), store)
+    server = make_server(encoder, ServeSettings(**{"served_name": "tiny", **settings}), store)
     listening = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])))

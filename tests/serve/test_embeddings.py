@@ -17,7 +17,7 @@ from tests.serve.conftest import service as service
 from tests.serve.conftest import tiny_encoder as tiny_encoder
 from univar.encoder.encoder import Encoder
 from univar.serve.embeddings import chosen_part, vectors_of
-from univar.serve.replies import Refusal
+from univar.serve.replies import Rejection
 from univar.serve.texts import is_readable, readable_pattern
 from univar.serve.work import Embedded
 
@@ -106,7 +106,7 @@ def test_the_model_chooses_the_part() -> None:
     assert chosen_part("text-embedding-3-small", "univar-2", parts) is None
     assert chosen_part("univar-2", "univar-2", parts) is None
     assert chosen_part(None, "univar-2", parts) is None
-    with pytest.raises(Refusal, match="values, source"):
+    with pytest.raises(Rejection, match="values, source"):
         chosen_part("univar-2:style", "univar-2", parts)
     nothing = np.zeros(1, np.int64)
     both = Embedded(np.array([[0.6, 0.0, 0.0, 0.8]], np.float32), 3, nothing, nothing)

@@ -116,7 +116,7 @@ def serve(
     from univar.runtime import prefer_jemalloc
     from univar.serve.server import is_local, listen
     from univar.serve.server import serve as run
-    from univar.serve.settings import Settings
+    from univar.serve.settings import ServeSettings
 
     if encoder is None and store is None:
         raise UsageError("there is nothing to serve: name a store, or an encoder with --encoder")
@@ -136,7 +136,7 @@ def serve(
         loaded = store_encoder(opened, encoder, **running)
         if (missing := Verdicts(opened).missing()) is not None:
             say(f"{missing}; until then /v1/attribute answers 409")
-    settings = Settings(
+    settings = ServeSettings(
         served_name=served_model_name or os.path.basename(str(loaded.info["id"]).rstrip("/\\")),
         max_batch_tokens=max_batch_tokens,
         max_concurrent_requests=max_concurrent_requests,

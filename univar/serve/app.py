@@ -18,7 +18,7 @@ from univar.serve.gate import Gate
 from univar.serve.judging_routes import add_judging
 from univar.serve.openapi import document
 from univar.serve.page_files import page_reply
-from univar.serve.replies import Refusal, error_reply, json_reply
+from univar.serve.replies import Rejection, error_reply, json_reply
 from univar.serve.service import Service
 from univar.serve.waiting import ClientLeft
 from univar.serve.work import EngineFault
@@ -96,7 +96,7 @@ def _add_embeddings(app: FastAPI, service: Service) -> None:
                 f"the encoder was not trained for {body.dimensions} dimensions: leave dimensions out, "
                 f"the answer has {width}"
             )
-            raise Refusal(400, message, param="dimensions")
+            raise Rejection(400, message, param="dimensions")
         texts = body.input
         may_cut = service.settings.auto_truncate
         embedded = await service.embed(request, [""] * len(texts), texts, WHOLE, may_cut=may_cut)
@@ -112,9 +112,9 @@ def _add_embeddings(app: FastAPI, service: Service) -> None:
 
 
 def _add_error_handlers(app: FastAPI, service: Service) -> None:
-    @app.exception_handler(Refusal)
-    async def refused(request: Request, refusal: Refusal) -> Response:
-        return refusal.response
+    @app.exception_handler(Rejection)
+    async def refused(request: Request, rejection: Rejection) -> Response:
+        return rejection.response
 
     @app.exception_handler(ClientLeft)
     async def left(request: Request, error: ClientLeft) -> Response:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, S
 from pydantic_core import PydanticCustomError
 
 from univar.encoder.encoder import unit_rows
-from univar.serve.replies import Refusal
+from univar.serve.replies import Rejection
 from univar.serve.texts import is_readable, readable_pattern
 
 if TYPE_CHECKING:
@@ -92,12 +92,12 @@ def request_schema(max_texts: int) -> dict[str, Any]:
 
 
 def chosen_part(model: str | None, served_name: str, parts: dict[str, slice]) -> str | None:
-    """The part that `model` names; None for all. Raises Refusal for a part that the encoder lacks."""
+    """The part that `model` names; None for all. Raises Rejection for a part that the encoder lacks."""
     name, colon, part = (model or "").rpartition(":")
     if not colon or name != served_name:
         return None
     if part not in parts:
-        raise Refusal(
+        raise Rejection(
             404, f"{served_name} has no part {part!r}: choose from {', '.join(parts)}", param="model"
         )
     return part

@@ -12,7 +12,7 @@ import hmac
 import time
 from typing import TYPE_CHECKING, Any
 
-from univar.serve.replies import Refusal
+from univar.serve.replies import Rejection
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -78,10 +78,10 @@ class Gate:
                 await self.app(scope, receive, send)
                 return
             await self._with_body(scope, body, send)
-        except Refusal as refusal:
-            if refusal.status != 408:
+        except Rejection as rejection:
+            if rejection.status != 408:
                 await body.discard()
-            await refusal.response(scope, receive, send)
+            await rejection.response(scope, receive, send)
 
     async def _with_body(self, scope: Scope, body: _Body, send: Send) -> None:
         """Read the body and pass it on, if there is room for it."""
@@ -101,7 +101,7 @@ class Gate:
             try:
                 await asyncio.wait_for(body.read(limit), self.settings.request_timeout_s)
             except asyncio.TimeoutError:
-                raise Refusal(408, "the request's body did not arrive in time") from None
+                raise Rejection(408, "the request's body did not arrive in time") from None
             except OverflowError:
                 raise self._too_large() from None
             if not body.gone:
@@ -110,15 +110,15 @@ class Gate:
             self.running -= 1
             self.bytes_held -= held
 
-    def _too_large(self) -> Refusal:
-        return Refusal(
+    def _too_large(self) -> Rejection:
+        return Rejection(
             413,
             f"the request has more than {self.settings.payload_limit:,} bytes: send fewer or shorter texts "
             "(--payload-limit)",
         )
 
-    def _full(self, why: str) -> Refusal:
-        return Refusal(503, f"{why}: ask again later", retry_after_s=self.service.retry_after_s())
+    def _full(self, why: str) -> Rejection:
+        return Rejection(503, f"{why}: ask again later", retry_after_s=self.service.retry_after_s())
 
     def _check_key(self, scope: Scope) -> None:
         """Compare the key in constant time, by hashes of one length."""
@@ -127,11 +127,11 @@ class Gate:
         kind, _, key = _header(scope, b"authorization").partition(b" ")
         given = _hash(key.strip())
         if not hmac.compare_digest(given, self._key_hash) or kind.lower() != b"bearer":
-            raise Refusal(401, "the key is missing or wrong: send `Authorization: Bearer <key>`")
+            raise Rejection(401, "the key is missing or wrong: send `Authorization: Bearer <key>`")
 
     def _check_host(self, scope: Scope) -> None:
         if self.settings.local_only and _host(_header(scope, b"host")) not in LOCAL_NAMES:
-            raise Refusal(
+            raise Rejection(
                 403, "the request names another host: ask for localhost, or start the server with a key"
             )
 

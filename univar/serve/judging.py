@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from univar.errors import UnivarError
 from univar.serve.embeddings import Text
 from univar.serve.engine import PROBE
-from univar.serve.replies import Refusal
+from univar.serve.replies import Rejection
 from univar.serve.work import Embedded
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Ready:
 
 
 def batch_of(answers: Sequence[Answer]) -> RowBatch:
-    """The answers as a JSONL file's rows. Raises Refusal for one that a file could not hold."""
+    """The answers as a JSONL file's rows. Raises Rejection for one that a file could not hold."""
     from univar.answers.rows import RawBatch, normalize
 
     columns = {name: [getattr(one, name) for one in answers] for name in Answer.model_fields}
@@ -126,7 +126,7 @@ def batch_of(answers: Sequence[Answer]) -> RowBatch:
     batch = normalize(raw, "request", ("answer",), rejected.append)
     if rejected or batch is None:
         first = rejected[0]
-        raise Refusal(400, f"answers.{first.row - 1}: {first.reason}", param="answers")
+        raise Rejection(400, f"answers.{first.row - 1}: {first.reason}", param="answers")
     return batch
 
 
@@ -148,7 +148,7 @@ class Verdicts:
         return f"{path} has no source heads: fit them with `univar index {path}`"
 
     def load(self) -> tuple[SourceModel, Judge]:
-        """Model and judge. Raises Refusal where there are none, or they are stale or broken."""
+        """Model and judge. Raises Rejection where there are none, or they are stale or broken."""
         from univar.search import Index, source_files
         from univar.search.verdict import Judge
 
@@ -157,10 +157,10 @@ class Verdicts:
                 try:
                     model = source_files.load(self._store)
                     if model is None:
-                        raise Refusal(409, str(self.missing()))
+                        raise Rejection(409, str(self.missing()))
                     nearest = Index.open(self._store).search
                 except UnivarError as error:  # the answers are fine: it is the store
-                    raise Refusal(409, str(error)) from None
+                    raise Rejection(409, str(error)) from None
                 self._loaded = model, Judge(model, self._store, SOURCES, EVIDENCE, nearest)
         return self._loaded
 

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from univar.serve import judging
-from univar.serve.replies import Refusal, json_reply
+from univar.serve.replies import Rejection, json_reply
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,13 +34,13 @@ def add_judging(app: FastAPI, service: Service) -> None:
         service.check_count(len(body.answers))
         verdicts, places = service.verdicts, service.places
         if verdicts is None or places is None:
-            raise Refusal(
+            raise Rejection(
                 409,
                 "the server has no store to attribute by: embed and index answers of known sources "
                 "(`univar embed`, `univar index`), and start `univar serve STORE`",
             )
         if (missing := verdicts.missing()) is not None:
-            raise Refusal(409, missing)
+            raise Rejection(409, missing)
         batch = judging.batch_of(body.answers)
         found = await embedded(request, batch)
         results = await service.judge(lambda: verdicts.attribute(encoder, batch, found, body.bag))
@@ -50,7 +50,7 @@ def add_judging(app: FastAPI, service: Service) -> None:
     @app.get("/v1/map")
     async def map_points() -> Response:
         if service.places is None:
-            raise Refusal(409, "the server has no store to draw a map of: start `univar serve STORE`")
+            raise Rejection(409, "the server has no store to draw a map of: start `univar serve STORE`")
         places = service.places
         return json_reply(await service.judge(lambda: places.background))
 
@@ -58,7 +58,7 @@ def add_judging(app: FastAPI, service: Service) -> None:
     async def compare(body: judging.CompareRequest, request: Request) -> Response:
         service.check_count(len(body.a) + len(body.b))
         if body.part is not None and body.part not in encoder.parts:
-            raise Refusal(
+            raise Rejection(
                 400,
                 f"the encoder has no part {body.part!r}: choose from {', '.join(encoder.parts)}",
                 param="part",

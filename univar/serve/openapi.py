@@ -10,7 +10,7 @@ from univar.serve.texts import readable_pattern
 
 if TYPE_CHECKING:
     from univar.serve.service import Service
-    from univar.serve.settings import Settings
+    from univar.serve.settings import ServeSettings
 
 _ERROR = {
     "type": "object",
@@ -116,7 +116,7 @@ def _of_answers(model: Any, most: int, parts: list[str]) -> dict[str, Any]:
     return schema
 
 
-def _errors(settings: Settings, *statuses: int) -> tuple[int, ...]:
+def _errors(settings: ServeSettings, *statuses: int) -> tuple[int, ...]:
     return (*statuses, *((403,) if settings.local_only else ()), *((401,) if settings.api_key else ()))
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 if TYPE_CHECKING:
-    from univar.serve.settings import Settings
+    from univar.serve.settings import ServeSettings
 
 _FOLDER = Path(__file__).resolve().parent / "page"
 
 
-def page_reply(settings: Settings, held: int | None) -> Response:
+def page_reply(settings: ServeSettings, held: int | None) -> Response:
     """The page of a server with these settings, made once. held: answers of its store; None without one."""
     style, script, page = (
         (_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")

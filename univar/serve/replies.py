@@ -25,7 +25,7 @@ KINDS = {
 """HTTP status -> what the error is called."""
 
 
-class Refusal(Exception):
+class Rejection(Exception):
     """A request that is answered with an error.
 
     param: the field at fault; retry_after_s: when to ask again, with status 503

@@ -23,7 +23,7 @@ from univar.serve.service import Service
 
 if TYPE_CHECKING:
     from univar.encoder.encoder import Encoder
-    from univar.serve.settings import Settings
+    from univar.serve.settings import ServeSettings
     from univar.store import Store
 
 logger = logging.getLogger("univar.serve")
@@ -107,7 +107,7 @@ def is_local(host: str) -> bool:
     return host in LOCAL_NAMES or host.startswith("127.")
 
 
-def make_server(encoder: Encoder, settings: Settings, store: Store | None = None) -> Server:
+def make_server(encoder: Encoder, settings: ServeSettings, store: Store | None = None) -> Server:
     """A server with an engine that runs already; `server.serve(sockets=[...])` answers requests."""
     metrics = Metrics()
     engine = Engine(encoder, settings.max_batch_tokens, metrics.batch)
@@ -125,7 +125,9 @@ def make_server(encoder: Encoder, settings: Settings, store: Store | None = None
     return Server(config, service)
 
 
-def serve(encoder: Encoder, settings: Settings, listening: socket.socket, store: Store | None = None) -> None:
+def serve(
+    encoder: Encoder, settings: ServeSettings, listening: socket.socket, store: Store | None = None
+) -> None:
     """Answer requests until a signal. Raises ProviderError when the encoder broke."""
     server = make_server(encoder, settings, store)
     threading.Thread(target=server.service.warm, name="univar-warm", daemon=True).start()

@@ -13,7 +13,7 @@ import numpy as np
 from univar.encoder.reading import WHOLE, ReadOptions
 from univar.serve.judging import Verdicts
 from univar.serve.places import Places
-from univar.serve.replies import Refusal
+from univar.serve.replies import Rejection
 from univar.serve.waiting import answer_of
 from univar.serve.work import EngineFault
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from univar.serve.engine import Engine
     from univar.serve.metrics import Metrics
-    from univar.serve.settings import Settings
+    from univar.serve.settings import ServeSettings
     from univar.serve.work import Embedded
     from univar.store import Store
 
@@ -46,7 +46,7 @@ class Service:
     """
 
     def __init__(
-        self, engine: Engine, settings: Settings, metrics: Metrics, store: Store | None = None
+        self, engine: Engine, settings: ServeSettings, metrics: Metrics, store: Store | None = None
     ) -> None:
         self.engine, self.settings, self.metrics, self.store = engine, settings, metrics, store
         self.places = None if store is None else Places(store)
@@ -79,7 +79,7 @@ class Service:
         embedded = await answer_of(job.future, request, self.settings.request_timeout_s, self.retry_after_s())
         if embedded.cut and not may_cut:
             row = embedded.cut[0]
-            raise Refusal(
+            raise Rejection(
                 413,
                 f"text {row} (counted from 0) has {embedded.answer_tokens[row]:,} tokens, of which "
                 f"{embedded.read[row]:,} are read: shorten it, or start the server with --auto-truncate",
@@ -107,22 +107,22 @@ class Service:
         try:
             self.verdicts.warm(self.engine.encoder)
             self.places.of(np.zeros((1, self.engine.encoder.dim), np.float32))
-        except Refusal as refusal:
-            logger.warning("%s", refusal.message)
+        except Rejection as rejection:
+            logger.warning("%s", rejection.message)
 
     def check_busy(self) -> None:
-        """Raises Refusal where what waits takes about as long as a request may."""
+        """Raises Rejection where what waits takes about as long as a request may."""
         if self.engine.seconds_of_work() > BUSY_SHARE * self.settings.request_timeout_s:
             raise self.unavailable("what waits would take longer than a request may: ask again later")
 
     def check_count(self, texts: int) -> None:
-        """Raises Refusal for more texts than a request may have."""
+        """Raises Rejection for more texts than a request may have."""
         most = self.settings.max_client_batch_size
         if texts > most:
-            raise Refusal(
+            raise Rejection(
                 413, f"the request has {texts:,} texts: send at most {most:,} (--max-client-batch-size)"
             )
 
-    def unavailable(self, why: str) -> Refusal:
+    def unavailable(self, why: str) -> Rejection:
         """503, with when to ask again."""
-        return Refusal(503, why, retry_after_s=self.retry_after_s())
+        return Rejection(503, why, retry_after_s=self.retry_after_s())

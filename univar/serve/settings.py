@@ -8,7 +8,7 @@ from univar.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServeSettings:
     """Names and limits. The option names are those of text-embeddings-inference, where it has them.
 
     served_name:             what the encoder is called in requests and replies

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from univar.errors import DataError, UsageError
-from univar.serve.replies import Refusal
+from univar.serve.replies import Rejection
 from univar.serve.work import EngineFault
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class ClientLeft(Exception):
 async def answer_of(future: Future[T], request: Request, timeout_s: float, retry_after_s: int) -> T:
     """The future's result; the future is cancelled when the client leaves or time is up.
 
-    Raises ClientLeft, and Refusal for what went wrong.
+    Raises ClientLeft, and Rejection for what went wrong.
     """
     result = asyncio.wrap_future(future)
     gone = asyncio.ensure_future(_until_gone(request.receive))
@@ -36,13 +36,13 @@ async def answer_of(future: Future[T], request: Request, timeout_s: float, retry
             return result.result()
         if gone.done():
             raise ClientLeft
-        raise Refusal(
+        raise Rejection(
             503, f"no answer within {timeout_s:g} seconds: ask again later", retry_after_s=retry_after_s
         )
     except EngineFault as fault:
-        raise Refusal(500, f"{fault}: nothing is answered rather than something wrong") from None
+        raise Rejection(500, f"{fault}: nothing is answered rather than something wrong") from None
     except (DataError, UsageError) as error:
-        raise Refusal(400, str(error)) from None
+        raise Rejection(400, str(error)) from None
     finally:
         gone.cancel()
         result.cancel()
