@@ -24,7 +24,9 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from univar.kernels.encoder_ops.pool_normalize import ROWS, pool_normalize_fwd_kernel
-from univar.kernels.encoder_ops.residual_layer_norm import residual_layer_norm_fwd_kernel
+from univar.kernels.encoder_ops.residual_layer_norm import residual_layer_norm_fwd_kernel, warps
+from univar.kernels.encoder_ops.rotate import rotate_fwd_kernel
+from univar.kernels.encoder_ops.swiglu import BLOCK, swiglu_fwd_kernel
 from univar.kernels.info_nce import tiles_triton as info_nce_triton
 from univar.kernels.info_nce.kernels import info_nce_bwd_kernel, info_nce_fwd_kernel
 from univar.kernels.knn import tiles_triton as knn_triton
@@ -173,11 +175,24 @@ def encoder_variants(target: str, dim: int) -> list[Variant]:
     shape = {"D": dim, "FIRST_ONLY": False, "ROWS": ROWS, "BLOCK_D": block}
     normed = dict.fromkeys(("x_ptr", "residual_ptr", "weight_ptr", "bias_ptr"), "*bf16") | {"eps": "fp32"}
     row = {"D": dim, "BLOCK_D": block}
+    turned = {"qkv_ptr": "*bf16", "cos_ptr": "*fp32", "sin_ptr": "*fp32"}
+    heads = {"HEADS": dim // 64, "HALF": 32, "BLOCK_H": triton.next_power_of_2(dim // 32), "BLOCK": 32}
+    gated = {"hidden_ptr": "*bf16", "out_ptr": "*bf16"}
+    wide = {"F": 4 * dim, "BLOCK_F": BLOCK}
     return [
         Variant(f"pool_normalize D={dim}", pool_normalize_fwd_kernel, target, pooled, shape, 4, 3, False),
         Variant(
-            f"residual_layer_norm D={dim}", residual_layer_norm_fwd_kernel, target, normed, row, 4, 3, False
+            f"residual_layer_norm D={dim}",
+            residual_layer_norm_fwd_kernel,
+            target,
+            normed,
+            row,
+            warps(dim),
+            3,
+            False,
         ),
+        Variant(f"rotate D={dim}", rotate_fwd_kernel, target, turned, heads, 4, 3, False),
+        Variant(f"swiglu D={dim}", swiglu_fwd_kernel, target, gated, wide, 4, 3, False),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,11 @@ def can_launch(device: torch.device) -> bool:
     import triton
 
     return bool(triton.knobs.runtime.interpret)
+
+
+def on_device(device: torch.device) -> AbstractContextManager[object]:
+    """Inside, kernels are launched on this device: Triton takes the current one, whatever the tensors say."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def has_tma(device: torch.device) -> bool:

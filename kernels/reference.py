@@ -29,6 +29,23 @@ def residual_layer_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tenso
     return torch.nn.functional.layer_norm(total, weight.shape, weight.float(), bias.float(), eps).to(x.dtype)
 
 
+def rotate(qkv: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Queries and keys of qkv (T, 3, heads, head_dim) turned: pairs (i, i + head_dim / 2), as a new tensor.
+
+    cos, sin: (T, head_dim / 2)
+    """
+    left, right = qkv[:, :2].float().chunk(2, dim=-1)
+    cos, sin = (x.reshape(len(qkv), 1, 1, -1) for x in (cos, sin))
+    turned = torch.cat([left * cos - right * sin, right * cos + left * sin], dim=-1)
+    return torch.cat([turned.to(qkv.dtype), qkv[:, 2:]], dim=1)
+
+
+def swiglu(hidden: Tensor) -> Tensor:
+    """hidden (T, 2 F), the value and then the gate -> value * silu(gate), (T, F), computed in float32."""
+    value, gate = hidden.float().chunk(2, dim=1)
+    return (value * torch.nn.functional.silu(gate)).to(hidden.dtype)
+
+
 def knn_vote(scores: Tensor, labels: Tensor, n_labels: int) -> Tensor:
     """Share of the k neighbours that each label gets (uniform votes, as the paper's k-NN).
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from univar.errors import UsageError
 from univar.kernels.checks import POOLINGS
-from univar.kernels.launch import check_can_launch, check_same_device
+from univar.kernels.launch import check_can_launch, check_same_device, on_device
 
 ROWS = 16
 
@@ -56,16 +56,17 @@ def pool_normalize(hidden: Tensor, cu_seqlens: Tensor, pooling: str = "mean", ep
     texts, dim = len(cu_seqlens) - 1, hidden.shape[1]
     out = torch.empty(texts, dim, dtype=torch.float32, device=hidden.device)
     if texts:
-        pool_normalize_fwd_kernel[(texts,)](
-            hidden.contiguous(),
-            cu_seqlens.contiguous(),
-            out,
-            eps,
-            dim,
-            pooling == "cls",
-            ROWS,
-            triton.next_power_of_2(dim),
-        )
+        with on_device(hidden.device):
+            pool_normalize_fwd_kernel[(texts,)](
+                hidden.contiguous(),
+                cu_seqlens.contiguous(),
+                out,
+                eps,
+                dim,
+                pooling == "cls",
+                ROWS,
+                triton.next_power_of_2(dim),
+            )
     return out
 
 

@@ -28,6 +28,7 @@ from torch import Tensor
 from univar.kernels.info_nce import tiles_torch
 from univar.kernels.info_nce.block import Block, Tiles
 from univar.kernels.info_nce.exchange import AllGather, RingExchange, SingleProcess, largest_norms
+from univar.kernels.launch import on_device
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
@@ -91,7 +92,8 @@ class _InfoNCE(torch.autograd.Function):
             ctx.scale = float(log_scale.double().exp())
             ctx.bound = ctx.scale * float(norms.prod())
             block = _block(anchor, positive, codes, setup, ctx.scale, ctx.bound)
-            log_rows, log_cols = setup.processes.log_sums(setup.tiles, block)
+            with on_device(anchor.device):
+                log_rows, log_cols = setup.processes.log_sums(setup.tiles, block)
             diagonal = _diagonal_logits(block)
             losses = F.softplus(log_rows - diagonal)
             if setup.symmetric:
@@ -112,7 +114,8 @@ class _InfoNCE(torch.autograd.Function):
             diagonal = _diagonal_logits(block)
             lse_rows = torch.logaddexp(log_rows, diagonal)
             lse_cols = torch.logaddexp(log_cols, diagonal) if setup.symmetric else None
-            off_diagonal = setup.processes.gradients(setup.tiles, block, lse_rows, lse_cols)
+            with on_device(anchor.device):
+                off_diagonal = setup.processes.gradients(setup.tiles, block, lse_rows, lse_cols)
             d_diagonal = -torch.sigmoid(log_rows - diagonal)
             if setup.symmetric:
                 d_diagonal -= torch.sigmoid(log_cols - diagonal)

@@ -24,7 +24,7 @@ from torch import Tensor
 from univar.errors import UsageError
 from univar.kernels import reference
 from univar.kernels.checks import check_search, not_finite
-from univar.kernels.launch import NEEDS, can_launch
+from univar.kernels.launch import NEEDS, can_launch, on_device
 
 if TYPE_CHECKING:
     from univar.kernels.knn.tiles_triton import Groups
@@ -34,6 +34,7 @@ IMPLS = ("auto", "triton", "torch")
 MARGIN = 6
 CORPUS_BLOCK_BYTES = 4 << 30
 WORKSPACE_BYTES = 1 << 30
+NORM_ROWS = 1 << 16
 
 
 def knn(queries: Tensor, corpus: Tensor, k: int, *, impl: Impl = "auto") -> tuple[Tensor, Tensor]:
@@ -50,9 +51,10 @@ def knn(queries: Tensor, corpus: Tensor, k: int, *, impl: Impl = "auto") -> tupl
     _refuse_nan(queries, "query", 0)
     best = _Best(len(queries), k, queries.device)
     search = _search_triton if _choose(impl, queries) == "triton" else _search_torch
-    for start, block in _blocks(corpus, queries.device):
-        _refuse_nan(block, "corpus", start)
-        search(best, queries, block, start, k)
+    with on_device(queries.device):
+        for start, block in _blocks(corpus, queries.device):
+            _refuse_nan(block, "corpus", start)
+            search(best, queries, block, start, k)
     return best.scores(), best.indices()
 
 
@@ -155,9 +157,11 @@ def _copy(rows: Tensor, stream: torch.cuda.Stream) -> Tensor:
 
 def _refuse_nan(rows: Tensor, side: str, start: int) -> None:
     """Raise DataError if a row contains NaN or infinity."""
-    bad = ~torch.linalg.vector_norm(rows, dim=1, dtype=torch.float64).isfinite()
-    if bool(bad.any()):
-        raise not_finite(side, start + int(bad.nonzero()[0, 0]))
+    for first in range(0, len(rows), NORM_ROWS):  # a norm in float64 copies its input
+        part = rows[first : first + NORM_ROWS]
+        bad = ~torch.linalg.vector_norm(part, dim=1, dtype=torch.float64).isfinite()
+        if bool(bad.any()):
+            raise not_finite(side, start + first + int(bad.nonzero()[0, 0]))
 
 
 def _choose(impl: Impl, queries: Tensor) -> str:

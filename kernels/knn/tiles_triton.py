@@ -111,7 +111,8 @@ class Groups:
 
 
 def _round(side: Tensor) -> _Rounded:
-    norm = torch.linalg.vector_norm(side, dim=1, dtype=torch.float64)
+    parts = side.split(ROUND_ROWS)  # a norm in float64 copies its input
+    norm = torch.cat([torch.linalg.vector_norm(part, dim=1, dtype=torch.float64) for part in parts])
     longest = float(norm.max())
     unit = 2.0 ** math.ceil(math.log2(longest)) if longest > 0 else 1.0
     n, dim = side.shape

@@ -20,9 +20,15 @@ SCRIPT = REPOSITORY / "benchmarks" / "aot.py"
 TABLE = REPOSITORY / "benchmarks" / "results" / "kernel_resources.csv"
 
 
+MOST = (
+    *("bf16 D=384", "bf16 D=384 on diagonal", "knn_groups D=384 of 32"),
+    *("rotate D=768", "swiglu D=768", "residual_layer_norm D=768"),
+)
+
+
 @pytest.mark.parametrize("target", ["sm_90a", "sm_80"])
 def test_the_kernels_that_run_most(target):
-    assert_fit(compiled(target, "bf16 D=384", "bf16 D=384 on diagonal", "knn_groups D=384 of 32"))
+    assert_fit(compiled(target, *MOST))
 
 
 @pytest.mark.slow
@@ -52,7 +58,14 @@ def assert_fit(made: list[dict]) -> None:
     for kernel in made:
         assert kernel["spills"] == 0, kernel
         assert kernel["stack_bytes"] == 0, kernel
-        assert kernel["registers"] <= 255, kernel
+        assert kernel["registers"] <= (128 if two_share_a_processor(kernel) else 255), kernel
         assert kernel["shared_bytes"] <= kernel["shared_limit"], kernel
         products = kernel["HGMMA"] if kernel["target"] == "sm_90a" else kernel["HMMA"]
         assert bool(products) == kernel["uses_tensor_cores"], kernel
+
+
+def two_share_a_processor(kernel: dict) -> bool:
+    """The loss in bf16 on Hopper hides one program's copies behind another: 128 registers each."""
+    name = kernel["name"]
+    is_loss = name.startswith("info_nce") and name.endswith(("bf16 D=384", "bf16 D=768"))
+    return is_loss and kernel["target"] == "sm_90a"

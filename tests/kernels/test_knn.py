@@ -196,3 +196,21 @@ def embedded_pieces(folder, n, chars=80):
         for answer in pq.read_table(folder / name, columns=["answer"])["answer"].to_pylist():
             pieces += [answer[i : i + chars] for i in range(0, min(len(answer), 3 * chars), chars)]
     return Encoder("minilm", max_length=24).encode(pieces[:n])
+
+
+def test_norms_in_float64_are_taken_of_few_rows_at_a_time(monkeypatch, device):
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Norms(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func.overloadpacket.__name__ == "linalg_vector_norm":
+                sizes.append(len(args[0]))
+            return func(*args, **(kwargs or {}))
+
+    sizes = []
+    monkeypatch.setattr(kernel, "NORM_ROWS", 50)
+    monkeypatch.setattr(knn_triton, "ROUND_ROWS", 50)
+    queries, corpus = unit_rows(2, 16, device, 1), unit_rows(300, 16, device)
+    with Norms():
+        kernel.knn(queries, corpus, 4, impl="triton")
+    assert max(sizes) == 50

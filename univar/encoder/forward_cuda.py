@@ -128,6 +128,18 @@ class CudaSteps(TorchSteps):
             tokens, heads * head_dim
         )
 
+    def rotate(self, qkv: Tensor, cos: Tensor, sin: Tensor) -> None:
+        from univar.kernels.encoder_ops.rotate import rotate
+
+        rotate(qkv, cos, sin)
+
+    def activate(self, hidden: Tensor) -> Tensor:
+        if self._config.activation != "swiglu":
+            return super().activate(hidden)
+        from univar.kernels.encoder_ops.swiglu import swiglu
+
+        return swiglu(hidden)
+
     def add_norm(self, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
         from univar.kernels.encoder_ops.residual_layer_norm import residual_layer_norm
 

@@ -163,7 +163,7 @@ class PackedTransformer:
         """One layer, (rows, dim) -> (rows, dim)."""
         qkv = layer.qkv(x).view(len(x), 3, self._config.heads, self._config.head_dim)
         if angles is not None:
-            qkv[:, :2] = rotated(qkv[:, :2], *angles)
+            self._steps.rotate(qkv, *angles)
         x = self._steps.add_norm(layer.out(self._steps.attend(qkv, layout)), x, layer.attention_norm)
         hidden = self._steps.activate(layer.up(x))
         return self._steps.add_norm(layer.down(hidden), x, layer.output_norm)
@@ -205,6 +205,10 @@ class TorchSteps:
     def attend(self, qkv: Tensor, layout: Layout) -> Tensor:
         """qkv: (rows, 3, heads, head_dim) -> (rows, dim)."""
         return varlen(qkv, layout) if self._varlen else sdpa_groups(qkv, layout, self._bias)
+
+    def rotate(self, qkv: Tensor, cos: Tensor, sin: Tensor) -> None:
+        """Turn queries and keys of qkv (rows, 3, heads, head_dim) in place, by `rotary_angles`."""
+        qkv[:, :2] = rotated(qkv[:, :2], cos, sin)
 
     def add_norm(self, x: Tensor, residual: Tensor, norm: Norm) -> Tensor:
         """layer_norm(x + residual), (rows, dim); may overwrite x."""
