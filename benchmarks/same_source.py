@@ -45,20 +45,23 @@ CHARACTERS, PERMUTATIONS = 1000, 199
 """Of the peer: characters of an answer that are compared (the rest is cut), and permutations."""
 
 
-def mmd_p(texts: tuple[list[str], list[str]], names: tuple[list[str], list[str]]) -> float:
-    """p of model-equality-testing for the answers and propositions of two sides."""
+def mmd_p(a: list[str], b: list[str]) -> float:
+    """p of model-equality-testing for the answers of two sides, all taken as answers to one prompt.
+
+    Its kernel is 0 between prompts. With one answer a prompt and side, no pair within a side is left: the
+    statistic is not a number, and the package returns p = 0 for it, whatever the answers are.
+    """
     import torch
     from model_equality_testing.algorithm import run_two_sample_test
     from model_equality_testing.distribution import CompletionSample
     from model_equality_testing.utils import tokenize_unicode
 
     torch.manual_seed(0)
-    prompts = np.unique([*names[0], *names[1]])
-    rows = tokenize_unicode([text[:CHARACTERS] for side in texts for text in side])
-    of_row = np.searchsorted(prompts, [name for side in names for name in side])
-    cut = len(texts[0])
-    sides = [CompletionSample(of_row[own], rows[own], len(prompts)) for own in (slice(cut), slice(cut, None))]
-    p, _ = run_two_sample_test(*sides, stat_type="mmd_hamming", b=PERMUTATIONS)
+    rows = tokenize_unicode([text[:CHARACTERS] for text in (*a, *b)])
+    sides = [CompletionSample(np.zeros(len(own), int), own, 1) for own in (rows[: len(a)], rows[len(a) :])]
+    p, statistic = run_two_sample_test(*sides, stat_type="mmd_hamming", b=PERMUTATIONS)
+    if not np.isfinite(statistic):
+        raise SystemExit("the statistic of model-equality-testing is not a number")
     return float(p)
 
 
@@ -87,7 +90,7 @@ def main() -> None:
     texts = store.column("answer")
 
     def peer_p(a: np.ndarray, b: np.ndarray) -> float:
-        return mmd_p((texts[a].tolist(), texts[b].tolist()), (names[a].tolist(), names[b].tolist()))
+        return mmd_p(texts[a].tolist(), texts[b].tolist())
 
     for i in range(len(labels)):
         for j in range(len(labels)):
