@@ -34,6 +34,7 @@ COMMANDS = {
     "attribute": "Identify the model and language that answers came from.",
     "profile": "Say which values each source puts first.",
     "culture": "Compare languages with kinship and human values.",
+    "map": "Draw a store's answers.",
     "same": "Test whether two sets of answers come from one source.",
     "evaluate": "Measure attribution accuracy, with confidence intervals.",
     "compare": "Measure how far sources are apart.",

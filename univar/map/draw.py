@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from univar.errors import ProviderError, UsageError
 from univar.map.colours import model_family, palette
 from univar.map.labels import place_labels
 from univar.map.projection import project
+from univar.map.residuals import project_residuals
 
 if TYPE_CHECKING:
     from univar.store import Store
@@ -38,6 +39,8 @@ class MapPoints:
     labels:      names of the centroids, and label_of (N,) int64
     groups:      names of the colours, and group_of (N,) int64
     colours_are: "language" or "model family", the legend's title
+    is_centred:  (N,) bool, rows drawn filled, others hollow; None: all filled
+    note:        how rows were centred; empty: not at all
     """
 
     coordinates: np.ndarray
@@ -47,11 +50,25 @@ class MapPoints:
     groups: list[str]
     group_of: np.ndarray
     colours_are: str = "language"
+    is_centred: np.ndarray | None = None
+    note: str = ""
 
 
 def points_of(store: Store, by: str = "source") -> MapPoints:
     """Project a store: a centroid for each value of `by`, a colour for each language or model family."""
     coordinates, shares = project(store.embeddings)
+    return _points(store, by, coordinates, shares)
+
+
+def points_of_residuals(store: Store, by: str = "source", part: str | None = None) -> MapPoints:
+    """The same of residuals by question and language; by question alone where `by` is "language"."""
+    found = project_residuals(store, part, within_language=by != "language")
+    points = _points(store, by, found.coordinates, found.shares)
+    return replace(points, is_centred=found.is_centred, note=found.note)
+
+
+def _points(store: Store, by: str, coordinates: np.ndarray, shares: np.ndarray) -> MapPoints:
+    """Coordinates with the names and colours of their rows."""
     label_of, labels = store.codes(by)
     group_of, groups = store.codes("language")
     colours_are = "language"
@@ -139,6 +156,8 @@ def _draw(figure: Any, points: MapPoints, centroids: Centroids) -> None:
     heading = f"{len(points.coordinates):,} answers, {len(centroids.names):,} centroids"
     figure.text(0.03, 0.945, heading, fontsize=12, fontweight="bold", color=INK)
     notes = [f"PCA, {points.shares.sum():.0%} of variance; distances on the picture are no evidence."]
+    if points.note:
+        notes.append(f"{points.note[0].upper()}{points.note[1:]}.")
     if shown < len(points.coordinates):
         notes.append(f"{shown:,} of the answers are drawn.")
     if named < len(centroids.names):
@@ -150,14 +169,20 @@ def _draw(figure: Any, points: MapPoints, centroids: Centroids) -> None:
 def _draw_points(axes: Any, points: MapPoints, centroids: Centroids) -> int:
     """The answers, in an order that lets no group cover the others; returns how many are drawn."""
     shown = np.random.default_rng(0).permutation(len(points.coordinates))[:MAX_POINTS]
-    axes.scatter(
-        *points.coordinates[shown].T,
-        s=float(np.clip(20_000 / max(1, len(shown)), 2, 14)),
-        c=centroids.colours[points.group_of[shown]],
-        alpha=float(np.clip(700 / max(1, len(shown)), 0.22, 0.35)),
-        linewidths=0,
-        rasterized=True,
-    )
+    filled = np.ones(len(points.coordinates), bool) if points.is_centred is None else points.is_centred
+    size = float(np.clip(20_000 / max(1, len(shown)), 2, 14))
+    alpha = float(np.clip(700 / max(1, len(shown)), 0.22, 0.35))
+    for rows, is_filled in ((shown[filled[shown]], True), (shown[~filled[shown]], False)):
+        colours = centroids.colours[points.group_of[rows]]
+        axes.scatter(
+            *points.coordinates[rows].T,
+            s=size,
+            facecolors=colours if is_filled else "none",
+            edgecolors="none" if is_filled else colours,
+            alpha=alpha,
+            linewidths=0 if is_filled else 0.5,
+            rasterized=True,
+        )
     axes.margins(0.03)
     _plain(axes)
     return len(shown)

@@ -12,18 +12,20 @@ from univar.errors import DataError
 _BLOCK_ROWS = 65536
 
 
-def project(embeddings: Any) -> tuple[np.ndarray, np.ndarray]:
+def project(embeddings: Any, fit: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The first two principal components, the same whatever the blocks or the machine's choice of sign.
 
     embeddings: (N, D) array, or `Store.embeddings`; N >= 1
+    fit:        (N,) bool, rows of an array that the mean and the axes are taken from, at least one; None: all
     returns:    coordinates (N, 2) float64 and the share of the variance on each axis (2,) float64
     Each axis points to where its largest weight is positive.
     """
     n = len(embeddings)
     if not n:
         raise DataError("there are no embeddings to project: embed some answers first")
-    mean = sum(block.sum(axis=0) for block in _blocks(embeddings)) / n
-    covariance = sum((block - mean).T @ (block - mean) for block in _blocks(embeddings)) / n
+    fitted = embeddings if fit is None else embeddings[fit]
+    mean = sum(block.sum(axis=0) for block in _blocks(fitted)) / len(fitted)
+    covariance = sum((block - mean).T @ (block - mean) for block in _blocks(fitted)) / len(fitted)
     axes, variances, _ = np.linalg.svd(covariance)
     axes = axes[:, :2]
     axes = axes * np.where(np.take_along_axis(axes, np.abs(axes).argmax(axis=0)[None], axis=0) < 0, -1, 1)

@@ -1,0 +1,53 @@
+"""`univar map`: a picture of the answers of a store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from univar.cli.common import Output, table_options
+
+
+@click.command()
+@click.argument("store", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--out",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Picture to write: .png, .svg or .pdf.",
+)
+@click.option(
+    "--by", default="source", show_default=True, metavar="COLUMN", help="Column that gets a named centroid."
+)
+@click.option("--part", metavar="NAME", help="Part of the vectors. Default: values.")
+@click.option("--force", is_flag=True, help="Overwrite files.")
+@table_options
+def map(store: Path, out: Path, by: str, part: str | None, force: bool, output: Output) -> None:
+    """Draw the answers of STORE by the first two principal components of their residuals.
+
+    A residual is an answer's vector minus the mean of other sources' answers to the same question in the same
+    language; with --by language, to the same question. Rows that could not be centred are drawn hollow.
+
+    \b
+    Example:
+        univar map runs/answers -o map.png
+        univar map runs/answers -o languages.svg --by language
+    """
+    from univar import files
+    from univar.cli.profile import choose_part
+    from univar.cli.progress import Waiting
+    from univar.errors import UsageError
+    from univar.map import draw_map
+    from univar.map.draw import points_of_residuals
+    from univar.store import Store
+
+    if out.suffix.lower() not in {".png", ".svg", ".pdf"}:
+        raise UsageError(f"{out} does not end in .png, .svg or .pdf: name the picture so")
+    files.refuse_existing(out, force)
+    opened = Store(store)
+    with Waiting("drawing the map", output):
+        points = points_of_residuals(opened, by, choose_part(opened, part, output))
+        draw_map(points, out)
+    output.note(f"map of {len(points.coordinates):,} answers, {points.note} -> {out}")
