@@ -32,11 +32,13 @@ def server(encoder: Controlled) -> Iterator[Running]:
 
 
 def started(server: Running, encoder: Controlled, count: int) -> tuple[ThreadPoolExecutor, list[Any]]:
-    """`count` requests that stand in the engine."""
+    """`count` requests that stand in the engine, which has begun a batch of them."""
     encoder.go.clear()
+    encoder.begun.clear()
     pool = ThreadPoolExecutor(count)
     sent = [pool.submit(server.embed, [f"we care {n}"]) for n in range(count)]
     until(lambda: server.server.service.engine.load.requests == count)
+    assert encoder.begun.wait(20)
     return pool, sent
 
 
