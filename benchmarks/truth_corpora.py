@@ -59,7 +59,7 @@ CORPORA = (
     Corpus("prismia", "prismia_likert", "en", "question_id:2"),
     Corpus("do_not_answer", "do_not_answer", "en"),
     Corpus("rakuda", "rakuda_ja", "ja"),
-    Corpus("speechmap_en", "speechmap_criticism", "en", questions=20),
+    Corpus("speechmap_en", "speechmap_criticism", "en"),
     Corpus("speechmap_zh", "speechmap_criticism", "zh"),
     Corpus("speechmap_fi", "speechmap_criticism", "fi"),
     Corpus("spain", "spain_politics", "es"),
