@@ -68,7 +68,8 @@ def info_nce(
         labels = None
     chosen = _choose(impl, anchor, group)
     if chosen == "dense":
-        return reference.info_nce(anchor, positive, scale, labels, same_source, symmetric)
+        with torch.autocast(anchor.device.type, enabled=False):
+            return reference.info_nce(anchor, positive, scale, labels, same_source, symmetric)
     from univar.kernels.info_nce.tiled import tiled_info_nce
 
     return tiled_info_nce(

@@ -4,6 +4,7 @@
    Both sides are divided by powers of two first, so that nothing overflows.
 2. The best k rows lie in at most k groups: those with the largest maxima, a few more for safety, are chosen.
 3. Their rows are scored again, products summed in float64, and put in order: higher score, then lower row.
+   Rows that are equal bit by bit are searched once.
 4. A bound on float16's rounding, from the measured rounding of these data, limits how much a row outside the
    chosen groups can score. Where that reaches the k-th best score, more groups are chosen.
 
@@ -24,6 +25,7 @@ from torch import Tensor
 from univar.errors import UsageError
 from univar.kernels import reference
 from univar.kernels.checks import check_search, not_finite
+from univar.kernels.knn.repeats import Folded, fold
 from univar.kernels.launch import NEEDS, can_launch, on_device
 
 if TYPE_CHECKING:
@@ -109,6 +111,10 @@ def _search_torch(best: _Best, queries: Tensor, block: Tensor, start: int, k: in
 def _search_triton(best: _Best, queries: Tensor, block: Tensor, start: int, k: int) -> None:
     from univar.kernels.knn.tiles_triton import Groups
 
+    folded = fold(block)
+    if folded is not None:
+        _search_folded(best, queries, folded, start, k)
+        return
     groups = Groups(queries, block, 32 if k <= 64 else 16)
     step = max(1, WORKSPACE_BYTES // (4 * len(groups)))
     for first in range(0, len(queries), step):
@@ -119,6 +125,21 @@ def _search_triton(best: _Best, queries: Tensor, block: Tensor, start: int, k: i
             parts = [_settle(best, groups, part, start, chosen) for part in pending.split(few)]
             pending = torch.cat(parts)
             chosen = min(len(groups), 4 * chosen)
+
+
+def _search_folded(best: _Best, queries: Tensor, folded: Folded, start: int, k: int) -> None:
+    """Search the distinct rows of a block, then take each as often as it stands there.
+
+    The best k rows are copies of the best k distinct ones, which tie in the order of their first copies.
+    """
+    distinct = _Best(len(queries), k, queries.device)
+    _search_triton(distinct, queries, folded.rows, 0, k)
+    scores, numbers = distinct.scores(), distinct.indices()
+    for part in torch.arange(len(queries), device=queries.device).split(
+        max(1, WORKSPACE_BYTES // (64 * k * k))
+    ):
+        copies, rows = folded.expand(scores[part], numbers[part])
+        best.keep(part, best.merged(part, copies, rows + start))
 
 
 def _settle(best: _Best, groups: Groups, queries: Tensor, start: int, chosen: int) -> Tensor:

@@ -201,11 +201,12 @@ def test_a_batch_of_one_source(impl, same_source, device):
         assert error(g, e) < 1e-5, name
 
 
-def test_autocast_has_no_effect(device):
+@pytest.mark.parametrize("impl", ["dense", "chunked"])
+def test_autocast_has_no_effect(impl, device):
     pairs = random_pairs(30, 16, device).to(torch.float32)
-    expected = loss_and_gradients(pairs, 20.0, "chunked")
+    expected = loss_and_gradients(pairs, 20.0, impl)
     with torch.autocast(device.type, dtype=torch.bfloat16):
-        got = loss_and_gradients(pairs, 20.0, "chunked")
+        got = loss_and_gradients(pairs, 20.0, impl)
     for e, g in zip(expected, got, strict=True):
         assert torch.equal(e, g)
 

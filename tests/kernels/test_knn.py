@@ -15,6 +15,7 @@ from univar.kernels import reference
 
 pytest.importorskip("triton", reason="kernels need the package triton")
 from univar.kernels import launch
+from univar.kernels.knn import repeats
 from univar.kernels.knn import tiles_triton as knn_triton
 
 
@@ -214,3 +215,48 @@ def test_norms_in_float64_are_taken_of_few_rows_at_a_time(monkeypatch, device):
     with Norms():
         kernel.knn(queries, corpus, 4, impl="triton")
     assert max(sizes) == 50
+
+
+def repeated(n: int, texts: int, share: float, device: torch.device) -> torch.Tensor:
+    """Rows of which a share are copies of a few."""
+    rows = unit_rows(n, 24, device)
+    generator = torch.Generator().manual_seed(n)
+    copies = torch.randperm(n, generator=generator)[: int(share * n)].to(device)
+    rows[copies] = rows[copies[torch.arange(len(copies), device=device) % texts]]
+    return rows
+
+
+def test_repeated_rows_cost_no_more_groups_than_others(monkeypatch, device):
+    corpus, asked = repeated(1500, 5, 0.1, device), []
+    copies = (corpus[:, None] == corpus[None]).all(2).sum(1) > 1
+    queries = torch.cat([corpus[copies][:8], corpus[~copies][:8]])
+    real = knn_triton.Groups.score_best
+
+    def counted(self, queries, chosen):
+        asked.append(len(queries) * chosen)
+        return real(self, queries, chosen)
+
+    monkeypatch.setattr(knn_triton.Groups, "score_best", counted)
+    assert_as_reference(queries, corpus, 10)
+    assert 0 < sum(asked) <= 20 * len(queries)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_folding_finds_each_row_and_its_copies(dtype, device):
+    block = repeated(200, 7, 0.3, device).to(dtype)
+    folded = repeats.fold(block)
+    members = folded.members.split(1)
+    assert torch.equal(torch.cat(members).sort().values, torch.arange(200, device=device))
+    for number, (start, count) in enumerate(zip(folded.starts.tolist(), folded.counts.tolist(), strict=True)):
+        rows = folded.members[start : start + count]
+        assert rows.tolist() == (block == folded.rows[number]).all(1).nonzero()[:, 0].tolist()
+    firsts = folded.members[folded.starts]
+    assert torch.equal(firsts, firsts.sort().values)
+    assert repeats.fold(unit_rows(50, 8, device)) is None
+
+
+def test_rows_whose_hashes_meet_by_chance_stay_apart(monkeypatch, device):
+    monkeypatch.setattr(repeats, "_hashes", lambda block: torch.zeros(len(block), dtype=torch.int64))
+    corpus = unit_rows(40, 16, device)[torch.arange(60, device=device) // 2 % 40]
+    assert repeats.fold(corpus).counts.tolist() == [2] * 30
+    assert_as_reference(unit_rows(2, 16, device, 1), corpus, 7)
