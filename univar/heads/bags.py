@@ -22,9 +22,6 @@ BAGS = 400
 LEAST_FOR_UNKNOWN = 10
 """Propositions that a bag needs before it can be said that its source is unknown."""
 
-MOST_MORE = 100
-"""Answers up to which a forecast looks ahead."""
-
 PRIOR = 0.7
 """Standard deviation of log t that is believed before bags are seen: without errors, t stays near 1."""
 
@@ -137,40 +134,3 @@ def intraclass_correlation(values: np.ndarray, groups: np.ndarray) -> float:
     size = (n - (counts**2).sum() / n) / (k - 1)
     whole = between + (size - 1) * within
     return float(np.clip((between - within) / whole, 0.0, 1.0)) if whole > 0 else 0.0
-
-
-def answers_needed(
-    evidence: np.ndarray,
-    size: int,
-    held_out: HeldOut,
-    temperature: float,
-    factors: BagFactors,
-    level: float = 0.99,
-    draws: int = 50,
-) -> int | None:
-    """A forecast: how many more answers make the likeliest source `level` sure, if it is the true one.
-
-    evidence: (C,) of the bag, before its factor; size: its propositions
-    returns: the median over draws of the source's own held-out answers, added one by one; None where most
-             draws end without reaching `level`
-    """
-    best = int(np.argmax(evidence))
-    rows = np.flatnonzero(held_out.y == best)
-    if not len(rows):
-        return None
-    log_p = np.maximum(log_softmax(held_out.log_odds[rows], temperature), FLOOR)
-    _, place = np.unique(held_out.clusters[rows], return_inverse=True)
-    rng = np.random.default_rng(0)
-    at = np.log(np.maximum(size + np.arange(MOST_MORE + 1), 1))
-    t_of = np.interp(at, np.log(factors.sizes), factors.factors)
-    needed = []
-    for _ in range(draws):
-        order = rng.permutation(len(rows))
-        _, first = np.unique(place[order], return_index=True)
-        taken = order[rng.permutation(first)][:MOST_MORE]
-        sums = evidence + np.cumsum(np.vstack([np.zeros_like(evidence), log_p[taken]]), axis=0)
-        t = t_of[: len(sums)]
-        reached = np.flatnonzero(np.exp(log_softmax(sums * t[:, None]))[:, best] >= level)
-        needed.append(float(reached[0]) if len(reached) else np.inf)
-    middle = float(np.median(needed))
-    return int(np.ceil(middle)) if np.isfinite(middle) else None

@@ -9,12 +9,15 @@ probabilities.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from univar.heads.calibration import log_softmax
 from univar.search.sources import Queries, SourceModel
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 PHRASES = 5
 _SURE = 0.5
@@ -40,11 +43,18 @@ def part_shares(model: SourceModel, route: str, x: np.ndarray, best: int) -> dic
 
 
 def phrases(
-    model: SourceModel, route: str, answers: Sequence[str], log_p: np.ndarray, best: int, n: int = PHRASES
+    model: SourceModel,
+    route: str,
+    answers: Sequence[str],
+    log_p: np.ndarray,
+    best: int,
+    n: int = PHRASES,
+    weighed: csr_matrix | None = None,
 ) -> list[dict[str, Any]]:
     """The terms of the answers that speak most for source `best`, best first: {phrase, weight}.
 
-    log_p: (C,) of the verdict. Empty without words. Of phrases within each other the heavier is kept.
+    log_p: (C,) of the verdict; weighed: what `Words.weigh` makes of the answers, where it is there. Empty
+    without words. Of phrases within each other the heavier is kept.
     """
     head = model.heads[route]
     if model.words is None or head.kind == "knn":
@@ -58,22 +68,22 @@ def phrases(
         if name in ("words", "terms")
         for weights in [head.linear.weights[part].astype(np.float64)]
     }
-    counts = model.words.weigh(answers)
+    counts = model.words.weigh(answers) if weighed is None else weighed
     length = np.maximum(np.linalg.norm(counts @ model.words.axes, axis=1), 1e-12)
-    summed = np.asarray(counts.multiply(1 / length[:, None]).sum(axis=0)).ravel()
-    there = np.flatnonzero(summed)
-    worth = summed[there] * (model.words.axes[there] @ beyond["words"])
+    there, place = np.unique(counts.indices, return_inverse=True)
+    summed = np.bincount(place, counts.data * np.repeat(1 / length, np.diff(counts.indptr)))
+    worth = summed * (model.words.axes[there] @ beyond["words"])
     if model.words.scores is not None:
-        own = np.asarray(counts.sum(axis=0)).ravel()[there]
+        own = np.bincount(place, counts.data, len(there))
         worth += own * (model.words.scores[there] @ beyond["terms"])
     worth /= head.temperature
     chosen: list[dict[str, Any]] = []
-    for place in np.argsort(-worth)[: 20 * n]:
-        term = model.words.terms[there[place]]
-        if worth[place] <= 0 or len(chosen) == n:
+    for at in np.argsort(-worth)[: 20 * n]:
+        term = model.words.terms[there[at]]
+        if worth[at] <= 0 or len(chosen) == n:
             break
         if not any(term in one["phrase"] or one["phrase"] in term for one in chosen):
-            chosen.append({"phrase": term, "weight": round(float(worth[place]), 4)})
+            chosen.append({"phrase": term, "weight": round(float(worth[at]), 4)})
     return chosen
 
 

@@ -14,6 +14,8 @@ from univar.search.exact import ArrayEmbeddings, ExactSearch
 from univar.search.panel import UNKNOWN, QuestionMeans
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from univar.search.words import Words
     from univar.store import Store
 
@@ -138,15 +140,18 @@ class SourceModel:
         questions: Sequence[str],
         ids: Sequence[str],
         languages: Sequence[str],
+        weighed: csr_matrix | None = None,
     ) -> Queries:
         """Answers as the heads take them: parts, words, minus the mean of the answers to the question.
 
-        embeddings: (n, learnt) of the store's encoder; ids, languages: "" where unknown
+        embeddings: (n, learnt) of the store's encoder; ids, languages: "" where unknown;
+        weighed: what `Words.weigh` makes of the answers, where it is there
         """
         x = np.zeros((len(embeddings), self.blocks.dims), np.float32)
         x[:, : self.blocks.learnt] = self.blocks.unit(embeddings)
         if self.words is not None:
-            x[:, self.blocks.learnt :] = self.words.encode(answers)
+            block = self.words.encode(answers) if weighed is None else self.words.project(weighed)
+            x[:, self.blocks.learnt :] = block
         group = self.means.find(ids, questions, languages)
         centred = (group != UNKNOWN) if CENTRED in self.heads else np.zeros(len(x), bool)
         x[centred] -= self.means.means[group[centred]]

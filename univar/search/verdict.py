@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from univar.heads import calibration
-from univar.heads.bags import LEAST_FOR_UNKNOWN, answers_needed, over_propositions, summed
+from univar.heads.bags import LEAST_FOR_UNKNOWN, over_propositions, summed
+from univar.heads.forecast import Forecast
 from univar.heads.source import LEVELS, SourceHead
 from univar.search import reasons
 from univar.search.sources import CENTRED, UNCENTRED, Queries, SourceModel
 from univar.store import Store
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NO_ADVERSARY = "assumes that nobody tried to write like another source"
 AUDIT = "the index holds this question: compared among the index's answers to it"
@@ -57,6 +61,10 @@ class Judge:
     def __init__(self, model: SourceModel, store: Store, top: int, evidence: int, nearest: Any) -> None:
         self._model, self._store, self._top, self._evidence = model, store, top, evidence
         self._nearest = nearest
+        self._forecasts = {
+            route: Forecast(head.held_out, head.temperature, head.factors)
+            for route, head in model.heads.items()
+        }
         self._levels = {
             level: np.unique([label[level] for label in model.labels], return_inverse=True)
             for level in ("model", "language")
@@ -64,7 +72,7 @@ class Judge:
 
     def rows(self, asked: Asked) -> list[dict[str, Any]]:
         """A verdict for each answer, without its row number."""
-        queries, log_p = self._log_p(asked)
+        queries, log_p, weighed = self._log_p(asked)
         near = self._near(asked, queries)
         out = []
         for n in range(len(queries)):
@@ -77,15 +85,21 @@ class Judge:
             }
             one = Asked(asked.embeddings[n : n + 1], *([getattr(asked, name)[n]] for name in _TEXTS))
             alone = Queries(*(array[n : n + 1] for array in (queries.x, queries.group, queries.is_centred)))
+            terms = None if weighed is None else weighed[n : n + 1]
             facts = self._facts(one, alone, log_p[n], log_p[n : n + 1], 1, 1.0)
             out.append(
-                {**facts, "sets": sets, "none_of_these": None, **self._tail(one, alone, log_p[n], near[n])}
+                {
+                    **facts,
+                    "sets": sets,
+                    "none_of_these": None,
+                    **self._tail(one, alone, log_p[n], near[n], terms),
+                }
             )
         return out
 
     def bag(self, asked: Asked) -> dict[str, Any]:
         """One verdict for answers that are known to come from one source."""
-        queries, log_p = self._log_p(asked)
+        queries, log_p, weighed = self._log_p(asked)
         _, clusters = np.unique(asked.clusters, return_inverse=True)
         size = int(clusters.max()) + 1
         head = self._head(bool(2 * queries.is_centred.sum() > len(queries)))
@@ -95,18 +109,23 @@ class Judge:
         best = sorted((one for found in near for one in found), key=lambda one: -one["score"])
         facts = self._facts(asked, queries, verdict, log_p, size, head.factors.effective(size), evidence)
         unknown = self._none_of_these(head, asked, queries, clusters)
-        tail = self._tail(asked, queries, verdict, best[: self._evidence])
+        tail = self._tail(asked, queries, verdict, best[: self._evidence], weighed)
         return {**facts, "sets": self._bag_sets(head, verdict, size), "none_of_these": unknown, **tail}
 
-    def _log_p(self, asked: Asked) -> tuple[Queries, np.ndarray]:
+    def _log_p(self, asked: Asked) -> tuple[Queries, np.ndarray, csr_matrix | None]:
+        """The answers as the heads take them, their log-probabilities, their terms (None without words)."""
+        words = self._model.words
+        weighed = None if words is None else words.weigh(asked.answers)
         queries = self._model.queries(
-            asked.embeddings, asked.answers, asked.questions, asked.question_ids, asked.languages
+            asked.embeddings, asked.answers, asked.questions, asked.question_ids, asked.languages, weighed
         )
-        return queries, self._model.log_p(queries)
+        return queries, self._model.log_p(queries), weighed
+
+    def _route(self, centred: bool) -> str:
+        return CENTRED if centred and CENTRED in self._model.heads else UNCENTRED
 
     def _head(self, centred: bool) -> SourceHead:
-        heads = self._model.heads
-        return heads[CENTRED if centred and CENTRED in heads else UNCENTRED]
+        return self._model.heads[self._route(centred)]
 
     def _facts(
         self,
@@ -119,10 +138,9 @@ class Judge:
         evidence: np.ndarray | None = None,
     ) -> dict[str, Any]:
         p = np.exp(verdict)
-        head = self._head(bool(2 * queries.is_centred.sum() > len(queries)))
-        needed = answers_needed(
-            verdict if evidence is None else evidence, size, head.held_out, head.temperature, head.factors
-        )
+        centred = bool(2 * queries.is_centred.sum() > len(queries))
+        forecast = self._forecasts[self._route(centred)]
+        needed = forecast.more_answers(verdict if evidence is None else evidence, size)
         order = np.argsort(-p, kind="stable")[: self._top]
         return {
             "n": len(queries),
@@ -141,15 +159,20 @@ class Judge:
         return [{"label": str(names[c]), "probability": round(float(total[c]), 6)} for c in order]
 
     def _tail(
-        self, asked: Asked, queries: Queries, verdict: np.ndarray, near: list[dict[str, Any]]
+        self,
+        asked: Asked,
+        queries: Queries,
+        verdict: np.ndarray,
+        near: list[dict[str, Any]],
+        weighed: csr_matrix | None,
     ) -> dict[str, Any]:
         """Evidence, reasons and warnings of a verdict."""
         best = int(np.argmax(verdict))
         centred = bool(2 * queries.is_centred.sum() > len(queries))
-        route = CENTRED if centred and CENTRED in self._model.heads else UNCENTRED
+        route = self._route(centred)
         found = {
             "parts": reasons.of_bag(self._model, queries, best),
-            "phrases": reasons.phrases(self._model, route, asked.answers, verdict, best),
+            "phrases": reasons.phrases(self._model, route, asked.answers, verdict, best, weighed=weighed),
         }
         audit = int(queries.is_centred.sum())
         if len(queries) > 1:
