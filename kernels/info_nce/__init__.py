@@ -43,7 +43,7 @@ def info_nce(
 
     anchor, positive: (B, D) float32, bfloat16, float16 or float64; row i of both is a pair. Embeddings of
                  length 1 are expected, others work. Matrix products use this dtype where it is fast, float32
-                 elsewhere; autocast has no effect.
+                 elsewhere; autocast around the call has no effect.
     log_scale:   () log(1 / temperature), a parameter or a number; logits are exp(log_scale) * anchor @
                  positive.T
     labels:      (B,) integers, the source of each pair; needed by "drop" and "multipos"

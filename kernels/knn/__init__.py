@@ -109,12 +109,16 @@ def _search_torch(best: _Best, queries: Tensor, block: Tensor, start: int, k: in
 
 
 def _search_triton(best: _Best, queries: Tensor, block: Tensor, start: int, k: int) -> None:
+    folded = fold(block)
+    if folded is None:
+        _search_groups(best, queries, block, start, k)
+    else:
+        _search_folded(best, queries, folded, start, k)
+
+
+def _search_groups(best: _Best, queries: Tensor, block: Tensor, start: int, k: int) -> None:
     from univar.kernels.knn.tiles_triton import Groups
 
-    folded = fold(block)
-    if folded is not None:
-        _search_folded(best, queries, folded, start, k)
-        return
     groups = Groups(queries, block, 32 if k <= 64 else 16)
     step = max(1, WORKSPACE_BYTES // (4 * len(groups)))
     for first in range(0, len(queries), step):
@@ -133,7 +137,7 @@ def _search_folded(best: _Best, queries: Tensor, folded: Folded, start: int, k: 
     The best k rows are copies of the best k distinct ones, which tie in the order of their first copies.
     """
     distinct = _Best(len(queries), k, queries.device)
-    _search_triton(distinct, queries, folded.rows, 0, k)
+    _search_groups(distinct, queries, folded.rows, 0, k)
     scores, numbers = distinct.scores(), distinct.indices()
     for part in torch.arange(len(queries), device=queries.device).split(
         max(1, WORKSPACE_BYTES // (64 * k * k))

@@ -52,6 +52,8 @@ def fold(block: Tensor) -> Folded | None:
     if bool(is_new.all()):
         return None
     _part_chance_meetings(block, order, is_new)
+    if bool(is_new.all()):
+        return None
     starts = is_new.nonzero()[:, 0]
     ends = torch.cat([starts[1:], starts.new_tensor([len(block)])])
     by_first_row = order[starts].argsort()

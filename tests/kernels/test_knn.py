@@ -260,3 +260,4 @@ def test_rows_whose_hashes_meet_by_chance_stay_apart(monkeypatch, device):
     corpus = unit_rows(40, 16, device)[torch.arange(60, device=device) // 2 % 40]
     assert repeats.fold(corpus).counts.tolist() == [2] * 30
     assert_as_reference(unit_rows(2, 16, device, 1), corpus, 7)
+    assert repeats.fold(unit_rows(40, 16, device)) is None
