@@ -48,6 +48,7 @@ setup(
             "encoder/adapters/*/*",
             "heads/anchors.toml",
             "heads/probes/*",
+            "map/page/*",
             "serve/page/*",
         ],
         "univar.demo_data": ["*.jsonl"],
