@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from univar.evaluate.as_json import to_json
-from univar.evaluate.studies.heads import Scored, head_scores, routes
+from univar.evaluate.studies.heads import Scored, head_scores, routes, unknown_scores
 from univar.heads import calibration
 from univar.search.fit_sources import fit_sources
 from univar.search.panel import Groups
@@ -50,6 +51,33 @@ def peers(model: SourceModel, train: Store, rows: Scored) -> dict[str, object]:
     }
 
 
+def families(model: SourceModel) -> dict[str, list[int]]:
+    """Sources whose models' names begin alike, by the first letters; chatgpt is gpt's."""
+    found: dict[str, list[int]] = {}
+    for source, label in enumerate(model.labels):
+        name = label["model"].rpartition("/")[2].lower().removeprefix("chat")
+        found.setdefault(re.split("[^a-z]", name)[0] or name, []).append(source)
+    return found
+
+
+def left_out_by_family(
+    model: SourceModel, train: Store, eval: Store, cluster: str | None
+) -> dict[str, object]:
+    """AUROC of bags of unknown sources where a whole family was left out at a time."""
+    groups = families(model)
+    out: dict[str, object] = {name: len(sources) for name, sources in groups.items()}
+    for own, (route, rows, usable) in zip(
+        routes(model, train, cluster), routes(model, eval, cluster), strict=True
+    ):
+        at = np.flatnonzero(usable & (rows.y >= 0))
+        if route in model.heads and len(at):
+            scored = Scored(rows.x[at], rows.y[at], rows.clusters[at])
+            leave = [np.array(sources) for sources in groups.values()]
+            found = unknown_scores(model, model.heads[route], own[1], scored, leave)
+            out[f"auroc_{route}"] = to_json(found)
+    return out
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("train", type=Path)
@@ -72,6 +100,7 @@ def main() -> None:
         "fit": model.facts,
         "peers": peers(model, train, rows),
         "heads": to_json(head_scores(model, train, eval, np.ones(len(eval), bool), given.cluster)),
+        "left_out_by_family": left_out_by_family(model, train, eval, given.cluster),
     }
     print(json.dumps(report, indent=1))
     if given.json:

@@ -7,7 +7,7 @@ to its question, as for a question that the index holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -164,8 +164,17 @@ def bag_scores(head: SourceHead, rows: Scored, log_p: np.ndarray) -> list[BagSco
     return out
 
 
-def unknown_scores(model: SourceModel, head: SourceHead, train: Scored, rows: Scored) -> list[UnknownScores]:
-    """AUROC of bags of sources that a discriminant never saw; a random third is left out, DRAWS times."""
+def unknown_scores(
+    model: SourceModel,
+    head: SourceHead,
+    train: Scored,
+    rows: Scored,
+    leave: Sequence[np.ndarray] | None = None,
+) -> list[UnknownScores]:
+    """AUROC of bags of sources that a discriminant never saw.
+
+    leave: codes of the sources that each draw leaves out; default: a random third, DRAWS times
+    """
     scale = np.ones(rows.x.shape[1], np.float32)
     if "words" in model.blocks.slices:
         scale[model.blocks.slices["words"]] = head.words_weight
@@ -178,22 +187,21 @@ def unknown_scores(model: SourceModel, head: SourceHead, train: Scored, rows: Sc
         if (bags := _bag_means(rows, size, 20 * len(sources))) is not None
     }
     strange: dict[int, list[np.ndarray]] = {size: [] for size in drawn}
-    left_out = []
-    rng = np.random.default_rng(0)
+    if leave is None:
+        rng = np.random.default_rng(0)
+        leave = [rng.permutation(sources)[: max(1, len(sources) // 3)] for _ in range(DRAWS)]
     codes = model.codes.astype(np.int64)
-    for _ in range(DRAWS if drawn else 0):
-        out = rng.permutation(sources)[: max(1, len(sources) // 3)]
+    for out in leave if drawn else ():
         kept = ~np.isin(codes, out)
         moments = Moments.of(train.x[kept] * scale, codes[kept], len(model.labels))
         discriminant = fit_lda(moments)
         geometry = Geometry.of(moments, discriminant)
-        left_out.append(out)
         for size, (means, _) in drawn.items():
             products = geometry.products(discriminant.log_odds(means * scale))
             strange[size].append(geometry.strangeness(products))
     return [
         UnknownScores(
-            size, DRAWS, _over_sources(strange[size], [np.isin(truth, it) for it in left_out], truth)
+            size, len(leave), _over_sources(strange[size], [np.isin(truth, it) for it in leave], truth)
         )
         for size, (_, truth) in drawn.items()
     ]
@@ -217,7 +225,9 @@ def _over_sources(strange: list[np.ndarray], unknown: list[np.ndarray], truth: n
             without.append(left[:, 0])
     if not areas:
         return Estimate(float("nan"), None, None)
-    return _estimate(jackknife_t(float(np.mean(areas)), np.nanmean(np.stack(without), axis=0)))
+    found = _estimate(jackknife_t(float(np.mean(areas)), np.nanmean(np.stack(without), axis=0)))
+    low, high = (None if bound is None else min(max(bound, 0.0), 1.0) for bound in (found.low, found.high))
+    return Estimate(found.value, low, high)  # few sources give intervals beyond what an area can be
 
 
 def false_alarms(head: SourceHead, rows: Scored) -> float | None:
