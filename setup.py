@@ -49,6 +49,7 @@ setup(
             "heads/anchors.toml",
             "heads/probes/*",
             "map/page/*",
+            "report/report.css",
             "serve/page/*",
         ],
         "univar.demo_data": ["*.jsonl"],

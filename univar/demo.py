@@ -17,6 +17,9 @@ from univar.encoder.encoder import Encoder
 from univar.errors import DataError
 from univar.evaluate import Report, evaluate
 from univar.map import draw_map
+from univar.map.draw import points_of_residuals
+from univar.map.page_file import write_page
+from univar.report import sections, write_report
 from univar.search import Attributor, Index
 from univar.store import Store
 
@@ -30,6 +33,7 @@ class DemoReport:
     """What the demo found and made.
 
     embedded: counts of both stores; examples: attributed held-out answers; map: the picture's file
+    map_page, report: HTML files, of the reference store
     """
 
     folder: str
@@ -37,6 +41,8 @@ class DemoReport:
     evaluation: Report
     examples: list[dict[str, Any]]
     map: str
+    map_page: str
+    report: str
 
     def to_json(self) -> dict[str, Any]:
         """What `json.dumps` takes."""
@@ -62,7 +68,19 @@ def run_demo(folder: str | Path, encoder: Encoder, note: Callable[[str], None]) 
     evaluation = evaluate(train, test)
     picture = folder / "map.png"
     draw_map(train, picture)
-    return DemoReport(str(folder), embedded, evaluation, attributed_examples(index, test), str(picture))
+    note("drawing the map and writing the report")
+    map_page, page = _pages(train, folder)
+    examples = attributed_examples(index, test)
+    return DemoReport(str(folder), embedded, evaluation, examples, str(picture), str(map_page), str(page))
+
+
+def _pages(store: Store, folder: Path) -> tuple[Path, Path]:
+    """The map to explore and the report of a store."""
+    part = "values" if "values" in store.parts else next(iter(store.parts))
+    page, report = folder / "map.html", folder / "report.html"
+    write_page(store, points_of_residuals(store, "source", part), page, force=True)
+    write_report(sections(store, part), report, "Report of the demo", force=True)
+    return page, report
 
 
 def split_corpus(folder: Path) -> tuple[Path, Path]:

@@ -32,6 +32,9 @@ def test_demo_prints_a_table_and_draws_a_map(tmp_path: Path, univar: Run, tiny_b
     for word in ("chance", "TF-IDF", "source", "truth:", "univar attribute"):
         assert word in finished.stdout
     assert (tmp_path / "demo" / "map.png").read_bytes()[:4] == b"\x89PNG"
+    for name in ("map.html", "report.html"):
+        assert (tmp_path / "demo" / name).stat().st_size > 10_000
+        assert name in finished.stdout
 
 
 def test_second_run_embeds_nothing(tmp_path: Path, tiny_bert: Path) -> None:

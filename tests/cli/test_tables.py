@@ -52,6 +52,8 @@ ELSEWHERE = {
     "same": "tests/search",
     "profile": "tests/heads",
     "culture": "tests/compare",
+    "map": "tests/map",
+    "report": "tests/report",
 }
 """Commands whose results are made by what only these tests have; they print by the same function."""
 

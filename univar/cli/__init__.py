@@ -39,6 +39,7 @@ COMMANDS = {
     "evaluate": "Measure attribution accuracy, with confidence intervals.",
     "compare": "Measure how far sources are apart.",
     "track": "Test whether a release moved.",
+    "report": "Write one page about a store.",
     "train": "Train a value encoder on answers.",
     "serve": "Serve embeddings and attribution over HTTP.",
     "export-model": "Write an encoder as a SentenceTransformer folder.",

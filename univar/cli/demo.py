@@ -51,7 +51,8 @@ def _examples(found: DemoReport) -> list[str]:
 def _next_steps(found: DemoReport) -> list[str]:
     return [
         "",
-        f"A map of the sources is in {found.map}.",
+        f"A map of the sources is in {found.map}; one to explore in a browser is {found.map_page}.",
+        f"A report is in {found.report}.",
         "Next, with answers of your own (columns model, language, question, answer):",
         "  univar check answers.jsonl",
         "  univar embed answers.jsonl -o runs/answers",

@@ -70,5 +70,4 @@ def map(
             facts |= {"texts_cut": written["cut"], "bytes": written["bytes"]}
         else:
             draw_map(points, out)
-    output.note(f"{opened.path.name}: {len(opened):,} answers, {points.note} -> {out}")
-    output.result(facts)
+    output.result(facts, f"map of {len(opened):,} answers, {points.note} -> {out}")
