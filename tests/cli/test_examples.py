@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import shlex
 import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import click
@@ -20,6 +26,9 @@ ENDS = {"track": (0, 10, 11)}
 
 MINUTES = dict.fromkeys(("demo", "doctor"), pytest.mark.slow)
 """Examples that take half a minute: test_demo and test_first_contact run them on a tiny encoder."""
+
+SERVERS = ("serve",)
+"""Examples that run until they are stopped."""
 
 
 def examples(name: str) -> list[str]:
@@ -118,7 +127,10 @@ def test_examples_have_only_arguments_that_the_command_knows(name: str) -> None:
         command.make_context(name, arguments[1:], parent=parent)  # UsageError for others
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=MINUTES.get(name, ())) for name in COMMANDS])
+_RUN = [pytest.param(name, marks=MINUTES.get(name, ())) for name in COMMANDS if name not in SERVERS]
+
+
+@pytest.mark.parametrize("name", _RUN)
 def test_examples_run(name: str, folder: Path, univar: Run) -> None:
     lines = examples(name)
     assert lines
@@ -128,3 +140,29 @@ def test_examples_run(name: str, folder: Path, univar: Run) -> None:
         arguments, stdin, _ = split_example(line)
         finished = univar(*arguments, stdin=(folder / stdin).read_bytes() if stdin else b"")
         assert finished.exit_code in ENDS.get(name, (0,)), f"{line}\n{finished.stderr}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("line", [line for name in SERVERS for line in examples(name)])
+def test_examples_serve_until_they_are_stopped(line: str, folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments, _, _ = split_example(line)
+    environment = {**os.environ, "UNIVAR_SERVE_PORT": str(port), "UNIVAR_KEY": "a key of the test"}
+    server = subprocess.Popen([sys.executable, "-m", "univar", *arguments], cwd=folder, env=environment)
+    try:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as reply:
+                    assert reply.status == 200
+                break
+            except OSError:
+                assert server.poll() is None, line
+                assert time.monotonic() < end, line
+                time.sleep(0.2)
+        server.terminate()
+        assert server.wait(30) == 0, line
+    finally:
+        server.kill()
