@@ -95,3 +95,21 @@ def test_the_command_takes_families(tmp_path: Path, univar: Run) -> None:
     wrong = univar("compare", tmp_path / "s", "--pair", "ab")
     assert wrong.exit_code == 2
     assert "is not A=B" in wrong.stderr
+
+
+def test_a_matrix_that_no_terminal_shows_is_left_out_and_told(tmp_path: Path, univar: Run) -> None:
+    planted_store(tmp_path / "s", {f"m{n:02d}": 0.0 for n in range(31)}, 4)
+    done = univar("compare", tmp_path / "s")
+    assert done.exit_code == 0, done.stderr
+    assert "the matrix of 31 sources is left out" in " ".join(done.stdout.split())
+    assert not any(line.startswith("D2 ") for line in done.stdout.splitlines())
+
+
+def test_consistency_lies_between_minus_one_and_one(tmp_path: Path) -> None:
+    models = {"a": 0.0, "b": 0.4, "c": 0.8, "d": 1.2, "e": 1.6}
+    values = []
+    for seed in range(6):
+        store = planted_store(tmp_path / f"s{seed}", models, 6, languages=("eng", "deu"), seed=seed)
+        values += [each.value for each in compare(store).consistencies if each.value.low is not None]
+    assert any(value.high == 1 for value in values)
+    assert all(-1 <= value.low <= value.estimate <= value.high <= 1 for value in values)

@@ -15,6 +15,8 @@ from univar.tables import Column, Table
 DIGITS = 4
 WITH_INTERVALS = 6
 """Sources up to which the matrix shows intervals."""
+MATRIX_SOURCES = 30
+"""Sources up to which the matrix is printed: a wider one is read in no terminal."""
 FEW_PAIRS = 40
 """Pairs up to which all are listed."""
 ENDS = 10
@@ -28,7 +30,7 @@ def distance_text(distance: Interval, floor: Floor | None) -> str:
 
 def tables(found: Comparison, *, all_pairs: bool = False) -> list[Table]:
     """The matrix and the pairs: all of them where they are few or asked for, else the ends."""
-    blocks = [] if len(found.sources) < 3 else [_matrix(found)]
+    blocks = [_matrix(found)] if 3 <= len(found.sources) <= MATRIX_SOURCES else []
     blocks += [_consistencies(found)] if found.consistencies else []
     blocks += _details(found.detail) if found.detail else []
     if all_pairs or len(found.pairs) <= FEW_PAIRS:
@@ -87,7 +89,11 @@ def notes(found: Comparison) -> tuple[str, ...]:
         "floor unknown: no source was asked in two wordings or sampled twice"
     ]
     shares = (found.shares.note(),) if found.shares else ()
-    return (first, *known, *shares, *found.notes)
+    wide = (
+        f"the matrix of {len(found.sources)} sources is left out: --json and --picture have it, "
+        "--all-pairs lists its pairs",
+    ) * (len(found.sources) > MATRIX_SOURCES)
+    return (first, *wide, *known, *shares, *found.notes)
 
 
 def _consistencies(found: Comparison) -> Table:

@@ -121,7 +121,7 @@ def consistencies(store: Store, rows: Rows) -> tuple[list[Consistency], str | No
         for a, b in combinations(sorted(sides), 2):
             _, of_a, of_b = np.intersect1d(sides[a][0], sides[b][0], return_indices=True)
             if len(of_a) > 2:
-                value = consistency(sides[a][1][of_a], sides[b][1][of_b])
+                value = _within_bounds(consistency(sides[a][1][of_a], sides[b][1][of_b]))
                 found.append(Consistency(model_names[model], names[a], names[b], value))
     note = None if found else "languages of one model: needs 3 other models that answered the same in them"
     return sorted(found, key=lambda each: each.value.estimate), note
@@ -141,6 +141,12 @@ def consistency(u: np.ndarray, v: np.ndarray) -> Interval:
         return Interval(float("nan"), None, None, len(u))
     n = len(u)
     return jackknife_t(float(n * whole - (n - 1) * left.mean()), left)  # a ratio's bias, taken off
+
+
+def _within_bounds(found: Interval) -> Interval:
+    """A cosine lies in [-1, 1], and so does what is said of where it lies."""
+    low, high = (None if bound is None else float(np.clip(bound, -1, 1)) for bound in (found.low, found.high))
+    return Interval(float(np.clip(found.estimate, -1, 1)), low, high, found.clusters, found.se)
 
 
 def _cross(u: np.ndarray, v: np.ndarray) -> tuple[float, np.ndarray]:
