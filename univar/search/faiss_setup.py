@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import os
 import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from univar.errors import UsageError
 
 CORETYPE = "OPENBLAS_CORETYPE"
 BLAS_FROM_QUERIES = 16
@@ -50,11 +53,24 @@ def _environment(name: str, value: str | None) -> Iterator[None]:
         del os.environ[name]
 
 
+def has_faiss() -> bool:
+    """Whether a package of FAISS is installed."""
+    return importlib.util.find_spec("faiss") is not None
+
+
 @functools.cache
 def load_faiss() -> Any:
-    """The module `faiss`, imported on first use."""
+    """The module `faiss`, imported on first use. Raises UsageError where no package has it."""
     with _environment(CORETYPE, _this_core()):
-        import faiss
+        try:
+            import faiss
+        except ModuleNotFoundError as error:
+            if error.name != "faiss":
+                raise
+            raise UsageError(
+                "this needs FAISS: pip install 'univar-embed[faiss]', or 'univar-embed[gpu]' for GPUs; "
+                "an index of type exact works without it"
+            ) from None
     if sys.platform == "darwin":
         faiss.omp_set_num_threads(1)  # a second OpenMP runtime beside torch's crashes there
     return faiss

@@ -22,6 +22,7 @@ import numpy as np
 from univar import files
 from univar.errors import DataError, StoreCorrupt, UsageError
 from univar.search.exact import ExactSearch
+from univar.search.faiss_setup import has_faiss
 
 if TYPE_CHECKING:
     from univar.store import Store
@@ -80,7 +81,7 @@ class Index:
     def build(cls, store: Store | np.ndarray, type: str = "auto", threads: int | None = None) -> Index:
         """An index over all rows of a store, or of a matrix (N, D), which has no columns and cannot be saved.
 
-        type:    "auto" (exact below 200,000 rows, else ivf), "exact", "flat", "ivf" or "hnsw"
+        type:    "auto" (exact below 200,000 rows or without FAISS, else ivf), "exact", "flat", "ivf", "hnsw"
         threads: number of threads that FAISS builds and searches with; None for one per core
         """
         started = time.perf_counter()
@@ -190,11 +191,11 @@ class Index:
 
 
 def resolve(type: str, rows: int) -> str:
-    """The type that "auto" is for a store of `rows` rows; any other type is itself."""
+    """The type that "auto" is for a store of `rows` rows, "exact" without FAISS; any other type is itself."""
     if type not in TYPES:
         raise UsageError(f"unknown index type {type!r}: choose one of {', '.join(TYPES)}")
     if type == "auto" or rows == 0:
-        return "ivf" if rows >= IVF_FROM_ROWS else "exact"
+        return "ivf" if rows >= IVF_FROM_ROWS and has_faiss() else "exact"
     return type
 
 

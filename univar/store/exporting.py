@@ -237,7 +237,12 @@ def _write_npy(chosen: Selection, target: files.NewFile) -> None:
 
 
 def _write_faiss(chosen: Selection, target: files.NewFile) -> None:
-    import faiss
+    try:
+        import faiss
+    except ModuleNotFoundError:
+        raise UsageError(
+            "a file for FAISS needs it: pip install 'univar-embed[faiss]'; or export to npy"
+        ) from None
 
     index = faiss.IndexFlatIP(chosen.store.dim)
     for block in chosen.blocks():
