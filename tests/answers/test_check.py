@@ -174,9 +174,8 @@ def test_without_the_language_detector_that_is_noted(tmp_path: Path, monkeypatch
     assert "languages were not checked" in report.notes[0]
 
 
-@pytest.mark.parametrize(
-    "name", ["answers_eval.parquet", pytest.param("answers_train.parquet", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["answers_eval.parquet", "answers_train.parquet"])
 def test_counts_agree_with_an_independent_count(name: str, real_data: Path) -> None:
     rows = pq.read_table(real_data / name).to_pylist()
     report = check_rows(real_data / name)

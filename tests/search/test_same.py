@@ -39,6 +39,7 @@ def test_two_sources_are_told_apart_over_shared_questions() -> None:
     assert np.mean([one.d2.estimate for one in found]) == pytest.approx(2.25, rel=0.2)
 
 
+@pytest.mark.slow
 def test_different_questions_are_no_sign_of_different_sources() -> None:
     p = [same_source(side(0, range(15), seed), side(0, range(15, 30), 1000 + seed)).p for seed in range(40)]
     assert np.mean(np.array(p) <= 0.05) <= 0.15

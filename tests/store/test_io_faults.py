@@ -46,7 +46,9 @@ def append_twice(path, acknowledged):
             acknowledged.append(start)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=errno.errorcode.get)
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, pytest.param(errno.EIO, marks=pytest.mark.slow)], ids=errno.errorcode.get
+)
 def test_whichever_call_fails_there_is_one_error_and_nothing_finished_is_lost(tmp_path, monkeypatch, code):
     original = write(tmp_path / "original", rows(3, 0))
     expected = contents(Store(write(tmp_path / "all", rows(3, 0), rows(2, 1), rows(2, 2))))
