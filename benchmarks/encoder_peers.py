@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"  # its threads would spin beside the encoders'
 
@@ -161,7 +162,8 @@ def openvino_contenders(setting: Setting) -> list[Contender]:
     return [Contender(f"openvino bf16, {n} stream{'s' * (n > 1)}", encoder(n)) for n in streams]
 
 
-def onnxruntime_contenders(setting: Setting) -> list[Contender]:
+def onnxruntime_session(folder: Path, threads: int) -> Any:
+    """The encoder of a folder in float32, pooled, as onnxruntime runs it."""
     import onnxruntime
 
     ones = torch.ones(2, 8, dtype=torch.long)
@@ -170,7 +172,7 @@ def onnxruntime_contenders(setting: Setting) -> list[Contender]:
         path = Path(scratch) / "model.onnx"
         axes = {name: {0: "texts", 1: "tokens"} for name in names}
         torch.onnx.export(
-            Pooled(setting.folder),
+            Pooled(folder),
             (ones, ones),
             path,
             input_names=names,
@@ -179,8 +181,12 @@ def onnxruntime_contenders(setting: Setting) -> list[Contender]:
             dynamo=False,
         )
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = setting.threads
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        options.intra_op_num_threads = threads
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def onnxruntime_contenders(setting: Setting) -> list[Contender]:
+    session = onnxruntime_session(setting.folder, setting.threads)
     tokenizer = fast_tokenizer(setting)
 
     def encode(texts: list[str]) -> np.ndarray:

@@ -180,6 +180,8 @@ def served(arguments: argparse.Namespace, texts: list[str]) -> dict[str, Any]:
                 urllib.request.urlopen(f"{url}/healthz", timeout=10)
                 break
             except OSError:
+                if server.poll() is not None:
+                    raise SystemExit(f"the server ended with status {server.returncode}") from None
                 time.sleep(0.02)
         ready_s = time.monotonic() - began
         process = psutil.Process(server.pid)

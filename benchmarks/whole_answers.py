@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from benchmarks import paired
 from benchmarks.data import data_folder, read_answers
-from benchmarks.encoder_peers import BATCH, Pooled
+from benchmarks.encoder_peers import BATCH, Pooled, onnxruntime_session
 from benchmarks.facts import write_result
 from univar import Encoder
 from univar.bulk import embed
@@ -79,21 +79,7 @@ def openvino_forward(folder: Path, threads: int) -> Callable[[list[dict[str, np.
 
 def onnxruntime_forward(folder: Path, threads: int) -> Callable[[list[dict[str, np.ndarray]]], object]:
     """One forward in float32."""
-    import onnxruntime
-    import torch
-
-    ones = torch.ones(2, 8, dtype=torch.long)
-    names = ["input_ids", "attention_mask"]
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "model.onnx"
-        axes = {name: {0: "texts", 1: "tokens"} for name in names}
-        torch.onnx.export(
-            Pooled(folder), (ones, ones), path, input_names=names, dynamic_axes=axes, opset_version=17,
-            dynamo=False,
-        )  # fmt: skip
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(folder, threads)
     return lambda batches: [session.run(None, inputs) for inputs in batches]
 
 

@@ -22,6 +22,7 @@ from univar.encoder.encoder import Encoder
 from univar.errors import DataError, UsageError
 from univar.train.values.distil import mapped_cosine, principal
 from univar.train.values.folds import fold_of
+from univar.train.values.loop import ValueRun
 from univar.train.values.objective import LabelObjective, TeacherObjective, least_squares, within_question
 from univar.train.values.run import RunOptions, ValueReport, distil, train_values
 from univar.train.values.settings import ValueSettings
@@ -163,6 +164,20 @@ def test_a_stopped_run_resumes_bit_for_bit(tmp_path: Path, tiny_bert: Path) -> N
     train(labels, tmp_path / "parts", tiny_bert, RunOptions(threads=1, resume=True))
     a, b = (weights_of(tmp_path / name) for name in ("whole", "parts"))
     assert all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_that_is_killed_while_it_is_measured_resumes(
+    tmp_path: Path, tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = labelled_file(tmp_path / "labels.jsonl")
+    with monkeypatch.context() as broken:
+        broken.setattr(ValueRun, "embed", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(labels, tmp_path / "out", tiny_bert, epochs=1)
+    assert not (tmp_path / "out").exists()
+    report = train(labels, tmp_path / "out", tiny_bert, RunOptions(threads=1, resume=True), epochs=1)
+    assert report.facts["after"] is not None
+    assert (tmp_path / "out" / "model.safetensors").exists()
 
 
 def test_a_student_comes_nearer_to_its_teacher(

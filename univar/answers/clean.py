@@ -34,7 +34,19 @@ DROPPED = DROPPABLE[:7]
 """Dropped by default; an answer cut off is still an answer, so it stays."""
 
 
-class CleanCopy:
+class _Writer:
+    """Files that are there whole or not at all when the context ends. _open: what closes them."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.__exit__(kind, error, trace)
+
+
+class CleanCopy(_Writer):
     """Writes `path` (.jsonl) and `path`.dropped.jsonl, each whole or not at all; a context manager.
 
     kinds: findings of `check_rows` for which a row is left out. Raises UsageError for an unknown kind and
@@ -54,7 +66,7 @@ class CleanCopy:
         if self.path.suffix != ".jsonl":
             raise UsageError(f"{self.path} does not end in .jsonl: give the copy that ending")
         refuse_existing(self.path, force)
-        self._open = ExitStack()
+        super().__init__()
         self._files: list[IO[str]] = []
 
     def __enter__(self) -> CleanCopy:
@@ -62,11 +74,6 @@ class CleanCopy:
             self._open.enter_context(new_text_file(path)) for path in (self.path, self.report_path)
         ]
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.__exit__(kind, error, trace)
 
     def reject(self, row: RejectedRow) -> None:
         """Report a row that could not be read."""
@@ -91,7 +98,7 @@ class CleanCopy:
         self._files[1].write(json.dumps(record, ensure_ascii=False) + "\n")
 
 
-class FlagFile:
+class FlagFile(_Writer):
     """Writes `path` (.jsonl or .csv), a line for each row with what was found in it; a context manager.
 
     Columns: file and row (which name the row), id, model, language, question_id, and `findings`, kinds of
@@ -106,7 +113,7 @@ class FlagFile:
         if self.path.suffix not in (".jsonl", ".csv"):
             raise UsageError(f"{self.path} ends in neither .jsonl nor .csv: give the findings such a name")
         refuse_existing(self.path, force)
-        self._open = ExitStack()
+        super().__init__()
 
     def __enter__(self) -> FlagFile:
         self._file = self._open.enter_context(new_text_file(self.path))
@@ -114,11 +121,6 @@ class FlagFile:
         if self.path.suffix == ".csv":
             self._table.writerow(self.COLUMNS)
         return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._open.__exit__(kind, error, trace)
 
     def reject(self, row: RejectedRow) -> None:
         """Tell of a row that could not be read."""

@@ -139,6 +139,11 @@ class ValueRun:
         progress.stopped = "all steps done"
         return self.encoder.weights()
 
+    def embed(self) -> np.ndarray:
+        """(n, D) float32 unit vectors of all texts of the task, by the weights as they are now."""
+        vectors: np.ndarray = self._back.embed(self._task.ids, self._task.cu_seqlens).cpu().numpy()
+        return vectors
+
     def _step(self) -> None:
         progress, settings = self.progress, self.settings
         rows = self._task.rows(progress.step)

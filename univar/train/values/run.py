@@ -192,21 +192,19 @@ class _Start:
         told = {**facts, "base": self.base.id, **_run_facts(run), "before": None, "after": None}
         if weights is None:
             return ValueReport(None, told)
+        told |= {"before": _as_json(measure(base)), "after": _as_json(measure(run.embed()))}
         self._write(weights, told)
-        after = self.encoder(self.target).forward_packed(task.ids, task.cu_seqlens)
-        told |= {"before": _as_json(measure(base)), "after": _as_json(measure(after))}
-        self._write(weights, told, replace_it=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         return ValueReport(str(self.target), told)
 
-    def _write(self, weights: Weights, facts: dict[str, Any], replace_it: bool = False) -> None:
+    def _write(self, weights: Weights, facts: dict[str, Any]) -> None:
         limit = max(self.config.max_length, self.max_length)
         extra = {"README.md": _card(facts), "training/training.json": json.dumps(facts, indent=1) + "\n"}
         export_encoder(
             self.base,
             self.target,
             max_length=limit,
-            force=replace_it or self.options.force,
+            force=self.options.force,
             weights=weights,
             extra=extra,
         )
