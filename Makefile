@@ -47,10 +47,13 @@ demo: $(VENV)/.installed
 # As many processes as processors, each with one thread.
 PYTEST := $(PY) -m pytest -n logical --maxprocesses 8 --dist worksteal
 
+# Lint and types take one processor for a minute: they run beside the tests and are printed after them.
 test: $(VENV)/.installed
-	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory lint; \
-		else echo "no lint, types and contracts: the tools are not installed (make dev)"; fi
-	$(PYTEST) -m "not slow and not gpu"
+	@if [ -e $(VENV)/.dev ]; then $(MAKE) --no-print-directory lint >$(VENV)/lint.log 2>&1 & lint=$$!; \
+		else echo "no lint, types and contracts: the tools are not installed (make dev)"; fi; \
+	$(PYTEST) -m "not slow and not gpu"; tests=$$?; \
+	if [ -n "$$lint" ]; then wait $$lint; checks=$$?; cat $(VENV)/lint.log; fi; \
+	exit $$(( tests != 0 || $${checks:-0} != 0 ))
 
 test-all: $(VENV)/.oracle
 	$(PYTEST) -m "not gpu"
